@@ -1,0 +1,2 @@
+/** 1 for a core over sparse physical memory, 0 for one over flat memory; the build gives it: asc --use SPARSE=n. */
+declare const SPARSE: u32;

@@ -1,0 +1,78 @@
+/*
+ * The core: the paging hardware of an x86-64 processor over a page-table image in linear memory.
+ *
+ * It allocates nothing and has no data of its own in memory, only globals: it can be instantiated on any memory, also
+ * one that belongs to somebody else. The constants exported here are the layout that the host reads.
+ */
+export {
+  ACCESS_FETCH,
+  ACCESS_USER,
+  ACCESS_WRITE,
+  ERROR_PRESENT,
+  ERROR_RESERVED,
+} from "./access";
+export { translateMany } from "./batch";
+export {
+  CR0_WP,
+  CR4_LA57,
+  CR4_SMAP,
+  CR4_SMEP,
+  EFER_NXE,
+  FEATURE_PAGE_1G,
+  RFLAGS_AC,
+  setRegisters,
+} from "./cpu";
+export {
+  ACCESSED,
+  ADDRESS_MASK,
+  CACHE_DISABLE,
+  DIRTY,
+  EXECUTE_DISABLE,
+  GLOBAL,
+  PAGE_SIZE,
+  PRESENT,
+  TABLE_BYTES,
+  USER,
+  WRITABLE,
+  WRITE_THROUGH,
+} from "./entry";
+export {
+  addFrame,
+  DIRECTORY,
+  DIRECTORY_END,
+  IS_SPARSE,
+  moveDirectory,
+  NO_TABLE,
+  setFlatMemory,
+  tableAt,
+} from "./memory";
+export {
+  FAILURE_CODE_MASK,
+  FAILURE_KIND_SHIFT,
+  FAILURE_LEVEL_SHIFT,
+  KIND_MISSING_TABLE,
+  KIND_NON_CANONICAL,
+  KIND_PAGE_FAULT,
+  OUTCOME_ADDRESS_MASK,
+  OUTCOME_FAILED,
+  OUTCOME_LEVEL_SHIFT,
+  OUTCOME_RIGHTS_SHIFT,
+} from "./outcome";
+export {
+  NOTE_BYTES,
+  RECORD_ADDRESS_MASK,
+  RECORD_BYTES,
+  RECORD_KIND_SHIFT,
+  RECORD_LEAF,
+  RECORD_LEVEL_MASK,
+  RECORD_MISSING_TABLE,
+  RECORD_REPEATED_TABLE,
+  RECORD_RESERVED,
+  RECORD_RIGHTS_SHIFT,
+  SCAN_COALESCE,
+  SCAN_FOLD,
+  scan,
+  scanCursor,
+  scanIsFull,
+} from "./scan";
+export { translate } from "./walk";

@@ -1,0 +1,104 @@
+/*
+ * Physical memory: where in linear memory the table at a physical address lies. Two kinds, chosen at compile time:
+ *
+ *  flat    physical address 0 is linear address `base`, `bytes` of it exist:  linear = base + physical
+ *
+ *  sparse  4 KiB frames at any 52-bit address, found through the frame directory, a hash table with open addressing.
+ *          Its header stands at a fixed place, so that every instance on one memory sees it grow:
+ *
+ *          DIRECTORY   +0 u32 linear address of the slots   +4 u32 log2 of their number   +8 u32 frames in use
+ *          slot, u64   | 63 .. 60: 0 | 59 .. 20: physical frame number + 1 | 19 .. 0: linear address >> 12 |   0 = free
+ *
+ * Only tables need memory here; a leaf may point anywhere.
+ */
+import { ADDRESS_MASK, TABLE_BYTES } from "./entry";
+
+/** 1 when this module was compiled for sparse memory, else 0 (set by the build: asc --use SPARSE=n). */
+export const IS_SPARSE: u32 = SPARSE;
+
+/** What tableAt answers when no table lies at the address; no frame can, it is not a multiple of 8. */
+export const NO_TABLE: usize = usize.MAX_VALUE;
+
+/** Linear address of the frame directory's header; sparse memory only. */
+export const DIRECTORY: usize = 4096;
+/** Linear address of the first byte that the host may give out in a sparse memory. */
+export const DIRECTORY_END: usize = 8192;
+
+const SLOT_PAGE_BITS: u64 = 20;
+const SLOT_PAGE_MASK: u64 = (1 << SLOT_PAGE_BITS) - 1;
+/** 2^64 / golden ratio: spreads consecutive frame numbers over the directory. */
+const HASH_MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+let base: usize = 0;
+/** Physical address of the last whole frame that exists. */
+let lastFrame: u64 = 0;
+
+/** Flat memory: `bytes` (at least 4096) of physical memory from linear address `at` on. */
+export function setFlatMemory(at: usize, bytes: u64): void {
+  base = at;
+  lastFrame = bytes - TABLE_BYTES;
+}
+
+/** Linear address of the table at a physical address (a multiple of 4096), or NO_TABLE. */
+export function tableAt(physical: u64): usize {
+  if (SPARSE) return frameInDirectory(physical);
+  return physical <= lastFrame ? base + <usize>physical : NO_TABLE;
+}
+
+/** A small number that tells the frames of this memory apart: the index into a scan's notes. */
+export function frameIndex(table: usize): usize {
+  return (SPARSE ? table : table - base) >> 12;
+}
+
+function slotOf(frame: u64, log2Slots: u32): u32 {
+  return <u32>((frame * HASH_MULTIPLIER) >> (64 - log2Slots));
+}
+
+/** Probes from the frame's own slot to the first free one; the directory is never more than half full. */
+function frameInDirectory(physical: u64): usize {
+  const slots: usize = load<u32>(DIRECTORY);
+  const log2Slots = load<u32>(DIRECTORY, 4);
+  const frame = (physical >> 12) + 1;
+  const mask: usize = (1 << log2Slots) - 1;
+  let i: usize = slotOf(frame, log2Slots);
+  while (true) {
+    const slot = load<u64>(slots + ((i & mask) << 3));
+    if (slot >> SLOT_PAGE_BITS == frame) return <usize>((slot & SLOT_PAGE_MASK) << 12);
+    if (!slot) return NO_TABLE;
+    ++i;
+  }
+}
+
+function insert(slots: usize, log2Slots: u32, slot: u64): void {
+  let i: usize = slotOf(slot >> SLOT_PAGE_BITS, log2Slots);
+  const mask: usize = (1 << log2Slots) - 1;
+  while (load<u64>(slots + ((i & mask) << 3))) ++i;
+  store<u64>(slots + ((i & mask) << 3), slot);
+}
+
+/** Says that the frame at a physical address lies at linear address `at` (a multiple of 4096); false: directory full. */
+export function addFrame(physical: u64, at: usize): bool {
+  const count = load<u32>(DIRECTORY, 8);
+  const log2Slots = load<u32>(DIRECTORY, 4);
+  if (count * 2 >= (<u32>1) << log2Slots) return false;
+  insert(
+    load<u32>(DIRECTORY),
+    log2Slots,
+    ((((physical & ADDRESS_MASK) >> 12) + 1) << SLOT_PAGE_BITS) | (<u64>at >> 12),
+  );
+  store<u32>(DIRECTORY, count + 1, 8);
+  return true;
+}
+
+/** Moves the directory to 2^log2Slots zeroed slots at linear address `at`; also makes the first one. */
+export function moveDirectory(at: usize, log2Slots: u32): void {
+  const old: usize = load<u32>(DIRECTORY);
+  if (old) {
+    const end = old + ((<usize>8) << load<u32>(DIRECTORY, 4));
+    for (let slot = old; slot < end; slot += 8) {
+      if (load<u64>(slot)) insert(at, log2Slots, load<u64>(slot));
+    }
+  }
+  store<u32>(DIRECTORY, <u32>at);
+  store<u32>(DIRECTORY, log2Slots, 4);
+}

@@ -1,0 +1,80 @@
+import { InvariantError } from './errors.ts';
+
+/** Bytes of a page of WebAssembly memory. */
+export const WASM_PAGE = 65536;
+
+/** How an arena begins. */
+export interface ArenaOptions {
+  /** Byte offset of the first piece it may give out. */
+  readonly at: number;
+  /** Length of that piece in bytes. */
+  readonly bytes: number;
+  /** Whether it may grow the memory when that piece is used up. */
+  readonly grows: boolean;
+}
+
+/**
+ * Linear memory that the host gives out: batch buffers, lists, a scan's notes, the frames of a sparse memory.
+ *
+ * A growing arena takes whole WebAssembly pages from the memory's end: `grow` hands out each page once, also when
+ * several workers call it. One that does not grow lives in a piece that the embedder set aside.
+ */
+export class Arena {
+  readonly #memory: WebAssembly.Memory;
+  readonly #free = new Map<number, number[]>();
+  readonly #grows: boolean;
+  #next: number;
+  #end: number;
+
+  constructor(memory: WebAssembly.Memory, { at, bytes, grows }: ArenaOptions) {
+    this.#memory = memory;
+    this.#grows = grows;
+    this.#next = at;
+    this.#end = at + bytes;
+  }
+
+  /**
+   * `bytes` (rounded up to 8) of linear memory with any content, aligned to 8 bytes; to 4096 where `bytes` is a
+   * multiple of that and the arena grows.
+   *
+   * @throws RangeError when the memory cannot grow, or the fixed piece is used up
+   */
+  allocate(bytes: number): number {
+    const size = Math.ceil(bytes / 8) * 8;
+    const reused = this.#free.get(size)?.pop();
+    if (reused !== undefined) return reused;
+    if (this.#grows && size % 4096 === 0) this.#next = Math.ceil(this.#next / 4096) * 4096;
+    if (this.#next + size > this.#end) this.#grow(size);
+    const at = this.#next;
+    this.#next += size;
+    return at;
+  }
+
+  /** Takes back what `allocate(bytes)` gave. */
+  release(at: number, bytes: number): void {
+    const size = Math.ceil(bytes / 8) * 8;
+    if (at + size > this.#memory.buffer.byteLength) throw new InvariantError('Arena.release: outside memory');
+    const list = this.#free.get(size);
+    if (list) list.push(at);
+    else this.#free.set(size, [at]);
+  }
+
+  #grow(bytes: number): void {
+    if (!this.#grows) {
+      throw new RangeError(
+        `scratch: expected room for ${bytes} more bytes, got ${this.#end - this.#next}; give the memory a larger scratch`,
+      );
+    }
+    const pages = Math.ceil(bytes / WASM_PAGE);
+    let at: number;
+    try {
+      at = this.#memory.grow(pages) * WASM_PAGE;
+    } catch {
+      throw new RangeError(
+        `memory: expected room to grow by ${bytes} bytes, got a WebAssembly.Memory at its limit of ${this.#memory.buffer.byteLength} bytes`,
+      );
+    }
+    if (at !== this.#end) this.#next = at;
+    this.#end = at + pages * WASM_PAGE;
+  }
+}

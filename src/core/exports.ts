@@ -1,0 +1,35 @@
+/**
+ * What a compiled core exports, by hand: the boundary between TypeScript and WebAssembly. Pointers are byte offsets in
+ * linear memory. An `i64` result arrives as a signed bigint: use `BigInt.asUintN(64, …)`; a pointer as a signed number:
+ * use `>>> 0`. The constants are in `generated/layout.ts`.
+ */
+export interface CoreExports {
+  readonly memory: WebAssembly.Memory;
+  readonly IS_SPARSE: WebAssembly.Global;
+
+  /** assembly/cpu.ts */
+  setRegisters(
+    cr0: bigint,
+    cr3: bigint,
+    cr4: bigint,
+    efer: bigint,
+    rflags: bigint,
+    maxPhysicalAddress: number,
+    features: number,
+  ): void;
+
+  /** assembly/memory.ts */
+  setFlatMemory(at: number, bytes: bigint): void;
+  tableAt(physical: bigint): number;
+  addFrame(physical: bigint, at: number): number;
+  moveDirectory(at: number, log2Slots: number): void;
+
+  /** assembly/walk.ts, assembly/batch.ts */
+  translate(va: bigint, access: number): bigint;
+  translateMany(addresses: number, count: number, access: number, outcomes: number): void;
+
+  /** assembly/scan.ts */
+  scan(from: bigint, to: bigint, at: number, filled: number, room: number, noteTable: number, flags: number): number;
+  scanCursor(): bigint;
+  scanIsFull(): number;
+}

@@ -1,0 +1,66 @@
+import type { Arena } from './arena.ts';
+import type { CoreExports } from './exports.ts';
+import type { CoreModules } from './instantiate.ts';
+
+/** Physical memory with page tables in it, as an {@link Mmu} sees it: {@link FlatMemory} or {@link SparseMemory}. */
+export interface PhysicalMemory {
+  /** Which of the two cores walks it. */
+  readonly kind: keyof CoreModules;
+  /** The linear memory in which its tables lie. */
+  readonly wasm: WebAssembly.Memory;
+  /** Where buffers of the host come from. */
+  readonly arena: Arena;
+  /** How many 4 KiB frames can hold tables, counted as the core counts them. */
+  readonly frameCount: number;
+
+  /** Tells a fresh instance of the core where this memory lies. */
+  attach(core: CoreExports): void;
+  /**
+   * The eight bytes at a physical address (a multiple of 8), as a paging-structure entry is read; undefined where there
+   * is no memory.
+   */
+  readEntry(physical: bigint): bigint | undefined;
+  /** Writes eight bytes at a physical address (a multiple of 8). */
+  writeEntry(physical: bigint, entry: bigint): void;
+}
+
+/** Views of a linear memory, made anew only when it has grown. */
+export class MemoryViews {
+  readonly #memory: WebAssembly.Memory;
+  #data: DataView;
+  #bytes: Uint8Array<ArrayBuffer>;
+  #words: BigUint64Array<ArrayBuffer>;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#memory = memory;
+    this.#data = new DataView(memory.buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#words = new BigUint64Array(memory.buffer);
+  }
+
+  /** Little-endian access at any byte offset. */
+  get data(): DataView {
+    this.#refresh();
+    return this.#data;
+  }
+
+  /** All bytes; index = linear address. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    this.#refresh();
+    return this.#bytes;
+  }
+
+  /** All aligned 64-bit words; index = linear address / 8. */
+  get words(): BigUint64Array<ArrayBuffer> {
+    this.#refresh();
+    return this.#words;
+  }
+
+  #refresh(): void {
+    const { buffer } = this.#memory;
+    if (this.#data.buffer === buffer) return;
+    this.#data = new DataView(buffer);
+    this.#bytes = new Uint8Array(buffer);
+    this.#words = new BigUint64Array(buffer);
+  }
+}

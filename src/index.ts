@@ -1,0 +1,34 @@
+/**
+ * hugewalk: the x86-64 MMU as a library.
+ *
+ * @module
+ */
+
+export { InvariantError } from './core/errors.ts';
+export type { CoreExports } from './core/exports.ts';
+export { FlatMemory, type FlatMemoryOptions, type LinearRange } from './core/flat-memory.ts';
+export {
+  type CoreModules,
+  type CoreSource,
+  type CoreSources,
+  compileCore,
+  compileCoreSync,
+} from './core/instantiate.ts';
+export type { PhysicalMemory } from './core/physical-memory.ts';
+export { SparseMemory } from './core/sparse-memory.ts';
+export { Access, describeAccess } from './mmu/access.ts';
+export type { Batch } from './mmu/batch.ts';
+export type { Mapping, MappingKind } from './mmu/mapping.ts';
+export { Mmu } from './mmu/mmu.ts';
+export { decodeOutcome, isTranslated, physicalAddressOf } from './mmu/outcome.ts';
+export type { Registers } from './mmu/registers.ts';
+export type { RecordBlock, ScanOptions } from './mmu/scan.ts';
+export { type ExplainedStep, type Explanation, errorCodeWords } from './reference/explain.ts';
+export type {
+  MissingTableOutcome,
+  NonCanonicalOutcome,
+  Outcome,
+  PageFaultOutcome,
+  PageOutcome,
+  PageSize,
+} from './reference/outcome.ts';

@@ -1,0 +1,188 @@
+import { checkBigint } from '../core/errors.ts';
+import type { CoreExports } from '../core/exports.ts';
+import { type CoreModules, compileCore, compileCoreSync, instantiateCore } from '../core/instantiate.ts';
+import type { PhysicalMemory } from '../core/physical-memory.ts';
+import { type Explanation, explain } from '../reference/explain.ts';
+import type { Outcome } from '../reference/outcome.ts';
+import { Access, checkAccess } from './access.ts';
+import { Batch } from './batch.ts';
+import type { Mapping } from './mapping.ts';
+import { decodeOutcome } from './outcome.ts';
+import { checkRegisters, DEFAULT_REGISTERS, levelsOf, loadRegisters, type Registers } from './registers.ts';
+import { type RecordBlock, type ScanOptions, scanBlocks, scanMappings } from './scan.ts';
+
+/** Addresses that `translateMany` copies into linear memory at a time: 32 KiB, the first-level cache's size. */
+const CHUNK = 4096;
+
+/**
+ * The memory-management unit of one x86-64 processor: its registers over a physical memory.
+ * Several may share one memory.
+ *
+ * @example
+ * ```ts
+ * import { Access, FlatMemory, Mmu } from 'hugewalk';
+ * const memory = new FlatMemory({ bytes: 1 << 20 });
+ * memory.writeEntry(0x1000n, 0x2007n);               // PML4[0] -> PDPT at 0x2000
+ * memory.writeEntry(0x2000n, 0x4000_0085n);          // PDPT[0] -> 1 GiB page, user, read-only
+ * const mmu = new Mmu(memory, { cr3: 0x1000n });
+ * mmu.translate(0x1234n);                            // { kind: 'page', physicalAddress: 0x4000_1234n, … }
+ * mmu.translate(0x1234n, Access.write);              // { kind: 'page-fault', errorCode: 3, level: 3, table: 0x2000n }
+ * ```
+ */
+export class Mmu {
+  /** The physical memory that holds the tables. */
+  readonly memory: PhysicalMemory;
+  /**
+   * The core's own functions, for embedders who keep addresses and outcomes in linear memory themselves. Arguments are
+   * not checked.
+   */
+  readonly core: CoreExports;
+  #registers: Registers = DEFAULT_REGISTERS;
+
+  /**
+   * @param memory where the tables lie
+   * @param registers at least `cr3`; the others have the defaults of {@link Registers}
+   * @param core compiled cores; default: those inlined in the package, compiled on first use
+   * @throws TypeError or RangeError for registers that do not describe 4-level or 5-level paging
+   */
+  constructor(
+    memory: PhysicalMemory,
+    registers: Partial<Registers> & Pick<Registers, 'cr3'>,
+    core: CoreModules = compileCoreSync(),
+  ) {
+    this.memory = memory;
+    this.core = instantiateCore(core[memory.kind], memory.wasm);
+    memory.attach(this.core);
+    this.setRegisters(registers);
+  }
+
+  /** Like the constructor, but compiles without blocking. */
+  static async create(
+    memory: PhysicalMemory,
+    registers: Partial<Registers> & Pick<Registers, 'cr3'>,
+    core?: CoreModules,
+  ): Promise<Mmu> {
+    return new Mmu(memory, registers, core ?? (await compileCore()));
+  }
+
+  /** The registers as they are now. */
+  get registers(): Registers {
+    return this.#registers;
+  }
+
+  /**
+   * Changes registers; those left out keep their value.
+   *
+   * @throws TypeError or RangeError for values that do not describe 4-level or 5-level paging; nothing is changed then
+   */
+  setRegisters(changes: Partial<Registers>): void {
+    const registers = { ...this.#registers, ...changes };
+    checkRegisters(registers);
+    this.#registers = registers;
+    loadRegisters(this.core, registers);
+  }
+
+  /** Levels of the walk: 4, or 5 with CR4.LA57. */
+  get levels(): 4 | 5 {
+    return levelsOf(this.#registers);
+  }
+
+  /**
+   * Translates one linear address (0n to 2^64 - 1) for one kind of access. Changes nothing: A and D bits stay.
+   *
+   * @throws TypeError or RangeError for an argument that is no address or no access
+   */
+  translate(va: bigint, access: number = Access.read): Outcome {
+    return decodeOutcome(this.translateWord(va, access));
+  }
+
+  /** Like {@link translate}, but answers with the outcome word. */
+  translateWord(va: bigint, access: number = Access.read): bigint {
+    checkBigint('va', va);
+    checkAccess(access);
+    return BigInt.asUintN(64, this.core.translate(va, access));
+  }
+
+  /**
+   * Translates many linear addresses for one kind of access.
+   *
+   * @param addresses linear addresses
+   * @param outcomes where the outcome words go, at least as long as `addresses` (may be the same array); default: a new array
+   * @returns `outcomes`
+   * @throws RangeError when `outcomes` is too short
+   */
+  translateMany(
+    addresses: BigUint64Array,
+    access: number = Access.read,
+    outcomes: BigUint64Array = new BigUint64Array(addresses.length),
+  ): BigUint64Array {
+    if (!(addresses instanceof BigUint64Array)) throw new TypeError('addresses: expected a BigUint64Array');
+    if (!(outcomes instanceof BigUint64Array)) throw new TypeError('outcomes: expected a BigUint64Array');
+    checkAccess(access);
+    if (outcomes.length < addresses.length) {
+      throw new RangeError(`outcomes: expected room for ${addresses.length}, got ${outcomes.length}`);
+    }
+    const at = this.memory.arena.allocate(CHUNK * 8);
+    const words = new BigUint64Array(this.memory.wasm.buffer, at, CHUNK);
+    for (let done = 0; done < addresses.length; done += CHUNK) {
+      const chunk = addresses.subarray(done, done + CHUNK);
+      words.set(chunk);
+      this.core.translateMany(at, chunk.length, access, at);
+      outcomes.set(chunk.length === CHUNK ? words : words.subarray(0, chunk.length), done);
+    }
+    this.memory.arena.release(at, CHUNK * 8);
+    return outcomes;
+  }
+
+  /** Arrays in linear memory for `capacity` translations a call, without a copy. */
+  batch(capacity: number): Batch {
+    return new Batch(this.core, this.memory, capacity);
+  }
+
+  /**
+   * Walks one address the slow way and keeps a record: every level's entry, its address and bits, the rights so far,
+   * and the outcome in words.
+   */
+  explain(va: bigint, access: number = Access.read): Explanation {
+    checkBigint('va', va);
+    checkAccess(access);
+    return explain((physical) => this.memory.readEntry(physical), this.#registers, va, access);
+  }
+
+  /**
+   * Every leaf of a range, or with `coalesce` every run of leaves, in ascending order of the address as an unsigned
+   * number. Lazy: a tree whose tables contain each other may have more leaves than anyone can list. Tables changed
+   * while it runs are seen, or not, as by hardware.
+   *
+   * @throws TypeError or RangeError for a range that is not canonical
+   *
+   * @example
+   * ```ts
+   * import { FlatMemory, Mmu } from 'hugewalk';
+   * const memory = new FlatMemory({ bytes: 1 << 20 });
+   * memory.writeEntry(0x1000n, 0x2007n);
+   * memory.writeEntry(0x2000n, 0x4000_0087n);
+   * for (const { va, pa, bytes } of new Mmu(memory, { cr3: 0x1000n }).mappings()) {
+   *   console.log(va, pa, bytes);                       // 0n 1073741824n 1073741824n
+   * }
+   * ```
+   */
+  *mappings(options: Omit<ScanOptions, 'fold'> = {}): Generator<Mapping, void, undefined> {
+    for (const mapping of this.scan({ ...options, fold: false })) if (mapping.kind === 'leaf') yield mapping;
+  }
+
+  /** Like {@link mappings}, but also lists the entries that lead nowhere: see {@link Mapping}'s kinds. */
+  scan(options: ScanOptions = {}): Generator<Mapping, void, undefined> {
+    return scanMappings(this.core, this.memory, this.#width, options);
+  }
+
+  /** Like {@link scan}, in blocks of raw records, three words each, for those who want no object a leaf. */
+  scanBlocks(options: ScanOptions = {}): Generator<RecordBlock, void, undefined> {
+    return scanBlocks(this.core, this.memory, this.#width, options);
+  }
+
+  /** Bits of a linear address. */
+  get #width(): number {
+    return this.levels === 5 ? 57 : 48;
+  }
+}
