@@ -1,8 +1,68 @@
+import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import { CHROMIUM_ARGUMENTS, findChromium, NO_CHROMIUM } from './test/support/browser.ts';
+
+/*
+ * Three projects:
+ *
+ *   node      everything in this process's Node
+ *   browser   the conformance suites again, in Chromium
+ *   package   the package as its users get it: packed, installed, bundled, and its documentation run
+ *
+ * Without a Chromium the browser's part is left out, which is said, and under CI fails.
+ */
+const browserSuites = 'test/support/browser/*.test.ts';
+const noBrowser = 'test/support/browser-missing.test.ts';
+const packageSuites = 'test/package/**/*.test.ts';
+const packageBrowserSuites = 'test/package/chromium.test.ts';
+
+const executablePath = findChromium();
+if (!executablePath) console.error(NO_CHROMIUM);
+
+const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
+    projects: [
+      {
+        test: {
+          ...timeouts,
+          name: 'node',
+          include: ['test/**/*.test.ts'],
+          exclude: [browserSuites, noBrowser, packageSuites],
+        },
+      },
+      {
+        // SharedArrayBuffer needs a page that is isolated from other origins.
+        server: {
+          headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
+        },
+        optimizeDeps: { include: ['@assemblyscript/loader', 'fast-check'] },
+        test: executablePath
+          ? {
+              ...timeouts,
+              name: 'browser',
+              include: ['test/conformance/**/*.test.ts', 'test/support/files.test.ts', browserSuites],
+              browser: {
+                enabled: true,
+                headless: true,
+                screenshotFailures: false,
+                instances: [{ browser: 'chromium' }],
+                provider: playwright({ launchOptions: { executablePath, args: CHROMIUM_ARGUMENTS } }),
+              },
+            }
+          : { name: 'browser', include: process.env.CI ? [noBrowser] : [] },
+      },
+      {
+        test: {
+          ...timeouts,
+          name: 'package',
+          include: [packageSuites],
+          exclude: executablePath ? [] : [packageBrowserSuites],
+          globalSetup: 'test/package/setup.ts',
+          testTimeout: 240_000,
+        },
+      },
+    ],
   },
 });

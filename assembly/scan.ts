@@ -44,11 +44,12 @@ export const RECORD_MISSING_TABLE: u64 = 2;
 /** An entry that points to a table which the scan has listed before, at the same level; only with SCAN_FOLD. */
 export const RECORD_REPEATED_TABLE: u64 = 3;
 
-/** Merge a record into the one before it where both are contiguous, linear and physical, with equal level and bits. */
+/** Merge a leaf into the one before it where both are contiguous, linear and physical, with equal level and bits. */
 export const SCAN_COALESCE: u32 = 1 << 0;
 /** Descend into a table only the first time it is met at a level; later it becomes one record. */
 export const SCAN_FOLD: u32 = 1 << 1;
 
+let first: u64 = 0;
 let last: u64 = 0;
 let list: usize = 0;
 let length: u32 = 0;
@@ -61,11 +62,22 @@ let full: bool = false;
 let appended: u64 = 0;
 
 /**
- * Appends to a list of `filled` records what is mapped from `from` to `to` (the last address, inclusive; both canonical
- * and not across the hole), until the list holds `room` records. Returns how many it holds now. A list that is full
- * may have more to come: call again from scanCursor(), with the last record moved to the front if it may still grow.
+ * Appends to a list of `filled` records what is mapped between two addresses (`to` is the last one, inclusive; both
+ * canonical and not across the hole), until the list holds `room` records. Returns how many it holds now. A list that
+ * is full may have more to come: call again with `resume` = scanCursor(), where a scan begins with `resume` = `from`;
+ * its last record, moved to the front, may still grow.
  */
-export function scan(from: u64, to: u64, at: usize, filled: u32, room: u32, noteTable: usize, flags: u32): u32 {
+export function scan(
+  from: u64,
+  to: u64,
+  resume: u64,
+  at: usize,
+  filled: u32,
+  room: u32,
+  noteTable: usize,
+  flags: u32,
+): u32 {
+  first = from;
   last = to;
   list = at;
   length = filled;
@@ -73,7 +85,7 @@ export function scan(from: u64, to: u64, at: usize, filled: u32, room: u32, note
   notes = noteTable;
   options = flags;
   full = false;
-  cursor = from;
+  cursor = resume;
   const shift = rootShift;
   const spanned = ((<u64>1) << (shift + 9)) - 1;
   scanTable(root, shift, from & ~spanned, ALL_RIGHTS, root);
@@ -125,7 +137,8 @@ function scanTable(table: u64, shift: u32, start: u64, rights: u64, via: u64): v
   }
   /* Noted only now: a table that was left because the list was full is entered again, perhaps from its start. */
   const empty = wholly && appended == appendedBefore;
-  store<u16>(note, load<u16>(note) | (empty ? emptyBit : visitedBit));
+  if (empty) store<u16>(note, load<u16>(note) | emptyBit);
+  else if (first <= start) store<u16>(note, load<u16>(note) | visitedBit);
 }
 
 function lastRecord(): usize {
@@ -135,7 +148,7 @@ function lastRecord(): usize {
 function append(kind: u64, va: u64, bytes: u64, entry: u64, rights: u64, level: u32): void {
   ++appended;
   const tag = (kind << RECORD_KIND_SHIFT) | ((<u64>combination(rights)) << RECORD_RIGHTS_SHIFT) | level;
-  if (options & SCAN_COALESCE && length && continues(va, tag, bytes, entry)) {
+  if (kind == RECORD_LEAF && options & SCAN_COALESCE && length && continues(va, tag, entry)) {
     const record = lastRecord();
     store<u64>(record, load<u64>(record, 16) + bytes, 16);
     return;
@@ -151,11 +164,9 @@ function append(kind: u64, va: u64, bytes: u64, entry: u64, rights: u64, level: 
   store<u64>(lastRecord(), bytes, 16);
 }
 
-/** Whether a record would go on where the last one of the list ends. */
-function continues(va: u64, tag: u64, bytes: u64, entry: u64): bool {
+/** Whether a leaf goes on where the last record of the list ends. */
+function continues(va: u64, tag: u64, entry: u64): bool {
   const record = lastRecord();
   const covered = load<u64>(record, 16);
-  if (load<u64>(record) + covered != (va | tag)) return false;
-  const before = load<u64>(record, 8);
-  return tag >> RECORD_KIND_SHIFT == RECORD_LEAF ? before + covered == entry : ((before ^ entry) & ~ADDRESS_MASK) == 0;
+  return load<u64>(record) + covered == (va | tag) && load<u64>(record, 8) + covered == entry;
 }

@@ -16,6 +16,16 @@ export {
 } from './core/instantiate.ts';
 export type { PhysicalMemory } from './core/physical-memory.ts';
 export { SparseMemory } from './core/sparse-memory.ts';
+export { AddressSpace, type AddressSpaceOptions, type LoadOptions, type LoadResult } from './dump/address-space.ts';
+export { type ByteSource, blobSource, bytesSource } from './dump/byte-source.ts';
+export type { Dump } from './dump/dump.ts';
+export { DumpError } from './dump/dump-error.ts';
+export type { InflateOptions } from './dump/gzip.ts';
+export { type OpenDumpOptions, openDump } from './dump/open-dump.ts';
+export type { RegisterOptions } from './dump/paging-registers.ts';
+export type { CpuState } from './dump/qemu-note.ts';
+export type { ByteRange } from './dump/ranges.ts';
+export type { Segment } from './dump/segment.ts';
 export { Access, describeAccess } from './mmu/access.ts';
 export type { Batch } from './mmu/batch.ts';
 export type { Mapping, MappingKind } from './mmu/mapping.ts';

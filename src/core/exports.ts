@@ -29,7 +29,16 @@ export interface CoreExports {
   translateMany(addresses: number, count: number, access: number, outcomes: number): void;
 
   /** assembly/scan.ts */
-  scan(from: bigint, to: bigint, at: number, filled: number, room: number, noteTable: number, flags: number): number;
+  scan(
+    from: bigint,
+    to: bigint,
+    resume: bigint,
+    at: number,
+    filled: number,
+    room: number,
+    noteTable: number,
+    flags: number,
+  ): number;
   scanCursor(): bigint;
   scanIsFull(): number;
 }

@@ -49,13 +49,13 @@ export function* scanBlocks(
   const list = memory.arena.allocate(ROOM * RECORD_BYTES);
   const notes = new Notes(memory);
   try {
-    for (const [first, last] of canonicalParts(options.from ?? 0n, options.to ?? TOP, width)) {
-      let from = first;
+    for (const [from, to] of canonicalParts(options.from ?? 0n, options.to ?? TOP, width)) {
+      let resume = from;
       let held = 0;
       for (;;) {
-        const count = core.scan(from, last, list, held, ROOM, notes.at(), flags);
+        const count = core.scan(from, to, resume, list, held, ROOM, notes.at(), flags);
         const more = core.scanIsFull() !== 0;
-        from = BigInt.asUintN(64, core.scanCursor());
+        resume = BigInt.asUintN(64, core.scanCursor());
         const words = new BigUint64Array(memory.wasm.buffer, list, ROOM * WORDS);
         /* A run at the end of a full list may go on: it moves to the front of the next one. */
         const finished = more ? count - 1 : count;
@@ -107,8 +107,8 @@ class Notes {
 
   #renew(): void {
     this.release();
-    /* Allocating may itself grow a memory whose every page can hold tables: ask for a little more than is needed. */
-    this.#bytes = (this.#memory.frameCount + 256) * NOTE_BYTES;
+    /* A power of two, so that notes given back are used again; half of it spare, since allocating may itself grow memory. */
+    this.#bytes = 2 ** Math.ceil(Math.log2(this.#memory.frameCount * NOTE_BYTES) + 1);
     this.#at = this.#memory.arena.allocate(this.#bytes);
     if (this.#bytes < this.#memory.frameCount * NOTE_BYTES) this.#renew();
     new Uint8Array(this.#memory.wasm.buffer, this.#at, this.#bytes).fill(0);

@@ -111,7 +111,7 @@ export function referenceWalk(readEntry: ReadEntry, state: PagingState, va: bigi
 }
 
 /** 4.5.4: which present entries map a page. PS does so at levels 2 and 3, at level 3 only if CPUID reports Page1GB. */
-function mapsPage(state: PagingState, entry: bigint, level: number): boolean {
+export function mapsPage(state: PagingState, entry: bigint, level: number): boolean {
   if (level === 1) return true;
   if (level === 2) return bit(entry, 7n);
   if (level === 3) return state.page1G && bit(entry, 7n);
@@ -119,7 +119,7 @@ function mapsPage(state: PagingState, entry: bigint, level: number): boolean {
 }
 
 /** 4.5 and tables 4-14 to 4-20: the bits of a present entry that are reserved and set. */
-function reservedBitsSet(state: PagingState, entry: bigint, level: number, leaf: boolean): bigint {
+export function reservedBitsSet(state: PagingState, entry: bigint, level: number, leaf: boolean): bigint {
   let reserved = bits(entry, 51n, BigInt(state.maxPhysicalAddress));
   if (!bit(state.efer, 11n)) reserved |= bits(entry, 63n, 63n);
   if (leaf && level === 3) reserved |= bits(entry, 29n, 13n);

@@ -1,0 +1,52 @@
+/**
+ * A job for the native walker: registers, memory, addresses. The layout is in bench/native/walk.c.
+ */
+import type { Registers } from '../src/index.ts';
+import { DEFAULT_REGISTERS } from '../src/mmu/registers.ts';
+
+export interface Job {
+  /** Registers; what is left out has the Mmu's defaults. */
+  readonly registers: Partial<Registers> & Pick<Registers, 'cr3'>;
+  /** The kind of access, as its error-code bits. */
+  readonly access: number;
+  /** Physical memory from address 0 on. */
+  readonly memory: Uint8Array;
+  readonly addresses: BigUint64Array;
+  /** How often all addresses are walked in a repetition. */
+  readonly passes: number;
+}
+
+const MAGIC = new TextEncoder().encode('hwbench1');
+
+/** The job's pieces, in order. */
+export function encodeJob({ registers, access, memory, addresses, passes }: Job): Uint8Array[] {
+  const all = { ...DEFAULT_REGISTERS, ...registers };
+  const header = BigUint64Array.of(
+    new BigUint64Array(MAGIC.buffer)[0]!,
+    all.cr0,
+    all.cr3,
+    all.cr4,
+    all.efer,
+    all.rflags,
+    BigInt(all.maxPhysicalAddress),
+    all.page1G ? 1n : 0n,
+    BigInt(access),
+    BigInt(memory.length),
+    BigInt(addresses.length),
+    BigInt(passes),
+  );
+  return [
+    new Uint8Array(header.buffer),
+    memory,
+    new Uint8Array(addresses.buffer, addresses.byteOffset, addresses.byteLength),
+  ];
+}
+
+/** The native walker's checksum of outcome words: FNV-1a over their 32-bit halves. */
+export function checksumOf(words: BigUint64Array): number {
+  let sum = 0x811c_9dc5;
+  for (const half of new Uint32Array(words.buffer, words.byteOffset, words.length * 2)) {
+    sum = Math.imul(sum ^ half, 0x0100_0193);
+  }
+  return sum >>> 0;
+}

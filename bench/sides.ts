@@ -1,0 +1,96 @@
+/**
+ * The ways to ask the library that are measured, each as one side of a comparison.
+ */
+import type { Mmu } from '../src/index.ts';
+import { BENCH_ACCESS } from './images.ts';
+import { checksumOf } from './job.ts';
+import type { Side } from './rounds.ts';
+
+/** How thoroughly to measure. */
+export interface Effort {
+  /** Repetitions that count. */
+  readonly repetitions: number;
+  /** Walks a repetition, at least. */
+  readonly walks: number;
+}
+
+/** Fills a batch once and runs it over and over. */
+export class BatchSide implements Side {
+  readonly name: string;
+  readonly passes: number;
+  readonly checksum: number;
+  readonly repeat: () => number;
+
+  constructor(name: string, mmu: Mmu, addresses: BigUint64Array, { walks }: Effort) {
+    const batch = mmu.batch(addresses.length);
+    batch.addresses.set(addresses);
+    batch.run(addresses.length, BENCH_ACCESS);
+    this.name = name;
+    this.checksum = checksumOf(batch.outcomes);
+    this.passes = Math.ceil(walks / addresses.length);
+    this.repeat = timed(addresses.length, this.passes, () => batch.run(addresses.length, BENCH_ACCESS));
+  }
+}
+
+/**
+ * `translate`: an address a call, an object each; `word`: the same, a bigint each; `many`: arrays that are copied. The
+ * first two take a part of the addresses: they are that much slower.
+ */
+export function otherWays(mmu: Mmu, addresses: BigUint64Array<ArrayBuffer>, { walks }: Effort): Side[] {
+  const some = addresses.subarray(0, Math.ceil(walks / 8));
+  const passes = Math.ceil(walks / 8 / some.length);
+  const outcomes = new BigUint64Array(addresses.length);
+  const translate = (): void => {
+    for (const va of some) mmu.translate(va, BENCH_ACCESS);
+  };
+  const word = (): void => {
+    for (const va of some) mmu.translateWord(va, BENCH_ACCESS);
+  };
+  const many = (): void => {
+    mmu.translateMany(addresses, BENCH_ACCESS, outcomes);
+  };
+  return [
+    { name: 'translate', repeat: timed(some.length, passes, translate) },
+    { name: 'word', repeat: timed(some.length, passes, word) },
+    { name: 'many', repeat: timed(addresses.length, Math.ceil(walks / addresses.length), many) },
+  ];
+}
+
+/**
+ * Every leaf, of which there are `total`: `blocks` of records, `mappings`, one object each.
+ *
+ * @throws Error when a list has another length
+ */
+export function listSides(mmu: Mmu, total: number, { walks }: Effort): Side[] {
+  const check = (leaves: number): void => {
+    if (leaves !== total) throw new Error(`expected a list of ${total} leaves, got ${leaves}`);
+  };
+  const blocks = (): void => {
+    let leaves = 0;
+    for (const { count } of mmu.scanBlocks()) leaves += count;
+    check(leaves);
+  };
+  const mappings = (): void => {
+    let leaves = 0;
+    for (const { kind } of mmu.mappings()) if (kind === 'leaf') leaves++;
+    check(leaves);
+  };
+  const passes = Math.ceil(walks / 8 / total);
+  return [
+    { name: 'blocks', repeat: timed(total, passes, blocks) },
+    { name: 'mappings', repeat: timed(total, passes, mappings) },
+  ];
+}
+
+/**
+ * A repetition: `passes` times some work of `operations` operations; answers with milliseconds an operation. One pass
+ * before them does not count: it brings back what the other sides took from the caches.
+ */
+function timed(operations: number, passes: number, work: () => void): () => number {
+  return () => {
+    work();
+    const start = process.hrtime.bigint();
+    for (let pass = 0; pass < passes; pass++) work();
+    return Number(process.hrtime.bigint() - start) / 1e6 / (passes * operations);
+  };
+}

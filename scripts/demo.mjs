@@ -1,0 +1,76 @@
+/*
+ * Shows hugewalk at work: what a real Linux process has mapped, a few walks, and how fast this machine walks. Everything
+ * is a command that you can type yourself; it stands above its output.
+ *
+ *   npm start
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import picocolors from 'picocolors';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dump = 'test/fixtures/linux-6.1-4level.elf.gz';
+const { bold, cyan, dim } = picocolors;
+
+if (!existsSync(new URL('../dist/cli.js', import.meta.url))) {
+  console.error('dist/cli.js: expected the built program, found nothing; npm start builds it first');
+  process.exit(1);
+}
+
+section(
+  'What is mapped',
+  'A memory dump of Linux 6.1, taken while a small program held pages of every size; its page tables are read from the dump.',
+);
+hugewalk('map', dump);
+
+section(
+  'A page of 4 KiB',
+  'Four levels: every table entry on the way narrows what is allowed, the last one says where the page is.',
+);
+hugewalk('walk', dump, '0x200000003abc', '--user');
+
+section('A page of 2 MiB', 'The walk ends a level earlier: PS is set in the page directory entry (PDE).');
+hugewalk('walk', dump, '0x300000212345', '--user', '--access', 'w');
+
+section('A page of 1 GiB', 'And here two levels earlier, in the page-directory-pointer table entry (PDPTE).');
+hugewalk('walk', dump, '0x500012345678', '--user', '--access', 'w');
+
+section(
+  'A page fault',
+  'A user program writes to the text of the kernel. The processor walks all the way to the page, and refuses.',
+);
+hugewalk('walk', dump, '0xffffffff81000000', '--user', '--access', 'w');
+
+section(
+  'How fast',
+  'Walks a second on this machine: one bigint a call (translate), as a word, many in a copied array, many in place (batch),',
+  'and a plain walk in C, compiled and run in turn with ours where there is a C compiler.',
+);
+command('npm', 'run', '--silent', 'bench', '--', '--quick', '--filter', 'walk/4k');
+
+console.log(
+  `\n${dim(`More: ${['map', 'walk'].map((name) => `node dist/cli.js ${name} --help`).join(', ')}, npm run bench`)}`,
+);
+
+function section(title, ...words) {
+  console.log(`\n${bold(`== ${title} ==`)}\n${words.join('\n')}\n`);
+}
+
+function hugewalk(...words) {
+  command('node', 'dist/cli.js', ...words);
+}
+
+/** Shows a command and runs it; a walk that ends in a fault has succeeded as a command. */
+function command(name, ...words) {
+  console.log(`${cyan(`$ ${[name, ...words].join(' ')}`)}\n`);
+  const { status, error } = spawnSync(name === 'node' ? process.execPath : name, words, {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
+  if (error || status !== 0) {
+    console.error(error?.message ?? `ended with status ${status}`);
+    process.exit(1);
+  }
+}

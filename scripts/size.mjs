@@ -1,0 +1,31 @@
+/*
+ * Measures what the package costs its users, against a budget: the cores as they are, the default entry bundled and
+ * minified and as a server would send it. Prints one line each; exits with 1 when one is over budget.
+ */
+import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+
+const KIB = 1024;
+const dist = new URL('../dist/', import.meta.url);
+
+const bundle = await build({
+  entryPoints: [new URL('index.js', dist).pathname],
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  platform: 'browser',
+  write: false,
+});
+
+const sizes = [
+  { what: 'core.wasm', bytes: readFileSync(new URL('core.wasm', dist)).length, budget: 8 * KIB },
+  { what: 'core-sparse.wasm', bytes: readFileSync(new URL('core-sparse.wasm', dist)).length, budget: 8 * KIB },
+  { what: 'hugewalk, minified and gzipped', bytes: gzipSync(bundle.outputFiles[0].contents).length, budget: 24 * KIB },
+];
+
+for (const { what, bytes, budget } of sizes) {
+  const verdict = bytes > budget ? `OVER the budget of ${budget}` : `of ${budget}`;
+  console.log(`${what.padEnd(32)}${String(bytes).padStart(6)} bytes ${verdict}`);
+}
+if (sizes.some(({ bytes, budget }) => bytes > budget)) process.exitCode = 1;

@@ -1,0 +1,55 @@
+/**
+ * What `--help` says beside the commands and options.
+ */
+
+export const EXAMPLES = `
+Examples, with the dump of a Linux process that is in the repository:
+  hugewalk map test/fixtures/linux-6.1-4level.elf.gz
+  hugewalk map test/fixtures/linux-6.1-4level.elf.gz --from 0xffff800000000000
+  hugewalk map test/fixtures/linux-6.1-4level.elf.gz --leaves --json
+  hugewalk walk test/fixtures/linux-6.1-4level.elf.gz 0x401000 --access rwx --user
+  hugewalk walk test/fixtures/linux-6.1-5level.elf.gz ffffffff81000000 --access w
+`;
+
+export const EXPLANATION = `
+DUMP is an ELF64 core with physical addresses, as QEMU's dump-guest-memory and /proc/vmcore
+give them, plain or gzipped. CR3 and CR4 are the dump's where it has them.
+
+Addresses and registers are hexadecimal: 0x401000, 0xffff_8880_0000_0000, or as kernels and
+/proc/PID/maps print them, 7ffebb05d000, if that cannot be mistaken for a decimal number.
+
+Exit status:
+  0   done; that an access faults, or that tables are broken, is an answer
+  1   the output is not complete: it was stopped (see --all) or could not be written
+  2   a file, an argument or an option is wrong
+  70  a defect of hugewalk
+`;
+
+export const MAP_EXPLANATION = `
+The picture has a row for each part of the address space that holds something. A cell shows
+which page size covers most of it:
+
+  ░ 4 KiB   ▒ 2 MiB   █ 1 GiB   · nothing   ≡ a table that was met before   × leads nowhere
+
+A range is contiguous in linear addresses and has one page size and one set of rights; its
+physical address is given where that is contiguous too. Rights are those over all levels:
+r w x, for user or only for kernel (supervisor) mode; ? is a right that only a part has.
+A table that is met again at the same level is shown, but not listed again. A half of the
+address space takes 40 lines at most: ranges that are alike are gathered over the holes between
+them, and small ones joined with their neighbours; --all gives each a line.
+
+With --leaves --json, a line is
+  {"va":"0x400000","pa":"0x3944000","size":4096,"present":true,"write":false,"user":true,
+   "execute":false,"accessed":true,"dirty":false,"global":false,"pwt":false,"pcd":false}
+(on one line): the bits of the leaf's own entry, in ascending order of va as an unsigned
+number. With --json alone, a line is a run of leaves that are contiguous in linear and
+physical memory, with the same size, bits and rights, and has "bytes" after "size".
+`;
+
+export const WALK_EXPLANATION = `
+A line is an entry: its name and index, its physical address, its value, the bits that are
+set (P present, W writable, U user, A accessed, D dirty, G global, PS large page, XD execute
+disabled, PWT PCD PAT cacheability), the rights over all levels down to it, and what it does.
+An error code's bits are P (the page was present), W (write), U (user mode), RSVD (a reserved
+bit is set) and I (instruction fetch).
+`;

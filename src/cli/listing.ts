@@ -1,0 +1,106 @@
+/**
+ * `hugewalk map --leaves` and `--json`: a line a leaf, or a line a run of leaves.
+ */
+import type { Mmu } from '../mmu/mmu.ts';
+import type { ScanOptions } from '../mmu/scan.ts';
+import { fieldsOf } from '../reference/entry.ts';
+import { EXIT, Failure } from './failure.ts';
+import { LeafJson } from './leaf-json.ts';
+import type { Output } from './output.ts';
+import type { Progress } from './progress.ts';
+import { LEAF, type LeafRecord, REPEATED_TABLE, RecordReader, RunJoiner } from './record.ts';
+import { count, hexOfPage, PAGE_SIZES, rightsText } from './text.ts';
+
+/** What to list. */
+export interface ListingOptions extends Pick<ScanOptions, 'from' | 'to'> {
+  /** A line a leaf, not a run. */
+  readonly leaves: boolean;
+  readonly json: boolean;
+  /** No limit to the number of lines. */
+  readonly all: boolean;
+}
+
+/** What a listing left out. */
+export interface Omitted {
+  /** Entries that lead nowhere: reserved bits, missing tables. */
+  readonly lost: number;
+}
+
+/**
+ * How often an address space may map the same leaves before the listing stops: real ones share few tables, those that
+ * contain each other have more leaves than anyone can list.
+ */
+const REPEATS = 16;
+const SLACK = 2 ** 20;
+
+/** Writes the lines. Rejects with a Failure when there are too many. */
+export async function list(mmu: Mmu, options: ListingOptions, output: Output, progress: Progress): Promise<Omitted> {
+  const { from, to, leaves, json, all } = options;
+  const part = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+  const distinct = countDistinct(mmu, part);
+  const limit = all ? Number.POSITIVE_INFINITY : REPEATS * distinct + SLACK;
+  const format = json ? new LeafJson(!leaves) : new LeafText();
+  const run = leaves ? undefined : new RunJoiner();
+  let scanned = 0;
+  let lost = 0;
+
+  const finish = async (): Promise<void> => {
+    const last = run?.rest();
+    if (last) output.add(format.line(last));
+    await output.flush();
+  };
+  const record = new RecordReader();
+  for (const block of mmu.scanBlocks(part)) {
+    for (record.open(block); record.next(); ) {
+      if (scanned === limit) {
+        await finish();
+        throw new Failure(
+          `stopped after ${count(limit)} entries: tables that contain each other give the same ${count(distinct)} over ` +
+            'and over; narrow the range with --from and --to, or give --all',
+          EXIT.incomplete,
+        );
+      }
+      scanned++;
+      if (record.kind !== LEAF) {
+        lost++;
+        continue;
+      }
+      const line = run ? run.take(record) : record;
+      if (line && output.add(format.line(line))) await output.flush();
+    }
+    if (!output.isTerminal) progress.report(() => `listing: ${count(scanned)} entries`);
+  }
+  await finish();
+  return { lost };
+}
+
+/** Entries that map something or lead nowhere, those of a table counted once a level. */
+function countDistinct(mmu: Mmu, part: Pick<ScanOptions, 'from' | 'to'>): number {
+  let distinct = 0;
+  const record = new RecordReader();
+  for (const block of mmu.scanBlocks({ ...part, fold: true })) {
+    for (record.open(block); record.next(); ) if (record.kind !== REPEATED_TABLE) distinct++;
+  }
+  return distinct;
+}
+
+/** Writes leaves for people: addresses, page size, rights over all levels, the bits of the entry itself. */
+class LeafText {
+  readonly #fields = new Map<number, string>();
+
+  line(leaf: LeafRecord): string {
+    const va = hexOfPage(leaf.page).padStart(18);
+    const pa = hexOfPage(leaf.physicalPage).padStart(15);
+    return `${va} ${pa}  ${PAGE_SIZES[leaf.level]}  ${rightsText(leaf.rights).padEnd(10)}  ${this.#fieldsOf(leaf)}\n`;
+  }
+
+  #fieldsOf({ level, entryLow, entryHigh }: LeafRecord): string {
+    const bits = (entryLow & 0x1fff) | ((entryHigh >>> 31) << 13) | (level << 14);
+    let fields = this.#fields.get(bits);
+    if (fields === undefined) {
+      fields = fieldsOf((BigInt(entryHigh) << 32n) | BigInt(entryLow), level, true).join(' ');
+      this.#fields.set(bits, fields);
+    }
+    return fields;
+  }
+}

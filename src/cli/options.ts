@@ -1,0 +1,74 @@
+/**
+ * What a user may type for addresses, registers, processors and accesses.
+ */
+import { Access } from '../mmu/access.ts';
+import { Failure } from './failure.ts';
+
+/** `0x7f00_dead_0000`: underscores between digits. */
+const PREFIXED = /^0x[0-9a-f]+(_[0-9a-f]+)*$/i;
+/** As kernels, QEMU and /proc/PID/maps print them: at least 8 digits, and not to be mistaken for a decimal number. */
+const BARE = /^(?=0|[0-9]*[a-f])[0-9a-f]{8,}$/i;
+const WIDTH = 64n;
+
+/**
+ * A 64-bit number in hexadecimal: an address or the value of a register.
+ *
+ * @param name the option or argument, for the message
+ */
+export function parseHex(name: string, text: string): bigint {
+  if (!PREFIXED.test(text) && !BARE.test(text)) {
+    const meant = /^[0-9a-f]+(_[0-9a-f]+)*$/i.test(text) ? `: write 0x${text} if that is what you mean` : '';
+    throw new Failure(
+      `${name}: expected a hexadecimal number such as 0xffff888000000000, got ${JSON.stringify(text)}${meant}`,
+    );
+  }
+  const value = BigInt(`0x${text.replace(/^0x/i, '').replaceAll('_', '')}`);
+  if (value >> WIDTH) throw new Failure(`${name}: expected at most 0x${'f'.repeat(16)}, got 0x${value.toString(16)}`);
+  return value;
+}
+
+/** The number of a processor, in decimal as QEMU counts them. */
+export function parseCpu(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) {
+    throw new Failure(`--cpu: expected a number such as 0, got ${JSON.stringify(text)}`);
+  }
+  return Number(text);
+}
+
+const KINDS = new Map([
+  ['r', Access.read],
+  ['w', Access.write],
+  ['x', Access.fetch],
+]);
+
+/** The accesses that the letters of `--access` stand for, in their order, each once. */
+export function parseAccess(text: string): number[] {
+  const kinds = [...new Set(text)].map((letter) => KINDS.get(letter));
+  if (kinds.length === 0 || kinds.includes(undefined)) {
+    throw new Failure(`--access: expected one or more of the letters r, w and x, got ${JSON.stringify(text)}`);
+  }
+  return kinds.filter((kind) => kind !== undefined);
+}
+
+/** Throws unless `from` and `to` are canonical and in order. */
+export function checkRange(from: bigint | undefined, to: bigint | undefined, levels: 4 | 5): void {
+  const width = levels === 5 ? 57 : 48;
+  for (const [name, va] of [
+    ['--from', from],
+    ['--to', to],
+  ] as const) {
+    if (va !== undefined && BigInt.asUintN(64, BigInt.asIntN(width, va)) !== va) {
+      const lower = (1n << BigInt(width - 1)) - 1n;
+      throw new Failure(
+        `${name}: expected a canonical address (up to ${hex(lower)}, or from ${hex(BigInt.asUintN(64, ~lower))}), got ${hex(va)}`,
+      );
+    }
+  }
+  if (from !== undefined && to !== undefined && from > to) {
+    throw new Failure(`--from: expected at most --to = ${hex(to)}, got ${hex(from)}`);
+  }
+}
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}

@@ -1,0 +1,50 @@
+/**
+ * Standard output in large chunks, at the pace of whoever reads it.
+ */
+import { EXIT, Failure } from './failure.ts';
+
+/** Characters a chunk holds at least: what a pipe holds. */
+const CHUNK = 2 ** 16;
+
+/** Thrown when nobody reads any more (`| head`): the end of the work, and no failure. */
+export class ReaderGone extends Error {
+  override readonly name = 'ReaderGone';
+}
+
+/** Collects text and writes it, chunk by chunk. */
+export class Output {
+  readonly #stream: NodeJS.WriteStream;
+  #text = '';
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+    /* The callbacks of `flush` tell of errors; without a listener they would end the process besides. */
+    stream.on('error', () => undefined);
+  }
+
+  /** Whether what is written appears on a terminal, where nothing else should be written in between. */
+  get isTerminal(): boolean {
+    return this.#stream.isTTY;
+  }
+
+  /** Adds text; true when it is time to `flush`. */
+  add(text: string): boolean {
+    this.#text += text;
+    return this.#text.length >= CHUNK;
+  }
+
+  /** Writes what was added, and waits until it is taken. */
+  async flush(): Promise<void> {
+    const text = this.#text;
+    this.#text = '';
+    if (text === '') return;
+    await new Promise<void>((resolve, reject) => {
+      this.#stream.write(text, (error) => (error ? reject(unwritable(error)) : resolve()));
+    });
+  }
+}
+
+function unwritable(error: NodeJS.ErrnoException): Error {
+  if (error.code === 'EPIPE') return new ReaderGone();
+  return new Failure(`standard output: expected to write to it, found ${error.message}`, EXIT.incomplete);
+}

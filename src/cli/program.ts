@@ -1,0 +1,118 @@
+/**
+ * The command line: commands, options, help. A command's code is loaded when it is run.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { Failure } from './failure.ts';
+import { EXAMPLES, EXPLANATION, MAP_EXPLANATION, WALK_EXPLANATION } from './help.ts';
+import type { MapOptions, Surroundings } from './map.ts';
+import type { SpaceOptions } from './open.ts';
+import { parseAccess, parseCpu, parseHex } from './options.ts';
+import { Output } from './output.ts';
+import { Progress } from './progress.ts';
+import { createPaint } from './text.ts';
+import type { WalkOptions } from './walk.ts';
+
+/** Columns of what is no terminal. */
+const WIDTH = 100;
+
+/** Does what the arguments say; throws a Failure for those that say nothing. */
+export async function run(args: readonly string[]): Promise<void> {
+  const program = createProgram();
+  try {
+    await program.parseAsync(args.length > 0 ? args : ['--help'], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0) throw new Failure(oneLine(error.message));
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command('hugewalk')
+    .description('What is mapped where in a memory dump of an x86-64 machine, with which page sizes and rights.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .addHelpText('after', EXAMPLES + EXPLANATION);
+
+  spaceOptions(program.command('map').argument('<DUMP>', 'an ELF64 core, plain or gzipped'))
+    .description('show what is mapped: a picture and ranges, or every leaf')
+    .addOption(hexOption('--from', 'VA', 'first address'))
+    .addOption(hexOption('--to', 'VA', 'last address'))
+    .option('--leaves', 'a line a leaf')
+    .option('--json', 'a line of JSON a run of leaves; with --leaves, a leaf')
+    .option('--all', 'every range on a line of its own; with --leaves or --json, no limit')
+    .addHelpText('after', MAP_EXPLANATION)
+    .action(async (path: string, options: MapOptions & ColorOption) => {
+      const { map } = await import('./map.ts');
+      await within(options, (surroundings) => map(path, options, surroundings));
+    });
+
+  spaceOptions(program.command('walk').argument('<DUMP>', 'an ELF64 core, plain or gzipped'))
+    .argument('<VA...>', 'addresses, in hexadecimal')
+    .description('explain what becomes of an access to an address, level by level')
+    .addOption(
+      new Option('--access <rwx>', 'r read, w write, x fetch; several are walked each')
+        .argParser(parseAccess)
+        .default([0], 'r'),
+    )
+    .option('--user', 'access in user mode (default: supervisor)')
+    .option('--json', 'a line of JSON a walk')
+    .addHelpText('after', WALK_EXPLANATION)
+    .action(async (path: string, addresses: string[], options: WalkOptions & ColorOption) => {
+      const parsed = addresses.map((text) => parseHex('VA', text));
+      const { walk } = await import('./walk.ts');
+      await within(options, (surroundings) => walk(path, parsed, options, surroundings));
+    });
+  return program;
+}
+
+interface ColorOption extends SpaceOptions {
+  readonly color?: boolean;
+}
+
+function spaceOptions(command: Command): Command {
+  return command
+    .addOption(hexOption('--cr3', 'HEX', "root table, instead of the dump's CR3"))
+    .addOption(hexOption('--cr4', 'HEX', "instead of the dump's CR4 (0x20: 4 levels, 0x1020: 5)"))
+    .addOption(
+      new Option('--cpu <N>', "whose registers, of the dump's CPUs").argParser(parseCpu).default(undefined, '0'),
+    )
+    .option('--color', 'use colours (default: on a terminal, unless NO_COLOR is set)')
+    .option('--no-color', 'use none');
+}
+
+function hexOption(name: string, value: string, description: string): Option {
+  return new Option(`${name} <${value}>`, description).argParser((text) => parseHex(name, text));
+}
+
+/** Runs a command in the surroundings of this process; nothing of its progress stays on the terminal. */
+async function within({ color }: ColorOption, command: (surroundings: Surroundings) => Promise<void>): Promise<void> {
+  const { stdout, stderr, env } = process;
+  const progress = new Progress(stderr);
+  try {
+    await command({
+      output: new Output(stdout),
+      errors: stderr,
+      progress,
+      paint: createPaint(color, stdout.isTTY, env),
+      width: stdout.columns || WIDTH,
+    });
+  } finally {
+    progress.clear();
+  }
+}
+
+/** Of this package: src/cli and dist/cli are as far from its package.json. */
+function version(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return version;
+}
+
+/** Commander's message, which may have a second line with a suggestion, as one. */
+function oneLine(message: string): string {
+  return message.replace(/^error: /, '').replaceAll(/\s+/g, ' ');
+}

@@ -1,0 +1,118 @@
+/**
+ * `hugewalk walk`: addresses, level by level.
+ */
+import type { AddressSpace } from '../dump/address-space.ts';
+import { Access, describeAccess } from '../mmu/access.ts';
+import type { ExplainedStep, Explanation } from '../reference/explain.ts';
+import type { Surroundings } from './map.ts';
+import { openSpace, type SpaceOptions, titleOf } from './open.ts';
+import { columns, EXECUTABLE, type Paint, rightsText, USER, WRITABLE } from './text.ts';
+
+/** The options of `walk`. */
+export interface WalkOptions extends SpaceOptions {
+  /** Kinds of access, each of which is walked. */
+  readonly access: readonly number[];
+  readonly user?: boolean;
+  readonly json?: boolean;
+}
+
+/** Runs the command. */
+export async function walk(
+  path: string,
+  addresses: readonly bigint[],
+  options: WalkOptions,
+  { output, progress, paint }: Surroundings,
+): Promise<void> {
+  const { access, user = false, json = false } = options;
+  const space = await openSpace(path, options, progress);
+  const accesses = access.map((kind) => kind | (user ? Access.user : 0));
+  if (!json) output.add(`${paint.bold(titleOf(space, options))}\n`);
+  for (const va of addresses) {
+    const walks = await explainAll(space, va, accesses);
+    progress.report(() => `walking: at ${hex(va)}`);
+    const text = json ? walks.map((walked) => `${jsonOf(walked)}\n`).join('') : `${wordsOf(walks, paint).join('\n')}\n`;
+    if (output.add(text)) await output.flush();
+  }
+  progress.clear();
+  await output.flush();
+}
+
+async function explainAll(space: AddressSpace, va: bigint, accesses: readonly number[]): Promise<Explanation[]> {
+  const walks: Explanation[] = [];
+  for (const access of accesses) walks.push(await space.explain(va, access));
+  return walks;
+}
+
+/** The steps, which no access changes, then what becomes of each access. */
+function wordsOf(walks: readonly Explanation[], paint: Paint): string[] {
+  const { va, steps } = walks[0]!;
+  const kinds = walks.map(({ access }) => describeAccess(access));
+  const width = Math.max(...kinds.map(({ length }) => length));
+  const outcomes = walks.map(({ outcome, words }, i) => {
+    const coloured = outcome.kind === 'page' ? paint.green(words) : paint.red(words);
+    return `  ${`${kinds[i]}:`.padEnd(width + 1)} ${coloured}`;
+  });
+  return [
+    '',
+    paint.bold(hex(va)),
+    ...columns(steps.map(stepColumns), 'llrrlll').map((text) => `  ${text}`),
+    ...outcomes,
+  ];
+}
+
+function stepColumns({ name, index, address, entry, fields, rights, words }: ExplainedStep): string[] {
+  const combined = (rights.writable ? WRITABLE : 0) | (rights.user ? USER : 0) | (rights.executable ? EXECUTABLE : 0);
+  const present = (entry & 1n) === 1n;
+  return [
+    `${name} ${index}`,
+    `at ${hex(address)}`,
+    '=',
+    hex(entry),
+    fields.join(' '),
+    present ? rightsText(combined) : '',
+    words,
+  ];
+}
+
+function jsonOf({ va, access, outcome, steps, words }: Explanation): string {
+  return JSON.stringify({
+    va: hex(va),
+    access: describeAccess(access),
+    ...outcomeJson(outcome),
+    steps: steps.map((step) => ({
+      level: step.level,
+      name: step.name,
+      table: hex(step.table),
+      index: step.index,
+      address: hex(step.address),
+      entry: hex(step.entry),
+      fields: step.fields,
+      words: step.words,
+    })),
+    words,
+  });
+}
+
+function outcomeJson(outcome: Explanation['outcome']): object {
+  switch (outcome.kind) {
+    case 'page': {
+      const { kind, physicalAddress, pageSize, writable, user, executable } = outcome;
+      return { outcome: kind, pa: hex(physicalAddress), size: pageSize, write: writable, user, execute: executable };
+    }
+    case 'page-fault':
+      return {
+        outcome: outcome.kind,
+        errorCode: outcome.errorCode,
+        level: outcome.level,
+        table: hex(outcome.table),
+      };
+    case 'missing-table':
+      return { outcome: outcome.kind, level: outcome.level, table: hex(outcome.table) };
+    case 'non-canonical':
+      return { outcome: outcome.kind };
+  }
+}
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}

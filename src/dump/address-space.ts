@@ -1,0 +1,134 @@
+import { checkInteger, hex } from '../core/errors.ts';
+import { ADDRESS_MASK } from '../core/generated/layout.ts';
+import { type CoreModules, compileCore } from '../core/instantiate.ts';
+import { SparseMemory } from '../core/sparse-memory.ts';
+import { Access } from '../mmu/access.ts';
+import { Mmu } from '../mmu/mmu.ts';
+import type { Explanation } from '../reference/explain.ts';
+import type { Outcome } from '../reference/outcome.ts';
+import type { Dump } from './dump.ts';
+import { DumpError } from './dump-error.ts';
+import { missingTables } from './missing-tables.ts';
+import { pagingRegisters, type RegisterOptions } from './paging-registers.ts';
+import { TableLoader } from './table-loader.ts';
+
+/** Which address space of a dump to open, and how. */
+export interface AddressSpaceOptions extends RegisterOptions {
+  /** Page tables it may hold in memory, 4 KiB each. Default, and most: a million, almost 4 GiB. */
+  readonly maxTables?: number;
+  /** Compiled cores. Default: those inlined in the package, compiled without blocking. */
+  readonly core?: CoreModules;
+}
+
+/** Which tables to load. */
+export interface LoadOptions {
+  /** First linear address, canonical. Default 0n. */
+  readonly from?: bigint;
+  /** Last linear address, canonical, inclusive. Default: the highest. */
+  readonly to?: bigint;
+  /** Called as tables arrive, with the number that are in memory. */
+  readonly onProgress?: (tables: number) => void;
+}
+
+/** What a load came to. */
+export interface LoadResult {
+  /** Page tables in memory, those of earlier loads included. */
+  readonly tables: number;
+  /** Page tables that entries of the range point to and the dump does not have. */
+  readonly missing: number;
+}
+
+const MOST_TABLES = 1_000_000;
+
+/**
+ * The address space of one processor in a dump: a physical memory that holds its page tables, fetched when needed, and an
+ * MMU over it.
+ *
+ * @example
+ * ```ts
+ * import { AddressSpace } from 'hugewalk';
+ * import { openDumpFile } from 'hugewalk/node';
+ * const dump = await openDumpFile('test/fixtures/linux-6.1-4level.elf.gz');
+ * const space = await AddressSpace.open(dump);
+ * await space.translate(0x40_1a49n);                   // reads the four tables it needs
+ * const { tables, missing } = await space.load();      // reads them all
+ * for (const { va, bytes } of space.mmu.mappings()) console.log(va, bytes);
+ * ```
+ */
+export class AddressSpace {
+  readonly dump: Dump;
+  /** The MMU, over the tables that are in memory: see {@link load}. */
+  readonly mmu: Mmu;
+  /** The tables that are in memory. */
+  readonly memory: SparseMemory;
+  readonly #tables: TableLoader;
+
+  private constructor(dump: Dump, mmu: Mmu, memory: SparseMemory, tables: TableLoader) {
+    this.dump = dump;
+    this.mmu = mmu;
+    this.memory = memory;
+    this.#tables = tables;
+  }
+
+  /**
+   * Opens the address space of a processor of the dump, by default the first, or of any root table: registers given
+   * here go before the dump's. EFER, where the dump does not keep it, is SCE, LME, LMA, NXE; CR0 and CR4, where there
+   * is no processor either, have the defaults of {@link Registers}: 4-level paging.
+   *
+   * @throws TypeError or RangeError for options that are wrong in themselves, or a processor that the dump does not
+   *   have; {@link DumpError} where neither dump nor options give CR3, the dump lacks the root table, or the processor
+   *   does not use 4-level or 5-level paging
+   */
+  static async open(dump: Dump, options: AddressSpaceOptions = {}): Promise<AddressSpace> {
+    const { maxTables = MOST_TABLES } = options;
+    checkInteger('maxTables', maxTables, 1, MOST_TABLES);
+    const registers = pagingRegisters(dump, options);
+    const core = options.core ?? (await compileCore());
+    const memory = new SparseMemory(core);
+    const mmu = new Mmu(memory, registers, core);
+    const tables = new TableLoader(dump, memory, maxTables);
+    const root = registers.cr3 & ADDRESS_MASK;
+    await tables.fetch([Number(root)]);
+    if (!memory.has(root)) {
+      throw new DumpError(dump.name, `expected the root table at CR3 = ${hex(root)}, found no whole frame there`);
+    }
+    return new AddressSpace(dump, mmu, memory, tables);
+  }
+
+  /**
+   * Reads all tables of a range, level by level: one pass over the file a level. Tables that the dump does not have
+   * stay missing; that is an outcome, not an error.
+   *
+   * @throws TypeError or RangeError for a range that is not canonical; {@link DumpError} when the file cannot be read,
+   *   or the range needs more tables than `maxTables`
+   */
+  async load(options: LoadOptions = {}): Promise<LoadResult> {
+    for (;;) {
+      const missing = missingTables(this.mmu, options.from, options.to);
+      const unknown = [...missing].filter((frame) => !this.#tables.lacks(frame));
+      if (unknown.length === 0) return { tables: this.memory.frames, missing: missing.size };
+      await this.#tables.fetch(unknown, options.onProgress);
+    }
+  }
+
+  /**
+   * Translates one linear address for one kind of access, and reads the tables that this takes. The outcome is
+   * `missing-table` only where the dump does not have one.
+   *
+   * @throws TypeError or RangeError for an argument that is no address or no access; {@link DumpError} when the file
+   *   cannot be read
+   */
+  async translate(va: bigint, access: number = Access.read): Promise<Outcome> {
+    for (;;) {
+      const outcome = this.mmu.translate(va, access);
+      if (outcome.kind !== 'missing-table' || this.#tables.lacks(Number(outcome.table))) return outcome;
+      await this.#tables.fetch([Number(outcome.table)]);
+    }
+  }
+
+  /** Like {@link translate}, but keeps a record of every level: see {@link Mmu.explain}. */
+  async explain(va: bigint, access: number = Access.read): Promise<Explanation> {
+    await this.translate(va, access);
+    return this.mmu.explain(va, access);
+  }
+}

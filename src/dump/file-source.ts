@@ -1,0 +1,72 @@
+/**
+ * A file on disk as a byte source. Node only: nothing that a browser loads may import it.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { type ByteSource, truncated } from './byte-source.ts';
+import { DumpError, messageOf } from './dump-error.ts';
+import { type ByteRange, checkRanges, readMerged } from './ranges.ts';
+
+/** Bytes a system call reads at most: Node takes no more than 2 GiB. */
+const LONGEST_READ = 2 ** 28;
+
+/**
+ * Opens a file, of which only what is asked for is read. Ranges that touch are read at once.
+ *
+ * @throws {@link DumpError} when it cannot be opened or is not a regular file
+ */
+export async function fileSource(path: string): Promise<ByteSource> {
+  const handle = await open(path, 'r').catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
+  try {
+    const stat = await handle.stat();
+    if (!stat.isFile()) {
+      throw new DumpError(path, `expected a file, found ${stat.isDirectory() ? 'a directory' : 'a device or pipe'}`);
+    }
+    return new FileSource(path, stat.size, handle);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+class FileSource implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  readonly #handle: FileHandle;
+
+  constructor(name: string, size: number, handle: FileHandle) {
+    this.name = name;
+    this.size = size;
+    this.#handle = handle;
+  }
+
+  async read(ranges: readonly ByteRange[]): Promise<Uint8Array[]> {
+    checkRanges(ranges, this.size);
+    return readMerged(ranges, (range) => this.#readOne(range));
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  async #readOne(range: ByteRange): Promise<Uint8Array> {
+    const bytes = new Uint8Array(range.length);
+    let filled = 0;
+    while (filled < range.length) {
+      const length = Math.min(range.length - filled, LONGEST_READ);
+      const { bytesRead } = await this.#handle
+        .read(bytes, filled, length, range.offset + filled)
+        .catch((error: unknown) => {
+          throw unreadable(this.name, error);
+        });
+      if (bytesRead === 0) throw truncated(this.name, range, range.offset + filled);
+      filled += bytesRead;
+    }
+    return bytes;
+  }
+}
+
+function unreadable(path: string, error: unknown): DumpError {
+  return new DumpError(path, `expected a readable file, found ${messageOf(error)}`, { cause: error });
+}

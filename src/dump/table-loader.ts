@@ -1,0 +1,64 @@
+import { hex } from '../core/errors.ts';
+import type { SparseMemory } from '../core/sparse-memory.ts';
+import type { Dump } from './dump.ts';
+import { DumpError } from './dump-error.ts';
+
+/** Frames asked of the dump at a time: 64 MiB. */
+const CHUNK = 2 ** 14;
+
+/**
+ * Copies frames from a dump into memory, each once, and remembers which ones the dump does not have.
+ * Frames are named by their physical address as a number, which is exact up to 52 bits.
+ */
+export class TableLoader {
+  readonly #dump: Dump;
+  readonly #memory: SparseMemory;
+  readonly #limit: number;
+  readonly #absent = new Set<number>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(dump: Dump, memory: SparseMemory, limit: number) {
+    this.#dump = dump;
+    this.#memory = memory;
+    this.#limit = limit;
+  }
+
+  /** Whether the dump was asked for a frame and did not have it. */
+  lacks(frame: number): boolean {
+    return this.#absent.has(frame);
+  }
+
+  /**
+   * Adds those of the frames that the dump has; one call after the other, so that none is read twice.
+   *
+   * @param onProgress called with the number of frames in memory
+   * @throws {@link DumpError} when the file cannot be read, or memory would hold more frames than its limit
+   */
+  fetch(frames: Iterable<number>, onProgress?: (tables: number) => void): Promise<void> {
+    const turn = this.#last.then(() => this.#fetchNow(frames, onProgress));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #fetchNow(frames: Iterable<number>, onProgress?: (tables: number) => void): Promise<void> {
+    const wanted = [...frames].filter((frame) => !this.lacks(frame) && !this.#memory.has(BigInt(frame)));
+    wanted.sort((a, b) => a - b);
+    for (let done = 0; done < wanted.length; done += CHUNK) {
+      const chunk = wanted.slice(done, done + CHUNK);
+      const contents = await this.#dump.readFrames(chunk.map(BigInt));
+      for (const [i, frame] of chunk.entries()) this.#add(frame, contents[i]);
+      onProgress?.(this.#memory.frames);
+    }
+  }
+
+  #add(frame: number, content: Uint8Array | undefined): void {
+    if (!content) {
+      this.#absent.add(frame);
+    } else if (!this.#memory.has(BigInt(frame))) {
+      if (this.#memory.frames >= this.#limit) {
+        throw new DumpError(this.#dump.name, `expected at most ${hex(this.#limit)} page tables, found more`);
+      }
+      this.#memory.addFrame(BigInt(frame), content);
+    }
+  }
+}

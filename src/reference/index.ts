@@ -1,0 +1,23 @@
+/**
+ * `hugewalk/reference`: the walk in plain TypeScript, without WebAssembly. Slow, and meant to be read.
+ *
+ * @module
+ */
+export { type ExplainedStep, type Explanation, errorCodeWords, explain } from './explain.ts';
+export { type ReferenceLeaf, referenceMappings } from './mappings.ts';
+export type {
+  MissingTableOutcome,
+  NonCanonicalOutcome,
+  Outcome,
+  PageFaultOutcome,
+  PageOutcome,
+  PageSize,
+} from './outcome.ts';
+export {
+  type PagingState,
+  type ReadEntry,
+  type Rights,
+  referenceWalk,
+  type WalkRecord,
+  type WalkStep,
+} from './walk.ts';

@@ -1,0 +1,64 @@
+/**
+ * The rows of the benchmark, and that it does not take a wrong answer for a fast one.
+ */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Benchmark, planRows } from '../../bench/cells.ts';
+import type { Native } from '../../bench/native.ts';
+import { lineOf, resultsOf } from '../../bench/report.ts';
+
+const EFFORT = { repetitions: 2, walks: 2 ** 12 };
+const NONE: Native = { binary: undefined, missing: 'not asked for' };
+
+const row = (name: string) => planRows(false).find((plan) => plan.name === name)!;
+
+test('every row has a name of its own; the quick ones are among them', () => {
+  const names = planRows(false).map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names.length).toBeGreaterThan(50);
+  const quick = planRows(true).map(({ name }) => name);
+  expect(quick.length).toBeLessThan(25);
+  expect(names).toEqual(expect.arrayContaining(quick));
+});
+
+describe('without a native walker', () => {
+  const bench = new Benchmark(EFFORT, NONE);
+
+  test('a row tells what it measured, and - for what it did not', async () => {
+    const measured = await bench.run(row('walk/4k/32KiB/random'));
+    const results = resultsOf(measured);
+    expect(results.map(({ name }) => name.split('/').at(-1))).toEqual(['batch', 'translate', 'word', 'many']);
+    for (const { unit, value, range, repetitions, tableBytes, ratio } of results) {
+      expect({ unit, repetitions, tableBytes, ratio }).toEqual({ unit: 'M/s', repetitions: 2, tableBytes: 32768 });
+      expect(range[0]).toBeLessThanOrEqual(value);
+      expect(range[1]).toBeGreaterThanOrEqual(value);
+    }
+    expect(lineOf(measured)).toMatch(/^4k\/32KiB\/random .* - +-$/);
+  });
+
+  test.each(['sparse/4k/32KiB/random', 'list/linux-6.1-4level'])('%s compares with itself', async (name) => {
+    const [first, second] = resultsOf(await bench.run(row(name)));
+    expect(first!.ratio ?? second!.ratio).toBeGreaterThan(0);
+  });
+});
+
+describe('with a walker that answers nonsense', () => {
+  let folder: string;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'hugewalk-bench-'));
+    writeFileSync(join(folder, 'walk'), '#!/bin/sh\necho \'{"ns":[1],"checksum":1}\'\ncat > /dev/null\n');
+    chmodSync(join(folder, 'walk'), 0o755);
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('the row fails', async () => {
+    const bench = new Benchmark(EFFORT, { binary: join(folder, 'walk'), compiler: 'none' });
+    await expect(bench.run(row('walk/2m/32KiB/page'))).rejects.toThrow(
+      /expected outcomes with checksum \d+, got native 1/,
+    );
+  });
+});

@@ -1,0 +1,134 @@
+/**
+ * What explain() says, and that it says what translate() answers.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Access, Mmu, type Registers } from '../../src/index.ts';
+import { memoryWith } from '../support/implementations.ts';
+import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
+import { A, D, G, P, PS, Tables, U, W, XD } from '../support/tables.ts';
+
+const mmuOf = (tables: Tables, registers: Partial<Registers> = {}) =>
+  new Mmu(memoryWith(tables.frames, 'sparse'), { cr3: tables.root, ...registers });
+
+describe('each step', () => {
+  const tables = new Tables()
+    .map(0x40_0000n, 0x9000n, { bits: W | U | A | D | G | XD, above: W | U | A })
+    .map(0x8000_0000n, 0x4000_0000n, { level: 3, bits: U | (1n << 12n) });
+  const mmu = mmuOf(tables);
+
+  test('tells entry, address, table, index and name', () => {
+    const { steps } = mmu.explain(0x40_0123n);
+    expect(
+      steps.map(({ name, level, table, index, address, entry }) => [name, level, table, index, address, entry]),
+    ).toEqual(
+      [4, 3, 2, 1].map((level, i) => {
+        const address = tables.entry(level, 0x40_0000n);
+        const index = Number((address & 0xfffn) / 8n);
+        return [['PML4E', 'PDPTE', 'PDE', 'PTE'][i], level, address & ~0xfffn, index, address, tables.read(address)];
+      }),
+    );
+  });
+
+  test('names the bits that are set, and what the entry does', () => {
+    const { steps } = mmu.explain(0x40_0123n);
+    expect(steps.map(({ fields, words }) => `${fields.join(' ')}: ${words}`)).toEqual([
+      'P W U A: points to the page-directory-pointer table',
+      'P W U A: points to the page directory',
+      'P W U A: points to the page table',
+      'P W U A D G XD: maps a 4 KiB page',
+    ]);
+    const leaf = mmu.explain(0x8000_0000n).steps.at(-1)!;
+    expect(`${leaf.fields.join(' ')}: ${leaf.words}`).toBe('P U PAT PS: maps a 1 GiB page');
+  });
+
+  test('tells the rights so far', () => {
+    const rights = mmu.explain(0x40_0000n).steps.map(({ rights: r }) => r);
+    expect(rights[2]).toEqual({ writable: true, user: true, executable: true });
+    expect(rights[3]).toEqual({ writable: true, user: true, executable: false });
+  });
+
+  test('names the reserved bits that are set', () => {
+    const wrong = new Tables().map(0n, 0x4006_2000n, { level: 3 });
+    const { steps, words } = mmuOf(wrong).explain(0n);
+    expect(steps.at(-1)!.reserved).toBe(0x6_2000n);
+    expect(steps.at(-1)!.words).toBe('reserved bits 18:17, 13 set');
+    expect(words).toBe('#PF, error code 0x9 (P RSVD): the PDPTE has reserved bits 18:17, 13 set');
+  });
+});
+
+describe('the outcome in words', () => {
+  const page = (bits: bigint, above = W | U) => new Tables().map(0n, 0x9000n, { bits, above });
+
+  test.each<[string, Tables, number, Partial<Registers>, string]>([
+    ['a page', page(W | U), Access.read, {}, '0x9000 in a 4 KiB page, user, writable, executable'],
+    ['a supervisor page', page(XD), Access.read, {}, '0x9000 in a 4 KiB page, supervisor, read-only, no-execute'],
+    ['a hole', new Tables(), Access.user, {}, '#PF, error code 0x4 (U): the PML4E is not present'],
+    [
+      'a user access to a supervisor address',
+      page(W, W),
+      Access.user | Access.write,
+      {},
+      '#PF, error code 0x7 (P W U): a user access to a supervisor address (U/S is 0 in the PML4E and PDPTE and PDE and PTE)',
+    ],
+    [
+      'a write to a read-only address',
+      page(U),
+      Access.write,
+      {},
+      '#PF, error code 0x3 (P W): a write to a read-only address (R/W is 0 in the PTE)',
+    ],
+    [
+      'a fetch from an execute-disabled address',
+      page(U | XD),
+      Access.fetch | Access.user,
+      {},
+      '#PF, error code 0x15 (P U I): a fetch from an execute-disabled address (XD is 1 in the PTE)',
+    ],
+    [
+      'SMEP',
+      page(U),
+      Access.fetch,
+      { cr4: (1n << 5n) | (1n << 20n) },
+      '#PF, error code 0x11 (P I): a supervisor fetch from a user page, which CR4.SMEP forbids',
+    ],
+    [
+      'SMAP',
+      page(U),
+      Access.read,
+      { cr4: (1n << 5n) | (1n << 21n) },
+      '#PF, error code 0x1 (P): a supervisor access to a user page, which CR4.SMAP forbids while RFLAGS.AC is 0',
+    ],
+    [
+      'a table outside memory',
+      new Tables(4, 0x1000n).write(0x1000n, 0xabc_d000n | P | (PS * 0n)),
+      Access.read,
+      {},
+      'the page-directory-pointer table at 0xabcd000 lies where there is no memory',
+    ],
+  ])('%s', (_, tables, access, registers, words) => {
+    expect(mmuOf(tables, registers).explain(0n, access).words).toBe(words);
+  });
+
+  test('an address that is not canonical', () => {
+    const { words, steps } = mmuOf(new Tables()).explain(1n << 47n);
+    expect(words).toBe('not canonical: bits 63 to 47 are not all equal; #GP (#SS for the stack), no table is read');
+    expect(steps).toEqual([]);
+  });
+});
+
+test('ends where translate ends, on any image', () => {
+  fc.assert(
+    fc.property(imageRecipes, registerSets, (recipe, registers) => {
+      const mmu = new Mmu(memoryWith(randomImage(recipe), 'flat'), registers);
+      for (const va of randomAddresses(recipe.seed, 20, mmu.levels === 5 ? 57 : 48)) {
+        for (const access of [Access.read, Access.user | Access.write, Access.fetch]) {
+          const explanation = mmu.explain(va, access);
+          expect(explanation.outcome).toEqual(mmu.translate(va, access));
+          expect(explanation.words).not.toMatch(/undefined|\(\)| in the \)/);
+        }
+      }
+    }),
+    { numRuns: 50 },
+  );
+});

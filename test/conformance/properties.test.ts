@@ -1,0 +1,98 @@
+/**
+ * Every core agrees with the reference walk on any image, also a hostile one: tables outside memory, tables that contain
+ * each other, random bits.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Access, Mmu, type Outcome } from '../../src/index.ts';
+import { decodeOutcome } from '../../src/mmu/outcome.ts';
+import { IMPLEMENTATIONS, memoryWith } from '../support/implementations.ts';
+import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
+
+const ACCESSES = [
+  Access.read,
+  Access.write,
+  Access.fetch,
+  Access.user,
+  Access.user | Access.write,
+  Access.user | Access.fetch,
+];
+const [reference, ...cores] = IMPLEMENTATIONS;
+
+/** Every way a walk can end, counted, to show that the images reach all of them. */
+const seen = new Map<string, number>();
+const note = (outcome: Outcome): void => {
+  const key = outcome.kind === 'page-fault' ? `fault ${outcome.errorCode & 9}` : outcome.kind;
+  seen.set(key, (seen.get(key) ?? 0) + 1);
+};
+
+describe.each(cores)('$name', (core) => {
+  test('equals the reference for every address and access, on any image', () => {
+    fc.assert(
+      fc.property(imageRecipes, registerSets, (recipe, registers) => {
+        const image = randomImage(recipe);
+        const expected = reference!.make(image, registers);
+        const actual = core.make(image, registers);
+        const width = registers.cr4 & (1n << 12n) ? 57 : 48;
+        for (const va of randomAddresses(recipe.seed ^ 0x5555, 40, width)) {
+          for (const access of ACCESSES) {
+            const outcome = expected.translate(va, access);
+            note(outcome);
+            expect(actual.translate(va, access)).toEqual(outcome);
+          }
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('lists the same leaves as the reference, as far as anyone can list them', () => {
+    fc.assert(
+      fc.property(imageRecipes, registerSets, (recipe, registers) => {
+        const image = randomImage({ ...recipe, present: Math.min(recipe.present, 50) });
+        const expected = reference!.make(image, registers).leaves()[Symbol.iterator]();
+        const actual = core.make(image, registers).leaves()[Symbol.iterator]();
+        for (let i = 0; i < 3000; i++) {
+          const leaf = expected.next();
+          expect(actual.next()).toEqual(leaf);
+          if (leaf.done) break;
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+test('the images reach every kind of outcome', () => {
+  expect([...seen.keys()].sort()).toEqual(['fault 0', 'fault 1', 'fault 9', 'missing-table', 'non-canonical', 'page']);
+  for (const count of seen.values()) expect(count).toBeGreaterThan(500);
+});
+
+test.each(['flat', 'sparse'] as const)('a batch answers what single calls answer (%s)', (kind) => {
+  fc.assert(
+    fc.property(imageRecipes, registerSets, fc.integer({ min: 0, max: 9000 }), (recipe, registers, count) => {
+      const mmu = new Mmu(memoryWith(randomImage(recipe), kind), registers);
+      const addresses = randomAddresses(recipe.seed, count, mmu.levels === 5 ? 57 : 48);
+      const access = ACCESSES[count % ACCESSES.length]!;
+      const single = addresses.map((va) => mmu.translateWord(va, access));
+      expect(mmu.translateMany(addresses, access)).toEqual(single);
+      const batch = mmu.batch(count + 1);
+      batch.addresses.set(addresses);
+      batch.run(count, access);
+      expect(batch.outcomes.subarray(0, count)).toEqual(single);
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('an outcome word holds all that translate tells', () => {
+  fc.assert(
+    fc.property(imageRecipes, registerSets, (recipe, registers) => {
+      const mmu = new Mmu(memoryWith(randomImage(recipe), 'flat'), registers);
+      for (const va of randomAddresses(recipe.seed, 20, 48)) {
+        expect(decodeOutcome(mmu.translateWord(va))).toEqual(mmu.translate(va));
+      }
+    }),
+    { numRuns: 20 },
+  );
+});

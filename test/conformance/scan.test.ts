@@ -1,0 +1,219 @@
+/**
+ * Listing what is mapped: ranges, runs, repeated tables, entries that lead nowhere.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { FlatMemory, type Mapping, Mmu } from '../../src/index.ts';
+import { referenceMappings } from '../../src/reference/index.ts';
+import { memoryWith } from '../support/implementations.ts';
+import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
+import { A, P, PS, Tables, U, W, XD } from '../support/tables.ts';
+
+const TOP = 0xffff_ffff_ffff_ffffn;
+const summary = ({ kind, va, pa, bytes, level }: Mapping) => ({ kind, va, pa, bytes, level });
+
+describe.each(['flat', 'sparse'] as const)('a scan of %s memory', (kind) => {
+  const mmuOf = (tables: Tables) =>
+    new Mmu(memoryWith(tables.frames, kind), {
+      cr3: tables.root,
+      ...(tables.levels === 5 ? { cr4: (1n << 5n) | (1n << 12n) } : {}),
+    });
+
+  test('lists leaves of all sizes in ascending order, the upper half last', () => {
+    const tables = new Tables()
+      .map(0xffff_ffff_ffff_f000n, 0x3000n)
+      .map(0x1000n, 0x9000n)
+      .map(0xffff_8000_0000_0000n, 0x4000_0000n, { level: 3 })
+      .map(0x20_0000n, 0x60_0000n, { level: 2 });
+    expect([...mmuOf(tables).mappings()].map(summary)).toEqual([
+      { kind: 'leaf', va: 0x1000n, pa: 0x9000n, bytes: 0x1000n, level: 1 },
+      { kind: 'leaf', va: 0x20_0000n, pa: 0x60_0000n, bytes: 0x20_0000n, level: 2 },
+      { kind: 'leaf', va: 0xffff_8000_0000_0000n, pa: 0x4000_0000n, bytes: 0x4000_0000n, level: 3 },
+      { kind: 'leaf', va: 0xffff_ffff_ffff_f000n, pa: 0x3000n, bytes: 0x1000n, level: 1 },
+    ]);
+  });
+
+  test('gives the rights over all levels and the bits of the leaf itself', () => {
+    const tables = new Tables().map(0n, 0x9000n, { bits: W | U | A, above: W }).map(0x1000n, 0xa000n, { bits: XD });
+    const [first, second] = [...mmuOf(tables).mappings()];
+    expect(first).toMatchObject({ writable: true, user: false, executable: true, entry: 0x9000n | P | W | U | A });
+    expect(second).toMatchObject({ writable: false, user: false, executable: false, entry: 0xa000n | P | XD });
+  });
+
+  test('masks the address of a large page, whose bit 12 is PAT', () => {
+    const tables = new Tables().map(0n, 0x60_0000n, { level: 2, bits: 1n << 12n });
+    expect([...mmuOf(tables).mappings()][0]!.pa).toBe(0x60_0000n);
+  });
+
+  test('starts and ends inside the range, with the leaf that covers its first address', () => {
+    const tables = new Tables(5).map(0x20_0000n, 0n, { level: 2 });
+    for (let va = 0n; va < 8n; va++) tables.map(va << 12n, 0x9000n);
+    const mmu = mmuOf(tables);
+    const list = (from: bigint, to: bigint) => [...mmu.mappings({ from, to })].map(({ va }) => va);
+    expect(list(0x2345n, 0x4000n)).toEqual([0x2000n, 0x3000n, 0x4000n]);
+    expect(list(0x2fffn, 0x2fffn)).toEqual([0x2000n]);
+    expect(list(0x3f_ffffn, TOP)).toEqual([0x20_0000n]);
+    expect(list(0x40_0000n, TOP)).toEqual([]);
+  });
+
+  test('merges leaves that are contiguous in linear and physical memory and equal in size and bits', () => {
+    const tables = new Tables();
+    for (let i = 0n; i < 600n; i++) tables.map(i << 12n, (i << 12n) + 0x10_0000n);
+    tables.map(300n << 12n, 0x9999_9000n).change(tables.entry(1, 400n << 12n), { set: A });
+    const runs = [...mmuOf(tables).mappings({ coalesce: true })];
+    expect(runs.map(({ va, bytes }) => [va >> 12n, bytes >> 12n])).toEqual([
+      [0n, 300n],
+      [300n, 1n],
+      [301n, 99n],
+      [400n, 1n],
+      [401n, 199n],
+    ]);
+  });
+
+  test('does not merge where a higher level withholds rights', () => {
+    const tables = new Tables().map(511n << 12n, 0x1000n).map(512n << 12n, 0x2000n, { above: U });
+    expect([...mmuOf(tables).mappings({ coalesce: true })]).toHaveLength(2);
+  });
+
+  test('merges runs that are longer than its list, and many runs that fill it many times', () => {
+    const tables = new Tables();
+    for (let i = 0n; i < 5000n; i++) tables.map(i << 12n, i << 12n);
+    for (let i = 6000n; i < 11000n; i++) tables.map(i << 12n, (i % 2n) << 13n);
+    const runs = [...mmuOf(tables).mappings({ coalesce: true })];
+    expect(runs).toHaveLength(5001);
+    expect(runs[0]).toMatchObject({ va: 0n, bytes: 5000n << 12n });
+    expect(runs.at(-1)).toMatchObject({ va: 10999n << 12n, bytes: 0x1000n });
+  });
+
+  test('names entries that lead nowhere, which mappings leaves out', () => {
+    const tables = new Tables().map(0n, 0x9000n);
+    tables.write(tables.root + 8n, 0xdead_beef_0000n | P | W);
+    tables.write(tables.entry(2, 0n) + 8n, 0x4000n | P | PS);
+    const mmu = mmuOf(tables);
+    expect([...mmu.scan()].map(summary)).toEqual([
+      { kind: 'leaf', va: 0n, pa: 0x9000n, bytes: 0x1000n, level: 1 },
+      { kind: 'reserved', va: 0x20_0000n, pa: 0x4000n, bytes: 0x20_0000n, level: 2 },
+      { kind: 'missing-table', va: 1n << 39n, pa: 0xdead_beef_0000n, bytes: 1n << 39n, level: 3 },
+    ]);
+    expect([...mmu.mappings()]).toHaveLength(1);
+  });
+
+  test('lists the root itself as missing where there is no memory', () => {
+    const mmu = mmuOf(new Tables());
+    mmu.setRegisters({ cr3: 0xf_0000_0000_0000n });
+    expect([...mmu.scan({ to: 0n })].map(summary)).toEqual([
+      { kind: 'missing-table', va: 0n, pa: 0xf_0000_0000_0000n, bytes: 1n << 48n, level: 4 },
+    ]);
+  });
+
+  test('with fold lists a repeated table once and names it afterwards', () => {
+    const tables = new Tables().map(0n, 0x9000n).map(0x20_0000n, 0xa000n);
+    const shared = tables.read(tables.entry(2, 0n));
+    tables.write(tables.entry(2, 0x40_0000n), shared).write(tables.entry(2, 0x60_0000n), shared);
+    expect([...mmuOf(tables).scan({ fold: true })].map(({ va, kind: what }) => [va, what])).toEqual([
+      [0n, 'leaf'],
+      [0x20_0000n, 'leaf'],
+      [0x40_0000n, 'repeated-table'],
+      [0x60_0000n, 'repeated-table'],
+    ]);
+    expect([...mmuOf(tables).mappings()].map(({ va }) => va)).toEqual([0n, 0x20_0000n, 0x40_0000n, 0x60_0000n]);
+  });
+
+  test('with fold does not take a table for listed that the range entered in its middle', () => {
+    const tables = new Tables().map(0n, 0x9000n).map(0x4000_0000n, 0xa000n);
+    tables.write(tables.root + 8n, tables.read(tables.root));
+    const found = [...mmuOf(tables).scan({ fold: true, from: 0x4000_0000n })];
+    expect(found.map(({ va, pa }) => [va, pa])).toEqual([
+      [0x4000_0000n, 0xa000n],
+      [1n << 39n, 0x9000n],
+      [(1n << 39n) + 0x4000_0000n, tables.entry(2, 0x4000_0000n) & ~0xfffn],
+    ]);
+  });
+
+  test('does not hang on tables that contain each other and map nothing', () => {
+    const tables = new Tables();
+    const [b, c, d] = [tables.newTable(), tables.newTable(), tables.newTable()];
+    for (let i = 0n; i < 512n; i++) {
+      tables
+        .write(tables.root + i * 8n, b | P | W)
+        .write(b + i * 8n, c | P | W)
+        .write(c + i * 8n, d | P | W);
+    }
+    const started = performance.now();
+    expect([...mmuOf(tables).scan()]).toEqual([]);
+    expect(performance.now() - started).toBeLessThan(1000);
+  });
+
+  test('lists 2^36 leaves lazily, and with fold in no time', () => {
+    const tables = new Tables();
+    for (let i = 0n; i < 512n; i++) tables.write(tables.root + i * 8n, tables.root | P | W);
+    const mmu = mmuOf(tables);
+    let count = 0;
+    for (const _ of mmu.mappings()) if (++count === 100_000) break;
+    expect(count).toBe(100_000);
+    expect([...mmu.scan({ fold: true })].length).toBe(511 * 3 + 512);
+  });
+
+  test('can be listed twice at a time', () => {
+    const tables = new Tables();
+    for (let i = 0n; i < 3000n; i++) tables.map(i << 12n, i << 13n);
+    const mmu = mmuOf(tables);
+    let count = 0;
+    const other = mmu.mappings();
+    for (const { va } of mmu.mappings()) {
+      expect(other.next().value!.va).toBe(va);
+      count++;
+    }
+    expect(count).toBe(3000);
+    expect(other.next().done).toBe(true);
+  });
+
+  test('finds in two parts of the range what it finds in the whole, on any image', () => {
+    fc.assert(
+      fc.property(imageRecipes, registerSets, (recipe, registers) => {
+        const image = randomImage({ ...recipe, present: 2, sane: 100, frames: Math.min(recipe.frames, 5) });
+        const mmu = new Mmu(memoryWith(image, kind), registers);
+        const read = (at: bigint) => image.get(at & ~0xfffn)?.[Number(at & 0xfffn) / 8];
+        const all = [...referenceMappings(read, registers)].map(({ va }) => va);
+        const width = mmu.levels === 5 ? 57 : 48;
+        const cut = BigInt.asUintN(64, BigInt.asIntN(width, randomAddresses(recipe.seed, 1, width)[0]!));
+        const lower = [...mmu.mappings({ to: cut })];
+        const upper = [...mmu.mappings({ from: cut })];
+        const known = new Set(lower.map(({ va }) => va));
+        expect([...lower.map(({ va }) => va), ...upper.map(({ va }) => va).filter((va) => !known.has(va))]).toEqual(
+          all,
+        );
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  test('merged runs unfold to the very leaves', () => {
+    fc.assert(
+      fc.property(imageRecipes, (recipe) => {
+        const image = randomImage({ ...recipe, present: 50, sane: 100, frames: 2 });
+        const mmu = new Mmu(memoryWith(image, kind), { cr3: 0n });
+        const leaves = mmu.mappings();
+        let checked = 0;
+        for (const run of mmu.mappings({ coalesce: true })) {
+          for (let done = 0n; done < run.bytes; done += BigInt(run.pageSize)) {
+            const leaf = leaves.next().value!;
+            expect([leaf.va, leaf.entry, leaf.bytes]).toEqual([run.va + done, run.entry + done, BigInt(run.pageSize)]);
+          }
+          if (++checked === 2000) break;
+        }
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+test('a range that is not canonical, or upside down, is refused', () => {
+  const mmu = new Mmu(new FlatMemory({ bytes: 4096 }), { cr3: 0n });
+  const list = (from: bigint, to: bigint) => () => [...mmu.mappings({ from, to })];
+  expect(list(0x8000_0000_0000n, TOP)).toThrow(
+    new RangeError('from: expected a canonical address of 48 bits, got 0x800000000000'),
+  );
+  expect(list(0n, 0x8000_0000_0000n)).toThrow(RangeError);
+  expect(list(2n, 1n)).toThrow(new RangeError('from: expected at most to = 0x1, got 0x2'));
+});

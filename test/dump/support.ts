@@ -1,0 +1,108 @@
+/**
+ * What the suites of the dump layer share.
+ */
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { expect } from 'vitest';
+import { compileCoreSync } from '../../src/core/instantiate.ts';
+import { AddressSpace, type AddressSpaceOptions } from '../../src/dump/address-space.ts';
+import { type ByteSource, bytesSource } from '../../src/dump/byte-source.ts';
+import type { Dump } from '../../src/dump/dump.ts';
+import { DumpError } from '../../src/dump/dump-error.ts';
+import { openDump } from '../../src/dump/open-dump.ts';
+import type { ByteRange } from '../../src/dump/ranges.ts';
+
+/** What files are called here. */
+export const NAME = 'guest.elf';
+
+/** The real address spaces: see test/fixtures/README.md. */
+export const FIXTURES = [
+  { levels: 4, leaves: 9_910, tables: 415 },
+  { levels: 5, leaves: 10_420, tables: 417 },
+].map(({ levels, leaves, tables }) => {
+  const path = (suffix: string): URL => new URL(`../fixtures/linux-6.1-${levels}level.${suffix}`, import.meta.url);
+  return {
+    levels,
+    leaves,
+    tables,
+    path: path('elf.gz'),
+    gzipped: (): Uint8Array<ArrayBuffer> => new Uint8Array(readFileSync(path('elf.gz'))),
+    plain: (): Uint8Array<ArrayBuffer> => new Uint8Array(gunzipSync(readFileSync(path('elf.gz')))),
+    /** A register as QEMU's monitor printed it. */
+    register: (name: string): bigint => {
+      const printed = readFileSync(path('registers.txt'), 'utf8');
+      return BigInt(`0x${new RegExp(`\\b${name}=([0-9a-f]+)`).exec(printed)![1]!}`);
+    },
+  };
+});
+
+/** Opens bytes as a dump. */
+export function open(bytes: Uint8Array): Promise<Dump> {
+  return openDump(bytesSource(bytes, NAME));
+}
+
+/** Opens an address space on cores that are compiled once. */
+export async function openSpace(bytes: Uint8Array, options?: AddressSpaceOptions): Promise<AddressSpace> {
+  return AddressSpace.open(await open(bytes), { core: compileCoreSync(), ...options });
+}
+
+/** The message of the DumpError that a promise rejects with: one line that begins with the file's name. */
+export async function dumpErrorOf(promise: Promise<unknown>, name: string = NAME): Promise<string> {
+  const error = await promise.then(
+    (value) => expect.fail(`expected a DumpError, got ${String(value)}`),
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(DumpError);
+  const { message } = error as DumpError;
+  expect(message.startsWith(`${name}: `), message).toBe(true);
+  expect(message).not.toMatch(/[\r\n]/);
+  return message.slice(name.length + 2);
+}
+
+/** A source that keeps a list of what was read of it. */
+export function recorded(
+  source: ByteSource,
+): ByteSource & { readonly passes: (readonly ByteRange[])[]; closed: number } {
+  const passes: (readonly ByteRange[])[] = [];
+  const result = {
+    name: source.name,
+    size: source.size,
+    passes,
+    closed: 0,
+    read(ranges: readonly ByteRange[]) {
+      passes.push(ranges);
+      return source.read(ranges);
+    },
+    async close() {
+      result.closed++;
+      await source.close();
+    },
+  };
+  return result;
+}
+
+/** A frame whose first entries are given. */
+export function table(entries: Readonly<Record<number, bigint>> = {}): Uint8Array {
+  const words = new BigUint64Array(512);
+  for (const [index, entry] of Object.entries(entries)) words[Number(index)] = entry;
+  return new Uint8Array(words.buffer);
+}
+
+/** Checks that `read` are the ranges of `content`; quicker than toEqual. */
+export function expectRanges(read: readonly Uint8Array[], content: Uint8Array, ranges: readonly ByteRange[]): void {
+  expect(read.map(({ length }) => length)).toEqual(ranges.map(({ length }) => length));
+  for (const [i, { offset, length }] of ranges.entries()) {
+    expect(Buffer.compare(read[i]!, content.subarray(offset, offset + length)), `range ${i}`).toBe(0);
+  }
+}
+
+/** Bytes that tell where they stand. */
+export function pattern(length: number, seed = 1): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  let state = seed;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    bytes[i] = state >>> 24;
+  }
+  return bytes;
+}

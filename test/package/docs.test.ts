@@ -1,0 +1,121 @@
+/**
+ * Everything the documentation shows: compiled against the installed package and run.
+ *
+ * A `ts` block that imports nothing continues the block before it. A `sh` block is run in the project that has the
+ * package installed (`npx hugewalk …`) or in this one, except what a test cannot run inside itself: of that, it is
+ * checked that it exists and that CI runs it.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+import { describe, expect, inject, test } from 'vitest';
+import { MANIFEST, ROOT, run } from './project.ts';
+import { blocksOf, examplesOf, type Snippet } from './snippets.ts';
+
+const { app } = inject('installed');
+const documents = ['README.md', 'CONTRIBUTING.md'];
+const continuous = documents.map((file) => blocksOf(file, 'ts')).flatMap(continued);
+const programs = [...continuous, ...examplesOf('src')].map((snippet) => ({
+  ...snippet,
+  path: join(app, 'docs', `${snippet.file.replace(/\W/g, '-')}-${snippet.line}.ts`),
+}));
+const compiled = compile();
+
+describe.concurrent('ts', () => {
+  test('is there', () => {
+    expect(programs.length).toBeGreaterThan(0);
+  });
+
+  test.for(named(programs))('%s', async ([, { path }], { expect }) => {
+    expect(compiled.get(path)).toEqual([]);
+    await run(app, 'node', path.replace(/ts$/, 'js'));
+  });
+});
+
+test('the declarations need neither Node nor a lenient compiler', () => {
+  const path = join(app, 'browser.ts');
+  writeFileSync(path, "export * from 'hugewalk';\nexport * from 'hugewalk/reference';\n");
+  expect(diagnose([path], { noEmit: true, types: [], skipLibCheck: false }).get(path)).toEqual([]);
+});
+
+describe('sh', () => {
+  test.for(named(documents.flatMap((file) => blocksOf(file, 'sh'))))('%s', async ([, { text }]) => {
+    for (const line of text.replaceAll('\\\n', ' ').split('\n')) {
+      const parts = line
+        .replace(/(^|\s)#.*$/, '')
+        .trim()
+        .split(/\s+&&\s+/);
+      for (const command of parts) if (command) await execute(command);
+    }
+  });
+});
+
+/** Each with its place, as the name of its test. */
+function named<S extends Snippet>(snippets: S[]): [string, S][] {
+  return snippets.map((snippet) => [`${snippet.file}:${snippet.line}`, snippet]);
+}
+
+/** Prepends to each block that imports nothing the one that it continues. */
+function continued(blocks: Snippet[]): Snippet[] {
+  let before = '';
+  return blocks.map((block) => {
+    before = /^import\b/m.test(block.text) ? block.text : before + block.text;
+    return { ...block, text: before };
+  });
+}
+
+/** Writes all programs, compiles them, and returns what the compiler says of each. */
+function compile(): Map<string, string[]> {
+  mkdirSync(join(app, 'docs'));
+  for (const { path, text } of programs) writeFileSync(path, `${text}export {};\n`);
+  return diagnose(
+    programs.map(({ path }) => path),
+    { types: ['node'], typeRoots: [join(ROOT, 'node_modules/@types')] },
+  );
+}
+
+function diagnose(paths: string[], options: ts.CompilerOptions): Map<string, string[]> {
+  const program = ts.createProgram(paths, {
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+    target: ts.ScriptTarget.ES2022,
+    lib: ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'],
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    ...options,
+  });
+  const emitted = program.emit().diagnostics;
+  const said = new Map<string, string[]>(paths.map((path) => [path, []]));
+  for (const { file, start = 0, messageText } of [...ts.getPreEmitDiagnostics(program), ...emitted]) {
+    const message = ts.flattenDiagnosticMessageText(messageText, '\n');
+    const line = file ? file.getLineAndCharacterOfPosition(start).line + 1 : 0;
+    const about = file && said.get(file.fileName);
+    if (about) about.push(`line ${line}: ${message}`);
+    else for (const all of said.values()) all.push(`${file?.fileName ?? ''}:${line}: ${message}`);
+  }
+  return said;
+}
+
+/** Runs a command, or checks it if it is one that leads back here or needs the world. */
+async function execute(command: string): Promise<void> {
+  const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8');
+  const [, script] = /^npm (?:run )?([\w:]+)(?: --.*)?$/.exec(command) ?? [];
+
+  if (/^(git clone|cd) /.test(command)) return;
+  if (/^npm (install|i) hugewalk$/.test(command)) return;
+  if (/^(sudo )?apt-get install /.test(command)) {
+    for (const debian of command.replace(/.* install /, '').split(' ')) expect(ci).toContain(debian);
+  } else if (command === 'npm ci' || command === 'npm test') {
+    expect(ci).toMatch(new RegExp(`\\b${command}\\b`));
+  } else if (command === 'npm start') {
+    const [, demo] = /^npm run build && (.*)$/.exec(MANIFEST.scripts.start ?? '') ?? [];
+    expect(demo, 'the start script').toBeDefined();
+    await run(ROOT, 'bash', '-c', demo ?? '');
+  } else if (script) {
+    expect(Object.keys(MANIFEST.scripts)).toContain(script);
+  } else {
+    const here = /\bhugewalk\b/.test(command) ? app : ROOT;
+    await run(here, 'bash', '-o', 'pipefail', '-c', command.replace(' --inspect-brk', ''));
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Every implementation of the walk behind one interface, so that one suite can run over all of them: the reference, and
+ * the debug and release builds of the core over flat and over sparse memory, single and batched.
+ */
+import {
+  compileCoreSync,
+  FlatMemory,
+  Mmu,
+  type Outcome,
+  type PhysicalMemory,
+  type Registers,
+  SparseMemory,
+} from '../../src/index.ts';
+import { decodeOutcome } from '../../src/mmu/outcome.ts';
+import { DEFAULT_REGISTERS } from '../../src/mmu/registers.ts';
+import { type ReferenceLeaf, referenceMappings, referenceWalk } from '../../src/reference/index.ts';
+import { readFixture } from './files.ts';
+
+/** Page tables: 4 KiB frames by physical address. */
+export type Frames = ReadonlyMap<bigint, BigUint64Array>;
+
+/** A walker over one image. */
+export interface Walker {
+  translate(va: bigint, access?: number): Outcome;
+  /** Every leaf, in ascending order. */
+  leaves(): Iterable<ReferenceLeaf>;
+}
+
+export interface Implementation {
+  readonly name: string;
+  make(frames: Frames, registers: Partial<Registers> & Pick<Registers, 'cr3'>): Walker;
+}
+
+const reference: Implementation = {
+  name: 'reference',
+  make(frames, registers) {
+    const state = { ...DEFAULT_REGISTERS, ...registers };
+    const read = (at: bigint) => frames.get(at & ~0xfffn)?.[Number(at & 0xfffn) / 8];
+    return {
+      translate: (va, access = 0) => referenceWalk(read, state, va, access).outcome,
+      leaves: () => referenceMappings(read, state),
+    };
+  },
+};
+
+const debug = {
+  flat: new WebAssembly.Module(await readFixture('build/flat-debug.wasm')),
+  sparse: new WebAssembly.Module(await readFixture('build/sparse-debug.wasm')),
+};
+const release = compileCoreSync();
+
+/** A memory of a kind with the frames in it. A flat one ends right behind the last frame. */
+export function memoryWith(frames: Frames, kind: PhysicalMemory['kind'], core = release): FlatMemory | SparseMemory {
+  const bytes = (frame: BigUint64Array) => new Uint8Array(frame.buffer, frame.byteOffset, 4096);
+  if (kind === 'sparse') {
+    const memory = new SparseMemory(core);
+    for (const [at, frame] of frames) memory.addFrame(at, bytes(frame));
+    return memory;
+  }
+  const end = [...frames.keys()].reduce((max, at) => (at > max ? at : max), 0n) + 0x1000n;
+  const memory = new FlatMemory({ bytes: Number(end) });
+  const view = memory.view();
+  for (const [at, frame] of frames) view.set(bytes(frame), Number(at));
+  return memory;
+}
+
+function compiled(build: 'debug' | 'release', kind: PhysicalMemory['kind']): Implementation {
+  return {
+    name: `${build}, ${kind}`,
+    make(frames, registers) {
+      const core = build === 'debug' ? debug : release;
+      const mmu = new Mmu(memoryWith(frames, kind, core), registers, core);
+      return {
+        translate: (va, access) => mmu.translate(va, access),
+        *leaves() {
+          for (const { va, level, entry, writable, user, executable } of mmu.mappings()) {
+            yield { va, level, entry, rights: { writable, user, executable } };
+          }
+        },
+      };
+    },
+  };
+}
+
+/** The release build again, but through the batch interface, one address a call. */
+const batched: Implementation = {
+  name: 'release, flat, batched',
+  make(frames, registers) {
+    const mmu = new Mmu(memoryWith(frames, 'flat'), registers);
+    return {
+      translate: (va, access) => decodeOutcome(mmu.translateMany(BigUint64Array.of(va), access)[0]!),
+      *leaves() {
+        for (const { count, words } of mmu.scanBlocks()) {
+          for (let i = 0; i < count * 3; i += 3) {
+            const [tag, entry] = [words[i]!, words[i + 1]!];
+            if ((tag >> 8n) & 3n) continue;
+            const right = (n: bigint) => ((tag >> (3n + n)) & 1n) === 1n;
+            const rights = { writable: right(0n), user: right(1n), executable: right(2n) };
+            yield { va: tag & ~0xfffn, level: Number(tag & 7n), entry, rights };
+          }
+        }
+      },
+    };
+  },
+};
+
+/** All of them. */
+export const IMPLEMENTATIONS: readonly Implementation[] = [
+  reference,
+  compiled('debug', 'flat'),
+  compiled('debug', 'sparse'),
+  compiled('release', 'flat'),
+  compiled('release', 'sparse'),
+  batched,
+];
