@@ -1,7 +1,7 @@
 /**
  * Leaves and runs as lines of JSON: the machine-readable contract of `hugewalk map --json`.
  */
-import type { LeafRecord } from './record.ts';
+import type { RecordReader } from './record.ts';
 import { hexOfPage, PAGES_OF_LEVEL } from './text.ts';
 
 /** Bits of an entry's low half: tables 4-17 to 4-20 of the SDM, vol. 3A. */
@@ -45,8 +45,8 @@ export class LeafJson {
     this.#runs = runs;
   }
 
-  /** The line of a leaf's record, with its newline. */
-  line(leaf: LeafRecord): string {
+  /** The line of the leaf that a reader is at, with its newline. */
+  line(leaf: RecordReader): string {
     const { level } = leaf;
     const va = this.#linear.of(leaf.page);
     const pa = this.#physical.of(leaf.physicalPage);

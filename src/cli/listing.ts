@@ -8,7 +8,7 @@ import { EXIT, Failure } from './failure.ts';
 import { LeafJson } from './leaf-json.ts';
 import type { Output } from './output.ts';
 import type { Progress } from './progress.ts';
-import { LEAF, type LeafRecord, REPEATED_TABLE, RecordReader, RunJoiner } from './record.ts';
+import { LEAF, REPEATED_TABLE, RecordReader } from './record.ts';
 import { count, hexOfPage, PAGE_SIZES, rightsText } from './text.ts';
 
 /** What to list. */
@@ -36,24 +36,18 @@ const SLACK = 2 ** 20;
 /** Writes the lines. Rejects with a Failure when there are too many. */
 export async function list(mmu: Mmu, options: ListingOptions, output: Output, progress: Progress): Promise<Omitted> {
   const { from, to, leaves, json, all } = options;
-  const part = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+  const part = { ...(from !== undefined && { from }), ...(to !== undefined && { to }), coalesce: !leaves };
   const distinct = countDistinct(mmu, part);
   const limit = all ? Number.POSITIVE_INFINITY : REPEATS * distinct + SLACK;
   const format = json ? new LeafJson(!leaves) : new LeafText();
-  const run = leaves ? undefined : new RunJoiner();
   let scanned = 0;
   let lost = 0;
 
-  const finish = async (): Promise<void> => {
-    const last = run?.rest();
-    if (last) output.add(format.line(last));
-    await output.flush();
-  };
   const record = new RecordReader();
   for (const block of mmu.scanBlocks(part)) {
     for (record.open(block); record.next(); ) {
       if (scanned === limit) {
-        await finish();
+        await output.flush();
         throw new Failure(
           `stopped after ${count(limit)} entries: tables that contain each other give the same ${count(distinct)} over ` +
             'and over; narrow the range with --from and --to, or give --all',
@@ -65,17 +59,16 @@ export async function list(mmu: Mmu, options: ListingOptions, output: Output, pr
         lost++;
         continue;
       }
-      const line = run ? run.take(record) : record;
-      if (line && output.add(format.line(line))) await output.flush();
+      if (output.add(format.line(record))) await output.flush();
     }
     if (!output.isTerminal) progress.report(() => `listing: ${count(scanned)} entries`);
   }
-  await finish();
+  await output.flush();
   return { lost };
 }
 
-/** Entries that map something or lead nowhere, those of a table counted once a level. */
-function countDistinct(mmu: Mmu, part: Pick<ScanOptions, 'from' | 'to'>): number {
+/** Lines and entries that lead nowhere, those of a table counted once a level. */
+function countDistinct(mmu: Mmu, part: ScanOptions): number {
   let distinct = 0;
   const record = new RecordReader();
   for (const block of mmu.scanBlocks({ ...part, fold: true })) {
@@ -88,13 +81,13 @@ function countDistinct(mmu: Mmu, part: Pick<ScanOptions, 'from' | 'to'>): number
 class LeafText {
   readonly #fields = new Map<number, string>();
 
-  line(leaf: LeafRecord): string {
+  line(leaf: RecordReader): string {
     const va = hexOfPage(leaf.page).padStart(18);
     const pa = hexOfPage(leaf.physicalPage).padStart(15);
     return `${va} ${pa}  ${PAGE_SIZES[leaf.level]}  ${rightsText(leaf.rights).padEnd(10)}  ${this.#fieldsOf(leaf)}\n`;
   }
 
-  #fieldsOf({ level, entryLow, entryHigh }: LeafRecord): string {
+  #fieldsOf({ level, entryLow, entryHigh }: RecordReader): string {
     const bits = (entryLow & 0x1fff) | ((entryHigh >>> 31) << 13) | (level << 14);
     let fields = this.#fields.get(bits);
     if (fields === undefined) {

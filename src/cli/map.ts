@@ -2,9 +2,10 @@
  * `hugewalk map`: what is mapped.
  */
 import { hex } from '../core/errors.ts';
+import type { AddressSpace, LoadResult } from '../dump/address-space.ts';
 import { line } from './failure.ts';
 import { list } from './listing.ts';
-import { openSpace, type SpaceOptions, titleOf } from './open.ts';
+import { type SpaceOptions, titleOf, withSpace } from './open.ts';
 import { checkRange } from './options.ts';
 import type { Output } from './output.ts';
 import { overview } from './overview.ts';
@@ -33,33 +34,52 @@ export interface Surroundings {
 
 /** Runs the command. */
 export async function map(path: string, options: MapOptions, surroundings: Surroundings): Promise<void> {
-  const { from, to, leaves = false, json = false, all = false } = options;
-  const { output, errors, progress, paint, width } = surroundings;
-  const space = await openSpace(path, options, progress);
-  checkRange(from, to, space.mmu.levels);
-  const part = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
-  const { tables, missing } = await space.load({
-    ...part,
-    onProgress: (n) => progress.report(() => `reading ${printable(path)}: ${counted(n, 'page table')}`),
+  const { from, to } = options;
+  const { progress } = surroundings;
+  await withSpace(path, options, progress, async (space) => {
+    checkRange(from, to, space.mmu.levels);
+    const part = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+    const loaded = await space.load({
+      ...part,
+      onProgress: (n) => progress.report(() => `reading ${printable(path)}: ${counted(n, 'page table')}`),
+    });
+    if (options.leaves || options.json) await mapAsList(space, part, loaded, options, surroundings);
+    else await mapForPeople(space, part, loaded, options, surroundings);
   });
+}
 
-  if (leaves || json) {
-    const { lost } = await list(space.mmu, { ...part, leaves, json, all }, output, progress);
-    progress.clear();
-    if (lost > 0) {
-      const absent = missing > 0 ? `; the dump lacks ${counted(missing, 'table')}` : '';
-      errors.write(line(`${path}: left out ${counted(lost, 'entry', 'entries')} that lead nowhere${absent}`));
-    }
-    return;
-  }
-  const title = titleOf(space, options) + rangeOf(from, to);
+async function mapAsList(
+  { mmu, dump }: AddressSpace,
+  part: Part,
+  { missing }: LoadResult,
+  { leaves = false, json = false, all = false }: MapOptions,
+  { output, errors, progress }: Surroundings,
+): Promise<void> {
+  const { lost } = await list(mmu, { ...part, leaves, json, all }, output, progress);
+  progress.clear();
+  if (lost === 0) return;
+  const absent = missing > 0 ? `; the dump lacks ${counted(missing, 'table')}` : '';
+  errors.write(line(`${dump.name}: left out ${counted(lost, 'entry', 'entries')} that lead nowhere${absent}`));
+}
+
+async function mapForPeople(
+  space: AddressSpace,
+  part: Part,
+  { tables }: LoadResult,
+  options: MapOptions,
+  { output, progress, paint, width }: Surroundings,
+): Promise<void> {
   const found = survey(space.mmu, part, progress);
   progress.clear();
-  output.add(`${overview(found, { title, tables, width, paint, all }).join('\n')}\n`);
+  const title = titleOf(space, options) + rangeOf(part);
+  const lines = overview(found, { title, tables, width, paint, all: options.all ?? false });
+  output.add(`${lines.join('\n')}\n`);
   await output.flush();
 }
 
-function rangeOf(from: bigint | undefined, to: bigint | undefined): string {
+type Part = Pick<MapOptions, 'from' | 'to'>;
+
+function rangeOf({ from, to }: Part): string {
   if (from === undefined && to === undefined) return '';
   return `, from ${hex(from ?? 0n)} to ${to === undefined ? 'the end' : hex(to)}`;
 }

@@ -13,17 +13,27 @@ export interface SpaceOptions {
   readonly cr4?: bigint;
 }
 
-/** Opens a dump and the address space that the options mean. */
-export async function openSpace(path: string, options: SpaceOptions, progress: Progress): Promise<AddressSpace> {
+/** Opens a dump and the address space that the options mean, does the work, and closes the dump. */
+export async function withSpace(
+  path: string,
+  options: SpaceOptions,
+  progress: Progress,
+  work: (space: AddressSpace) => Promise<void>,
+): Promise<void> {
   const { cpu, cr3, cr4 } = options;
   const onProgress = (done: number, total: number): void =>
     progress.report(() => `reading ${printable(path)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`);
   const dump = await openDumpFile(path, { onProgress });
-  return AddressSpace.open(dump, {
-    ...(cpu !== undefined && { cpu }),
-    ...(cr3 !== undefined && { cr3 }),
-    ...(cr4 !== undefined && { cr4 }),
-  });
+  try {
+    const registers = {
+      ...(cpu !== undefined && { cpu }),
+      ...(cr3 !== undefined && { cr3 }),
+      ...(cr4 !== undefined && { cr4 }),
+    };
+    await work(await AddressSpace.open(dump, registers));
+  } finally {
+    await dump.close();
+  }
 }
 
 /** The address space in one line: file, processor, CR3, levels. */

@@ -1,6 +1,7 @@
 /**
  * What a user may type for addresses, registers, processors and accesses.
  */
+import { hex } from '../core/errors.ts';
 import { Access } from '../mmu/access.ts';
 import { Failure } from './failure.ts';
 
@@ -67,8 +68,4 @@ export function checkRange(from: bigint | undefined, to: bigint | undefined, lev
   if (from !== undefined && to !== undefined && from > to) {
     throw new Failure(`--from: expected at most --to = ${hex(to)}, got ${hex(from)}`);
   }
-}
-
-function hex(value: bigint): string {
-  return `0x${value.toString(16)}`;
 }

@@ -1,6 +1,7 @@
 /**
  * Standard output in large chunks, at the pace of whoever reads it.
  */
+import type { Writable } from 'node:stream';
 import { EXIT, Failure } from './failure.ts';
 
 /** Characters a chunk holds at least: what a pipe holds. */
@@ -11,12 +12,15 @@ export class ReaderGone extends Error {
   override readonly name = 'ReaderGone';
 }
 
+/** Standard output, or what stands for it. */
+export type OutputStream = Writable & { readonly isTTY?: boolean };
+
 /** Collects text and writes it, chunk by chunk. */
 export class Output {
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: OutputStream;
   #text = '';
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: OutputStream) {
     this.#stream = stream;
     /* The callbacks of `flush` tell of errors; without a listener they would end the process besides. */
     stream.on('error', () => undefined);
@@ -24,7 +28,7 @@ export class Output {
 
   /** Whether what is written appears on a terminal, where nothing else should be written in between. */
   get isTerminal(): boolean {
-    return this.#stream.isTTY;
+    return this.#stream.isTTY ?? false;
   }
 
   /** Adds text; true when it is time to `flush`. */

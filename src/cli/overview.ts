@@ -1,11 +1,10 @@
 /**
  * `hugewalk map` for people: a picture, the ranges, totals, and what leads nowhere.
  */
-import { ENTRY_NAMES, TABLE_NAMES } from '../reference/entry.ts';
 import { outline } from './outline.ts';
 import { GLYPHS, layOut, paintCover, type Row, rowColumns } from './picture.ts';
-import { AGAIN, LOST, mappedPages, type Note, type Range, type Survey } from './ranges.ts';
-import { MISSING_TABLE, REPEATED_TABLE, RESERVED } from './record.ts';
+import { AGAIN, LOST, mappedPages, type Range, type Survey } from './ranges.ts';
+import { REPEATED_TABLE } from './record.ts';
 import {
   columns,
   count,
@@ -36,8 +35,8 @@ export interface OverviewOptions {
 }
 
 const LEGEND = [
-  'Rights are those over all levels; ? is a right that only a part has. A range goes on where accessed and',
-  'dirty bits or the physical address change: "at" says where it does not. More: hugewalk map --help',
+  'Rights are those over all levels; ? is a right that only a part has. A range goes on where accessed',
+  'and dirty bits or the physical address change: "at" says where it does not. See hugewalk map --help',
 ];
 const MOST_ROWS = 24;
 const MOST_LINES = 40;
@@ -62,7 +61,7 @@ export function overview(survey: Survey, options: OverviewOptions): string[] {
     ...rangeTable(rows, survey, options),
     '',
     ...totals(survey, paint),
-    ...notes(survey, paint),
+    ...survey.notes.lines(paint),
     '',
     ...LEGEND.map(paint.dim),
   ];
@@ -130,7 +129,7 @@ function cellsOf(range: Range, paint: Paint): string[] {
 }
 
 /** Leaves by page size, and what is worth a look. */
-function totals({ leaves, writableExecutable, noteCounts }: Survey, paint: Paint): string[] {
+function totals({ leaves, writableExecutable, notes }: Survey, paint: Paint): string[] {
   const rows = ([1, 2, 3] as const).map((level) => [
     paintLevel(paint, level, PAGE_SIZES[level]),
     `${count(leaves[level]!)} ${leaves[level] === 1 ? 'page ' : 'pages'}`,
@@ -139,39 +138,10 @@ function totals({ leaves, writableExecutable, noteCounts }: Survey, paint: Paint
   const all = leaves.reduce((sum, n) => sum + n, 0);
   const bytes = ([1, 2, 3] as const).reduce((sum, level) => sum + leaves[level]! * PAGES_OF_LEVEL[level], 0);
   rows.push(['all', `${count(all)} ${all === 1 ? 'page ' : 'pages'}`, sizeOfPages(bytes)]);
-  const once = noteCounts[REPEATED_TABLE]! > 0 ? ', the pages of a table counted once' : '';
+  const once = notes.countOf(REPEATED_TABLE) > 0 ? ', the pages of a table counted once' : '';
   const both =
     writableExecutable > 0
       ? paint.red(`${sizeOfPages(writableExecutable)} can be written and executed`)
       : 'nothing can be both written and executed';
   return [paint.bold(`mapped${once}:`), ...columns(rows, 'rrr').map((line) => `  ${line}`), `  ${both}`];
-}
-
-/** Entries that are no leaves and point to no new table, by kind: the first few of each. */
-function notes({ notes: all, noteCounts }: Survey, paint: Paint): string[] {
-  const kinds = [
-    [MISSING_TABLE, 'entries that point to a table where the dump has no memory'],
-    [RESERVED, 'entries with reserved bits set, where every access faults'],
-    [REPEATED_TABLE, 'entries that point to a table met before, not listed again'],
-  ] as const;
-  return kinds.flatMap(([kind, words]) => {
-    const shown = all[kind]!;
-    if (shown.length === 0) return [];
-    const told = shown.reduce((sum, note) => sum + note.entries, 0);
-    const more = noteCounts[kind]! - told;
-    return [
-      '',
-      paint.bold(`${words}: ${count(noteCounts[kind]!)}`),
-      ...shown.map((note) => `  ${describeNote(note)}`),
-      ...(more > 0 ? [`  and ${count(more)} more`] : []),
-    ];
-  });
-}
-
-function describeNote({ kind, level, first, entries, table, entry }: Note): string {
-  const at = hexOfPage(first).padStart(18);
-  const many = entries > 1 ? `, and ${count(entries - 1)} alike after it` : '';
-  if (kind === RESERVED) return `${at}  ${ENTRY_NAMES[level]} 0x${entry.toString(16)}${many}`;
-  const again = kind === REPEATED_TABLE ? ' again' : '';
-  return `${at}  the ${TABLE_NAMES[level]} at ${hexOfPage(table)}${again}${many}`;
 }

@@ -4,8 +4,9 @@
  */
 import type { Mmu } from '../mmu/mmu.ts';
 import type { ScanOptions } from '../mmu/scan.ts';
+import { Notes } from './notes.ts';
 import type { Progress } from './progress.ts';
-import { LEAF, REPEATED_TABLE, RESERVED, RecordReader } from './record.ts';
+import { LEAF, REPEATED_TABLE, RecordReader } from './record.ts';
 import { count, EXECUTABLE, PAGES_OF_LEVEL, WRITABLE } from './text.ts';
 
 /** What covers a page: 1 to 3, a leaf of that level; a table that was met before; an entry that leads nowhere. */
@@ -30,17 +31,6 @@ export interface Range {
   readonly physical: number;
 }
 
-/** An entry that a list of leaves leaves out, or several in a row with the same bits. */
-export interface Note {
-  readonly kind: number;
-  readonly level: number;
-  readonly first: number;
-  readonly entries: number;
-  /** Number of the physical page of the table that the first entry points to. */
-  readonly table: number;
-  readonly entry: bigint;
-}
-
 /** Everything a scan found. */
 export interface Survey {
   readonly ranges: readonly Range[];
@@ -48,25 +38,21 @@ export interface Survey {
   readonly leaves: readonly number[];
   /** 4 KiB pages that are writable and executable. */
   readonly writableExecutable: number;
-  /** The first few entries that are no leaves, by kind of record. */
-  readonly notes: readonly (readonly Note[])[];
-  /** Number of entries that are no leaves, by kind of record. */
-  readonly noteCounts: readonly number[];
+  /** The entries that are no leaves. */
+  readonly notes: Notes;
   /** Whether there were more ranges than are kept, so that near ones were joined. */
   readonly joined: boolean;
 }
 
 /** Ranges kept at most; hostile tables may have millions. */
 const MOST_RANGES = 2 ** 18;
-const MOST_NOTES = 8;
 
 /** Scans a range, each table once a level, and collects what it holds. */
 export function survey(mmu: Mmu, part: Pick<ScanOptions, 'from' | 'to'>, progress: Progress): Survey {
   let ranges: Range[] = [];
   let joined = false;
   const leaves = [0, 0, 0, 0];
-  const notes: Note[][] = [[], [], [], []];
-  const noteCounts = [0, 0, 0, 0];
+  const notes = new Notes();
   let writableExecutable = 0;
   let scanned = 0;
   const record = new RecordReader();
@@ -77,9 +63,7 @@ export function survey(mmu: Mmu, part: Pick<ScanOptions, 'from' | 'to'>, progres
         leaves[level]! += pages / PAGES_OF_LEVEL[level as 1 | 2 | 3];
         if (rights & WRITABLE && rights & EXECUTABLE) writableExecutable += pages;
       } else {
-        const note = noteOf(record);
-        noteCounts[kind]! += note.entries;
-        if (notes[kind]!.length < MOST_NOTES) notes[kind]!.push(note);
+        notes.take(record);
       }
       const range = rangeOf(record);
       const last = ranges.at(-1);
@@ -93,15 +77,7 @@ export function survey(mmu: Mmu, part: Pick<ScanOptions, 'from' | 'to'>, progres
     scanned += block.count;
     progress.report(() => `scanning: ${count(scanned)} runs of entries`);
   }
-  return { ranges, leaves, writableExecutable, notes, noteCounts, joined };
-}
-
-function noteOf(record: RecordReader): Note {
-  const { kind, level, page, pages, tablePage, entryLow, entryHigh } = record;
-  /* For a table the record tells the table's level, which is below its entry's. */
-  const entries = pages / 512 ** (kind === RESERVED ? level - 1 : level);
-  const entry = (BigInt(entryHigh) << 32n) | BigInt(entryLow);
-  return { kind, level, first: page, entries, table: tablePage, entry };
+  return { ranges, leaves, writableExecutable, notes, joined };
 }
 
 function rangeOf(record: RecordReader): Range {

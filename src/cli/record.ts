@@ -31,23 +31,8 @@ const PAGES_OF_4G = 2 ** 20;
 /** Which bits of a leaf's low half are its address, by level. */
 const ADDRESS_LOW = [0, 0xffff_f000, 0xffe0_0000, 0xc000_0000] as const;
 
-/** A leaf, or a run of leaves. */
-export interface LeafRecord {
-  readonly level: number;
-  /** Over all levels: 1 writable, 2 user, 4 executable. */
-  readonly rights: number;
-  /** Number of the first linear page, and of the first physical one. */
-  readonly page: number;
-  readonly physicalPage: number;
-  /** 4 KiB pages that it covers. */
-  readonly pages: number;
-  /** The halves of the (first) entry, as unsigned numbers. */
-  readonly entryLow: number;
-  readonly entryHigh: number;
-}
-
 /** The records of a block, one after the other; its properties tell of the one that `next` went to. */
-export class RecordReader implements LeafRecord {
+export class RecordReader {
   #halves: Uint32Array = new Uint32Array(0);
   #at = 0;
 
@@ -93,61 +78,11 @@ export class RecordReader implements LeafRecord {
 
   /** Number of the first physical page of a leaf. */
   get physicalPage(): number {
-    return this.#physical(ADDRESS_LOW[this.level]!);
-  }
-
-  /** Number of the physical page in which the table lies that the entry points to. */
-  get tablePage(): number {
-    return this.#physical(ADDRESS_LOW[1]);
+    return (this.entryHigh & 0xf_ffff) * PAGES_OF_4G + ((this.entryLow & ADDRESS_LOW[this.level]!) >>> 12);
   }
 
   /** 4 KiB pages of linear address space that the record covers. */
   get pages(): number {
     return this.#halves[this.#at + 5]! * PAGES_OF_4G + (this.#halves[this.#at + 4]! >>> 12);
   }
-
-  #physical(lowMask: number): number {
-    return (this.entryHigh & 0xf_ffff) * PAGES_OF_4G + ((this.entryLow & lowMask) >>> 12);
-  }
-}
-
-/**
- * Joins leaves to runs that are contiguous in linear and physical memory, with the same size, bits and rights. The core
- * does so too, but returns from a call only when its list is full: never, where tables that contain each other map one
- * run without an end.
- */
-export class RunJoiner {
-  #run: { -readonly [name in keyof LeafRecord]: LeafRecord[name] } | undefined;
-
-  /** Takes the next leaf; the run before it, if that is finished. */
-  take(leaf: LeafRecord): LeafRecord | undefined {
-    const { level, rights, page, physicalPage, pages, entryLow, entryHigh } = leaf;
-    const run = this.#run;
-    if (run && continues(run, leaf)) {
-      run.pages += pages;
-      return undefined;
-    }
-    this.#run = { level, rights, page, physicalPage, pages, entryLow, entryHigh };
-    return run;
-  }
-
-  /** The last run. */
-  rest(): LeafRecord | undefined {
-    return this.#run;
-  }
-}
-
-function continues(run: LeafRecord, leaf: LeafRecord): boolean {
-  return (
-    run.page + run.pages === leaf.page &&
-    run.physicalPage + run.pages === leaf.physicalPage &&
-    run.level === leaf.level &&
-    run.rights === leaf.rights &&
-    bitsOf(run) === bitsOf(leaf)
-  );
-}
-
-/** All of an entry but its address, as one number: bits 63:52, and those that the page's size leaves below the address. */
-function bitsOf({ level, entryLow, entryHigh }: LeafRecord): number {
-  return (entryHigh >>> 20) * PAGES_OF_4G * 2 ** 12 + ((entryLow & ~ADDRESS_LOW[level as 1 | 2 | 3]) >>> 0);
 }

@@ -46,17 +46,17 @@ export function hexOfPageEnd(page: number): string {
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const;
 
-/** A size in three digits: `872 KiB`, `2.5 GiB`. */
+/** A size in three digits, or four before the next unit: `872 KiB`, `1012 KiB`, `2.52 GiB`. */
 export function sizeOfPages(pages: number): string {
   if (pages === 0) return '0';
   let size = pages * 4;
   let unit = 0;
-  /* 999.5 would be shown as 1000. */
-  while (size >= 999.5 && unit < UNITS.length - 1) {
+  /* 1023.5 would be shown as 1024. */
+  while (size >= 1023.5 && unit < UNITS.length - 1) {
     size /= 1024;
     unit++;
   }
-  return `${Number(size.toPrecision(3))} ${UNITS[unit]}`;
+  return `${Number(size.toPrecision(size >= 1000 ? 4 : 3))} ${UNITS[unit]}`;
 }
 
 /** A number with a comma between thousands. */

@@ -1,11 +1,12 @@
 /**
  * `hugewalk walk`: addresses, level by level.
  */
+import { hex } from '../core/errors.ts';
 import type { AddressSpace } from '../dump/address-space.ts';
 import { Access, describeAccess } from '../mmu/access.ts';
 import type { ExplainedStep, Explanation } from '../reference/explain.ts';
 import type { Surroundings } from './map.ts';
-import { openSpace, type SpaceOptions, titleOf } from './open.ts';
+import { type SpaceOptions, titleOf, withSpace } from './open.ts';
 import { columns, EXECUTABLE, type Paint, rightsText, USER, WRITABLE } from './text.ts';
 
 /** The options of `walk`. */
@@ -24,17 +25,17 @@ export async function walk(
   { output, progress, paint }: Surroundings,
 ): Promise<void> {
   const { access, user = false, json = false } = options;
-  const space = await openSpace(path, options, progress);
   const accesses = access.map((kind) => kind | (user ? Access.user : 0));
-  if (!json) output.add(`${paint.bold(titleOf(space, options))}\n`);
-  for (const va of addresses) {
-    const walks = await explainAll(space, va, accesses);
-    progress.report(() => `walking: at ${hex(va)}`);
-    const text = json ? walks.map((walked) => `${jsonOf(walked)}\n`).join('') : `${wordsOf(walks, paint).join('\n')}\n`;
-    if (output.add(text)) await output.flush();
-  }
-  progress.clear();
-  await output.flush();
+  await withSpace(path, options, progress, async (space) => {
+    if (!json) output.add(`${paint.bold(titleOf(space, options))}\n`);
+    for (const va of addresses) {
+      const walks = await explainAll(space, va, accesses);
+      progress.report(() => `walking: at ${hex(va)}`);
+      if (output.add(json ? walks.map(jsonOf).join('') : wordsOf(walks, paint))) await output.flush();
+    }
+    progress.clear();
+    await output.flush();
+  });
 }
 
 async function explainAll(space: AddressSpace, va: bigint, accesses: readonly number[]): Promise<Explanation[]> {
@@ -44,7 +45,7 @@ async function explainAll(space: AddressSpace, va: bigint, accesses: readonly nu
 }
 
 /** The steps, which no access changes, then what becomes of each access. */
-function wordsOf(walks: readonly Explanation[], paint: Paint): string[] {
+function wordsOf(walks: readonly Explanation[], paint: Paint): string {
   const { va, steps } = walks[0]!;
   const kinds = walks.map(({ access }) => describeAccess(access));
   const width = Math.max(...kinds.map(({ length }) => length));
@@ -52,12 +53,8 @@ function wordsOf(walks: readonly Explanation[], paint: Paint): string[] {
     const coloured = outcome.kind === 'page' ? paint.green(words) : paint.red(words);
     return `  ${`${kinds[i]}:`.padEnd(width + 1)} ${coloured}`;
   });
-  return [
-    '',
-    paint.bold(hex(va)),
-    ...columns(steps.map(stepColumns), 'llrrlll').map((text) => `  ${text}`),
-    ...outcomes,
-  ];
+  const entries = columns(steps.map(stepColumns), 'llrrlll').map((text) => `  ${text}`);
+  return `${['', paint.bold(hex(va)), ...entries, ...outcomes].join('\n')}\n`;
 }
 
 function stepColumns({ name, index, address, entry, fields, rights, words }: ExplainedStep): string[] {
@@ -75,7 +72,7 @@ function stepColumns({ name, index, address, entry, fields, rights, words }: Exp
 }
 
 function jsonOf({ va, access, outcome, steps, words }: Explanation): string {
-  return JSON.stringify({
+  return `${JSON.stringify({
     va: hex(va),
     access: describeAccess(access),
     ...outcomeJson(outcome),
@@ -90,7 +87,7 @@ function jsonOf({ va, access, outcome, steps, words }: Explanation): string {
       words: step.words,
     })),
     words,
-  });
+  })}\n`;
 }
 
 function outcomeJson(outcome: Explanation['outcome']): object {
@@ -111,8 +108,4 @@ function outcomeJson(outcome: Explanation['outcome']): object {
     case 'non-canonical':
       return { outcome: outcome.kind };
   }
-}
-
-function hex(value: bigint): string {
-  return `0x${value.toString(16)}`;
 }
