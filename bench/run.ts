@@ -5,7 +5,7 @@
  *
  *   --quick         a few rows, in about 10 seconds
  *   --filter TEXT   only rows with TEXT in their name, for instance walk/4k/8MiB
- *   --json [FILE]   results as JSON, too; default bench/results/DATE.json
+ *   --json [FILE]   where the results go as JSON; default bench/results/DATE.json (with --quick: only when asked)
  *
  * The table goes to stdout, progress to stderr. Outcomes of both sides are compared; where they differ it fails.
  */
@@ -44,7 +44,7 @@ for (const [done, plan] of plans.entries()) {
   results.push(...resultsOf(row));
 }
 
-if (values.json) {
+if (values.json || !values.quick) {
   const name = `${String(machine.date).replaceAll(':', '-').slice(0, 19)}.json`;
   const file = positionals[0] ? resolve(positionals[0]) : join(projectRoot(), 'bench/results', name);
   mkdirSync(dirname(file), { recursive: true });

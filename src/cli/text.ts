@@ -26,7 +26,7 @@ export function createPaint(
   isTerminal: boolean,
   env: Readonly<Record<string, string | undefined>>,
 ): Paint {
-  return picocolors.createColors(asked ?? (isTerminal && !env.NO_COLOR && env.TERM !== 'dumb'));
+  return picocolors.createColors(asked ?? Boolean(isTerminal && !env.NO_COLOR && env.TERM !== 'dumb'));
 }
 
 /** The colour of a page size, by level of the leaf. */

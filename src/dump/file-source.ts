@@ -68,5 +68,6 @@ class FileSource implements ByteSource {
 }
 
 function unreadable(path: string, error: unknown): DumpError {
-  return new DumpError(path, `expected a readable file, found ${messageOf(error)}`, { cause: error });
+  const reason = messageOf(error).replace(/, (open|read|stat|fstat)( '.*')?$/s, '');
+  return new DumpError(path, `expected a readable file, found ${reason}`, { cause: error });
 }

@@ -1,7 +1,7 @@
 /**
  * The registers of an address space: those of a processor in the dump, overridden by what the caller gives.
  */
-import { checkInteger, hex } from '../core/errors.ts';
+import { checkInteger } from '../core/errors.ts';
 import { EFER_NXE } from '../core/generated/layout.ts';
 import { checkRegisters, DEFAULT_REGISTERS, EFER_LMA, EFER_LME, type Registers } from '../mmu/registers.ts';
 import type { Dump } from './dump.ts';
@@ -40,7 +40,7 @@ export function pagingRegisters(dump: Dump, options: RegisterOptions): Registers
   try {
     checkRegisters(registers);
   } catch (error) {
-    throw new DumpError(dump.name, `CPU ${hex(cpu)}: ${messageOf(error)}`, { cause: error });
+    throw new DumpError(dump.name, `CPU ${cpu}: ${messageOf(error)}`, { cause: error });
   }
   return registers;
 }
@@ -49,20 +49,12 @@ function chooseCpu(dump: Dump, cpu: number | undefined): number {
   if (cpu === undefined) return 0;
   checkInteger('cpu', cpu, 0, Number.MAX_SAFE_INTEGER);
   if (cpu < dump.cpus.length) return cpu;
-  const held = dump.cpus.length ? `0x0 to ${hex(dump.cpus.length - 1)}` : 'none';
-  throw new RangeError(`cpu: expected a CPU that ${dump.name} has (${held}), got ${hex(cpu)}`);
+  const held = dump.cpus.length ? `0 to ${dump.cpus.length - 1}` : 'none';
+  throw new RangeError(`cpu: expected a CPU that ${dump.name} has (${held}), got ${cpu}`);
 }
 
 /** The registers among the options, without those that are undefined. */
 function givenRegisters(options: RegisterOptions): Partial<Registers> {
-  const { cr0, cr3, cr4, efer, rflags, maxPhysicalAddress, page1G } = options;
-  return {
-    ...(cr0 !== undefined && { cr0 }),
-    ...(cr3 !== undefined && { cr3 }),
-    ...(cr4 !== undefined && { cr4 }),
-    ...(efer !== undefined && { efer }),
-    ...(rflags !== undefined && { rflags }),
-    ...(maxPhysicalAddress !== undefined && { maxPhysicalAddress }),
-    ...(page1G !== undefined && { page1G }),
-  };
+  const given = Object.entries(options).filter(([name, value]) => name in DEFAULT_REGISTERS && value !== undefined);
+  return Object.fromEntries(given);
 }

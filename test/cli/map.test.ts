@@ -136,6 +136,7 @@ describe('map', () => {
     const coloured = async (args: string[], env: Record<string, string> = {}): Promise<boolean> =>
       (await run(['map', FIXTURES[4], ...args], { env })).stdout.includes(colour);
     expect(await coloured([])).toBe(false);
+    expect(await coloured([], { CI: 'true', FORCE_COLOR: '1' })).toBe(false);
     expect(await coloured(['--color'])).toBe(true);
     expect(await coloured(['--color'], { NO_COLOR: '1' })).toBe(true);
     expect(await coloured(['--no-color'])).toBe(false);

@@ -24,7 +24,7 @@ describe('bad input ends with status 2 and one line that says what is wrong', ()
     ['a CR3 with reserved bits', map('--cr3', '0xfff0000000000000'), ['--cr3', '0xfff0000000000000']],
     ['a CR3 where there is no memory', map('--cr3', '0x7000'), [DUMP, '0x7000']],
     ['a CR4 without PAE', map('--cr4', '0x0'), ['--cr4', 'PAE', '0x0']],
-    ['a CPU that the dump does not have', map('--cpu', '7'), ['--cpu', '0x7']],
+    ['a CPU that the dump does not have', map('--cpu', '7'), ['--cpu', 'got 7']],
     ['a CPU that is no number', map('--cpu', 'x'), ['--cpu', '"x"']],
     ['a range from no canonical address', map('--from', '0x800000000000'), ['--from', '0x800000000000', 'canonical']],
     ['a range to no canonical address', map('--to', '0x800000000000'), ['--to', '0x800000000000', 'canonical']],

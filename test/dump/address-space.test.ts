@@ -144,12 +144,12 @@ describe('registers', () => {
   });
 
   test.each([
-    ['without paging', { cr0: 0x11n }, 'CPU 0x0: cr0: expected PG and PE set (paging on), got 0x11'],
-    ['without PAE', { cr4: 0x10n }, 'CPU 0x0: cr4: expected PAE set (4-level or 5-level paging), got 0x10'],
+    ['without paging', { cr0: 0x11n }, 'CPU 0: cr0: expected PG and PE set (paging on), got 0x11'],
+    ['without PAE', { cr4: 0x10n }, 'CPU 0: cr4: expected PAE set (4-level or 5-level paging), got 0x10'],
     [
       'with a CR3 too wide',
       { cr3: 1n << 60n },
-      'CPU 0x0: cr3: expected no bit from MAXPHYADDR 52 to 62, got 0x1000000000000000',
+      'CPU 0: cr3: expected no bit from MAXPHYADDR 52 to 62, got 0x1000000000000000',
     ],
     [
       'with a root that was not dumped',
@@ -166,7 +166,7 @@ describe('registers', () => {
   });
 
   test.each<[AddressSpaceOptions, RegExp]>([
-    [{ cpu: 1 }, /^cpu: expected a CPU that guest\.elf has \(0x0 to 0x0\), got 0x1$/],
+    [{ cpu: 1 }, /^cpu: expected a CPU that guest\.elf has \(0 to 0\), got 1$/],
     [{ cpu: -1 }, /^cpu: expected an integer/],
     [{ cpu: 0.5 }, /^cpu: expected an integer/],
     [{ cr0: 0n }, /^cr0: expected PG and PE set/],
@@ -184,7 +184,7 @@ describe('registers', () => {
 
   test('given for a CPU of a dump that has none are the caller’s mistake', async () => {
     await expect(space({ cpus: [] }, { cpu: 0, cr3: ROOT })).rejects.toThrow(
-      /^cpu: expected a CPU that guest\.elf has \(none\), got 0x0$/,
+      /^cpu: expected a CPU that guest\.elf has \(none\), got 0$/,
     );
   });
 });
