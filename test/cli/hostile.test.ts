@@ -10,10 +10,10 @@ const itself = (): string => dumpOf('itself.elf', { 4096: () => 0x1007n });
 const nowhere = (): string => dumpOf('nowhere.elf', { 4096: () => 0x2007n, 8192: () => 0x3007n, 12288: () => 0x9007n });
 
 describe('a table that contains itself', () => {
-  test('is shown in two seconds, each level once', async () => {
+  test('is shown in seconds, not years, each level once', async () => {
     const { status, stdout, stderr, milliseconds } = await run(['map', itself()]);
     expect([status, stderr]).toEqual([0, '']);
-    expect(milliseconds).toBeLessThan(2000);
+    expect(milliseconds).toBeLessThan(10_000);
     expect(stdout).toMatch(/^ +4 KiB +512 pages +2 MiB$/m);
     expect(stdout).toContain('met before, not listed again: 1,533');
     expect(stdout).toContain('the page table at 0x1000 again, 511 times in a row');
@@ -47,10 +47,10 @@ describe('a table that contains itself', () => {
 });
 
 describe('tables that all lead nowhere', () => {
-  test('are shown in two seconds', async () => {
+  test('are shown in seconds, not years', async () => {
     const { status, stdout, milliseconds } = await run(['map', nowhere()]);
     expect(status).toBe(0);
-    expect(milliseconds).toBeLessThan(2000);
+    expect(milliseconds).toBeLessThan(10_000);
     expect(stdout).toContain('where the dump has no memory: 512');
     expect(stdout).toContain('the page table at 0x9000, 512 times in a row');
   });

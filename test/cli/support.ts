@@ -20,9 +20,12 @@ if (!existsSync(CLI)) throw new Error('dist/cli.js: expected the built command, 
 export interface Ran {
   readonly status: number | null;
   readonly stdout: string;
+  /** Without lines of progress, which a slow machine gets and a fast one does not. */
   readonly stderr: string;
   readonly milliseconds: number;
 }
+
+const PROGRESS = /^hugewalk: (?:listing|reading|scanning|walking)\b.*\n/gm;
 
 /** How to run a command. */
 export interface RunOptions {
@@ -53,7 +56,9 @@ export function run(args: readonly string[], options: RunOptions = {}): Promise<
   });
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (status) => resolve({ status, stdout, stderr, milliseconds: performance.now() - began }));
+    child.on('close', (status) => {
+      resolve({ status, stdout, stderr: stderr.replace(PROGRESS, ''), milliseconds: performance.now() - began });
+    });
   });
 }
 

@@ -141,7 +141,7 @@ describe.each(['flat', 'sparse'] as const)('a scan of %s memory', (kind) => {
     }
     const started = performance.now();
     expect([...mmuOf(tables).scan()]).toEqual([]);
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(performance.now() - started).toBeLessThan(5000);
   });
 
   test('lists 2^36 leaves lazily, and with fold in no time', () => {
