@@ -42,7 +42,12 @@ export default defineConfig({
           ? {
               ...timeouts,
               name: 'browser',
-              include: ['test/conformance/**/*.test.ts', 'test/support/files.test.ts', browserSuites],
+              include: [
+                'test/conformance/**/*.test.ts',
+                'test/oracle/*.test.ts',
+                'test/support/files.test.ts',
+                browserSuites,
+              ],
               browser: {
                 enabled: true,
                 headless: true,

@@ -30,8 +30,14 @@ export const DIRTY: u64 = 1 << 6;
 export const PAGE_SIZE: u64 = 1 << 7;
 /** G: the translation survives a change of CR3 (with CR4.PGE); leaves only. */
 export const GLOBAL: u64 = 1 << 8;
+/** Bits 62:59 of a leaf: its protection key, 4 bits from here. */
+export const PROTECTION_KEY_SHIFT: u64 = 59;
 /** XD: instructions may not be fetched from the region; reserved while EFER.NXE is 0. */
 export const EXECUTE_DISABLE: u64 = 1 << 63;
+
+/** PAT in the entry of a 4 KiB page: bit 7. In that of a larger page it is bit 12. */
+const PAT_4K_SHIFT: u64 = 7;
+const PAT_LARGE_SHIFT: u64 = 12;
 
 /** Bits 51:12, where an entry holds the physical address of a table or page. */
 export const ADDRESS_MASK: u64 = 0x000f_ffff_ffff_f000;
@@ -64,4 +70,15 @@ export function entryOffset(va: u64, shift: u32): usize {
  */
 export function unusedAddressBits(shift: u32): u64 {
   return (((<u64>1) << shift) - 1) & ~(((<u64>1) << 13) - 1);
+}
+
+/** The protection key of a leaf. */
+export function protectionKey(leaf: u64): u32 {
+  return <u32>(leaf >> PROTECTION_KEY_SHIFT) & 15;
+}
+
+/** Which of the eight entries of IA32_PAT gives a leaf's memory type: PAT, PCD, PWT (SDM vol. 3A, section 4.9.2). */
+export function patIndex(leaf: u64, shift: u32): u32 {
+  const pat = <u32>(leaf >> (shift == LEVEL1_SHIFT ? PAT_4K_SHIFT : PAT_LARGE_SHIFT)) & 1;
+  return (pat << 2) | (<u32>(leaf >> 3) & 3);
 }

@@ -6,18 +6,29 @@
  */
 export {
   ACCESS_FETCH,
+  ACCESS_IMPLICIT,
+  ACCESS_MARK,
+  ACCESS_SHADOW_STACK,
   ACCESS_USER,
   ACCESS_WRITE,
   ERROR_PRESENT,
+  ERROR_PROTECTION_KEY,
   ERROR_RESERVED,
 } from "./access";
 export { translateMany } from "./batch";
 export {
   CR0_WP,
+  CR4_CET,
   CR4_LA57,
+  CR4_LASS,
+  CR4_PCIDE,
+  CR4_PGE,
+  CR4_PKE,
+  CR4_PKS,
   CR4_SMAP,
   CR4_SMEP,
   EFER_NXE,
+  FEATURE_AMD,
   FEATURE_PAGE_1G,
   RFLAGS_AC,
   setRegisters,
@@ -31,15 +42,18 @@ export {
   GLOBAL,
   PAGE_SIZE,
   PRESENT,
+  PROTECTION_KEY_SHIFT,
   TABLE_BYTES,
   USER,
   WRITABLE,
   WRITE_THROUGH,
 } from "./entry";
+export { invalidateAll, invalidatePage, invalidatePcid, invalidatePcidPage } from "./invalidate";
 export {
   addFrame,
   DIRECTORY,
   DIRECTORY_END,
+  IS_SHARED,
   IS_SPARSE,
   moveDirectory,
   NO_TABLE,
@@ -50,12 +64,14 @@ export {
   FAILURE_CODE_MASK,
   FAILURE_KIND_SHIFT,
   FAILURE_LEVEL_SHIFT,
+  KIND_LASS,
   KIND_MISSING_TABLE,
   KIND_NON_CANONICAL,
   KIND_PAGE_FAULT,
   OUTCOME_ADDRESS_MASK,
   OUTCOME_FAILED,
   OUTCOME_LEVEL_SHIFT,
+  OUTCOME_PAT_SHIFT,
   OUTCOME_RIGHTS_SHIFT,
 } from "./outcome";
 export {
@@ -75,4 +91,20 @@ export {
   scanCursor,
   scanIsFull,
 } from "./scan";
+export {
+  setTlb,
+  TLB_ADDRESS_MASK,
+  TLB_DIRTY,
+  TLB_ENTRY_BYTES,
+  TLB_FREE,
+  TLB_GLOBAL,
+  TLB_KEY_MASK,
+  TLB_PAGE_ARRAYS,
+  TLB_TABLE_ARRAYS,
+  tlbBytes,
+  tlbLookups,
+  tlbMisses,
+  tlbTranslate,
+  tlbTranslateMany,
+} from "./tlb";
 export { translate } from "./walk";

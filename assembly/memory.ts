@@ -15,6 +15,8 @@ import { ADDRESS_MASK, TABLE_BYTES } from "./entry";
 
 /** 1 when this module was compiled for sparse memory, else 0 (set by the build: asc --use SPARSE=n). */
 export const IS_SPARSE: u32 = SPARSE;
+/** 1 when this module was compiled for memory that several threads share, else 0 (asc --use SHARED=n). */
+export const IS_SHARED: u32 = SHARED;
 
 /** What tableAt answers when no table lies at the address; no frame can, it is not a multiple of 8. */
 export const NO_TABLE: usize = usize.MAX_VALUE;
@@ -43,6 +45,22 @@ export function setFlatMemory(at: usize, bytes: u64): void {
 export function tableAt(physical: u64): usize {
   if (SPARSE) return frameInDirectory(physical);
   return physical <= lastFrame ? base + <usize>physical : NO_TABLE;
+}
+
+/** The entry at a linear address. */
+export function readEntry(slot: usize): u64 {
+  return SHARED ? atomic.load<u64>(slot) : load<u64>(slot);
+}
+
+/**
+ * Sets bits of the entry at a linear address, as a locked operation. False when the entry is no longer what it was:
+ * somebody else has written to it, nothing was set, and the walk has to read it again.
+ */
+export function mark(slot: usize, entry: u64, bits: u64): bool {
+  if ((entry & bits) == bits) return true;
+  if (SHARED) return atomic.cmpxchg<u64>(slot, entry, entry | bits) == entry;
+  store<u64>(slot, entry | bits);
+  return true;
 }
 
 /** A small number that tells the frames of this memory apart: the index into a scan's notes. */

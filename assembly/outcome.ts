@@ -1,19 +1,19 @@
 /*
  * What a walk answers, in one word.
  *
- *  translated   63 62      57  56 55 54 53  52 51                                               0
- *              +--+----------+--+--+--+-------+--------------------------------------------------+
- *              | 0| reserved |X |U |W | level | physical address, offset within the page included |
- *              +--+----------+--+--+--+-------+--------------------------------------------------+
- *  level: of the leaf, 1 (4 KiB), 2 (2 MiB), 3 (1 GiB). W, U, X: rights over all levels.
+ *  translated   63 62 61 60    58  57 56 55 54  53  52 51                                           0
+ *              +--+-----+--------+---+--+--+--+-------+----------------------------------------------+
+ *              | 0|  0  |  PAT   |SS |X |U |W | level | physical address, offset in the page included |
+ *              +--+-----+--------+---+--+--+--+-------+----------------------------------------------+
+ *  level: of the leaf, 1 (4 KiB), 2 (2 MiB), 3 (1 GiB). W, U, X: rights over all levels. SS: a shadow-stack page.
+ *  PAT: which entry of IA32_PAT gives the page's memory type.
  *
  *  failed       63 62    58 57  55 54   52 51                                  12 11            0
  *              +--+--------+------+-------+--------------------------------------+---------------+
- *              | 1|reserved| kind | level | physical address of the table        | #PF error code|
+ *              | 1|    0   | kind | level | physical address of the table        | #PF error code|
  *              +--+--------+------+-------+--------------------------------------+---------------+
  *  level: of the table that holds the last entry read (or that should have); 0 when no table was needed.
  */
-import { combination } from "./access";
 import { levelOf } from "./entry";
 
 /** Set in the word of a walk that did not arrive. */
@@ -22,8 +22,10 @@ export const OUTCOME_FAILED: u64 = 1 << 63;
 export const OUTCOME_ADDRESS_MASK: u64 = (1 << 52) - 1;
 /** Translated: 2 bits from here are the leaf's level. */
 export const OUTCOME_LEVEL_SHIFT: u64 = 52;
-/** Translated: 3 bits from here are the rights: writable, user, executable. */
+/** Translated: 4 bits from here are the rights: writable, user, executable, shadow stack. */
 export const OUTCOME_RIGHTS_SHIFT: u64 = 54;
+/** Translated: 3 bits from here are the index into IA32_PAT. */
+export const OUTCOME_PAT_SHIFT: u64 = 58;
 /** Failed: bits 11:0 are the page fault's error code. */
 export const FAILURE_CODE_MASK: u64 = (1 << 12) - 1;
 /** Failed: 3 bits from here are the level of the table concerned. */
@@ -35,17 +37,24 @@ export const FAILURE_KIND_SHIFT: u64 = 55;
 export const KIND_PAGE_FAULT: u64 = 0;
 /** The address is not canonical: #GP or #SS, before any table is read. */
 export const KIND_NON_CANONICAL: u64 = 1;
+/** LASS forbids the access in this half of the linear addresses: #GP or #SS, before any table is read. */
+export const KIND_LASS: u64 = 3;
 /** A table lies where there is no memory; what real hardware reads there is not ours to invent. */
 export const KIND_MISSING_TABLE: u64 = 2;
 
-export function translated(page: u64, va: u64, shift: u32, rights: u64): u64 {
-  const offsetMask = ((<u64>1) << shift) - 1;
+/** The word of a page, without the offset; `held` is the combination of rights (see access.ts). */
+export function pageAt(address: u64, shift: u32, held: u32, pat: u32): u64 {
   return (
-    (page & ~offsetMask) |
-    (va & offsetMask) |
+    (address & ~(((<u64>1) << shift) - 1)) |
     ((<u64>levelOf(shift)) << OUTCOME_LEVEL_SHIFT) |
-    ((<u64>combination(rights)) << OUTCOME_RIGHTS_SHIFT)
+    ((<u64>held) << OUTCOME_RIGHTS_SHIFT) |
+    ((<u64>pat) << OUTCOME_PAT_SHIFT)
   );
+}
+
+/** Bits of va that lie within a page of 2^shift bytes. */
+export function offsetIn(va: u64, shift: u32): u64 {
+  return va & (((<u64>1) << shift) - 1);
 }
 
 export function pageFault(code: u32, table: u64, shift: u32): u64 {
@@ -64,6 +73,7 @@ export function missingTable(table: u64, shift: u32): u64 {
   );
 }
 
-export function nonCanonical(): u64 {
-  return OUTCOME_FAILED | (KIND_NON_CANONICAL << FAILURE_KIND_SHIFT);
+/** KIND_NON_CANONICAL or KIND_LASS. */
+export function refused(kind: u64): u64 {
+  return OUTCOME_FAILED | (kind << FAILURE_KIND_SHIFT);
 }

@@ -4,7 +4,7 @@
  * A scan descends into every table of the range and appends records to a list in linear memory. When the list is full
  * it stops, and goes on in a next call from scanCursor(). One record, three u64:
  *
- *   +0   | 63 .. 12: linear address | 9 .. 8: kind | 5 .. 3: rights X U W | 2 .. 0: level |
+ *   +0   | 63 .. 12: linear address | 9 .. 8: kind | 6 .. 3: rights SS X U W | 2 .. 0: level |
  *   +8   the entry, as it stands in its table (for a repeated table: the entry that points to it)
  *   +16  bytes of linear address space covered
  *
@@ -18,7 +18,7 @@
 import { ALL_RIGHTS, combination, narrow } from "./access";
 import { reservedEverywhere, root, rootShift } from "./cpu";
 import { ADDRESS_MASK, entryOffset, levelOf, PRESENT, TABLE_BYTES } from "./entry";
-import { frameIndex, NO_TABLE, tableAt } from "./memory";
+import { frameIndex, NO_TABLE, readEntry, tableAt } from "./memory";
 import { isLeaf, reservedBits } from "./walk";
 
 /** Bytes of a record. */
@@ -28,7 +28,7 @@ export const NOTE_BYTES: u32 = 2;
 
 /** A record's level: bits 2:0. */
 export const RECORD_LEVEL_MASK: u64 = 7;
-/** A record's rights over all levels, 3 bits from here: writable, user, executable. */
+/** A record's rights over all levels, 4 bits from here: writable, user, executable, shadow stack. */
 export const RECORD_RIGHTS_SHIFT: u64 = 3;
 /** A record's kind, 2 bits from here. */
 export const RECORD_KIND_SHIFT: u64 = 8;
@@ -125,13 +125,12 @@ function scanTable(table: u64, shift: u32, start: u64, rights: u64, via: u64): v
   let offset: usize = wholly ? 0 : entryOffset(cursor, shift);
   for (let va = start + ((<u64>(offset >> 3)) << shift); offset < <usize>TABLE_BYTES; offset += 8, va += size) {
     if (va > last) return;
-    const entry = load<u64>(at + offset);
+    const entry = readEntry(at + offset);
     if (entry & PRESENT) {
       const leaf = isLeaf(entry, shift);
-      const left = narrow(rights, entry);
-      if (entry & reservedBits(leaf, shift)) append(RECORD_RESERVED, va, size, entry, left, levelOf(shift));
-      else if (leaf) append(RECORD_LEAF, va, size, entry, left, levelOf(shift));
-      else scanTable(entry & ADDRESS_MASK, shift - 9, va, left, entry);
+      if (entry & reservedBits(leaf, shift)) append(RECORD_RESERVED, va, size, entry, rights, levelOf(shift));
+      else if (leaf) append(RECORD_LEAF, va, size, entry, rights, levelOf(shift));
+      else scanTable(entry & ADDRESS_MASK, shift - 9, va, narrow(rights, entry), entry);
       if (full) return;
     }
   }
@@ -145,9 +144,10 @@ function lastRecord(): usize {
   return list + (length - 1) * RECORD_BYTES;
 }
 
-function append(kind: u64, va: u64, bytes: u64, entry: u64, rights: u64, level: u32): void {
+/** `above` are the rights of the levels above the entry. */
+function append(kind: u64, va: u64, bytes: u64, entry: u64, above: u64, level: u32): void {
   ++appended;
-  const tag = (kind << RECORD_KIND_SHIFT) | ((<u64>combination(rights)) << RECORD_RIGHTS_SHIFT) | level;
+  const tag = (kind << RECORD_KIND_SHIFT) | ((<u64>combination(above, entry)) << RECORD_RIGHTS_SHIFT) | level;
   if (kind == RECORD_LEAF && options & SCAN_COALESCE && length && continues(va, tag, entry)) {
     const record = lastRecord();
     store<u64>(record, load<u64>(record, 16) + bytes, 16);

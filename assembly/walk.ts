@@ -8,11 +8,33 @@
  *  +-----------+-----------+-----------+-----------+-----------+-------------+
  *   level 5     level 4     level 3     level 2     level 1
  */
-import { ALL_RIGHTS, combination, ERROR_PRESENT, ERROR_RESERVED, errorCodeOf, narrow, permittedBy } from "./access";
-import { isCanonical, largestPageShift, reservedEverywhere, root, rootShift } from "./cpu";
-import { ADDRESS_MASK, entryOffset, LEVEL1_SHIFT, PAGE_SIZE, PRESENT, unusedAddressBits } from "./entry";
-import { NO_TABLE, tableAt } from "./memory";
-import { missingTable, nonCanonical, pageFault, translated } from "./outcome";
+import {
+  ALL_RIGHTS,
+  codeOf,
+  combination,
+  denial,
+  ERROR_PRESENT,
+  ERROR_RESERVED,
+  forbidsHalf,
+  marksOf,
+  narrow,
+  ruleOf,
+} from "./access";
+import { isCanonical, largestPageShift, reservedAtTop, reservedEverywhere, root, rootShift } from "./cpu";
+import {
+  ACCESSED,
+  ADDRESS_MASK,
+  entryOffset,
+  LEVEL1_SHIFT,
+  LEVEL4_SHIFT,
+  PAGE_SIZE,
+  PRESENT,
+  patIndex,
+  protectionKey,
+  unusedAddressBits,
+} from "./entry";
+import { mark, NO_TABLE, readEntry, tableAt } from "./memory";
+import { KIND_LASS, KIND_NON_CANONICAL, missingTable, offsetIn, pageAt, pageFault, refused } from "./outcome";
 
 /** Whether a present entry maps a page. Where the processor has no pages of that size, PS is a reserved bit instead. */
 export function isLeaf(entry: u64, shift: u32): bool {
@@ -21,30 +43,36 @@ export function isLeaf(entry: u64, shift: u32): bool {
 
 /** Bits that must be 0 in a present entry; one that points to a table has PS clear wherever PS means "page". */
 export function reservedBits(leaf: bool, shift: u32): u64 {
-  return reservedEverywhere | (leaf ? unusedAddressBits(shift) : PAGE_SIZE);
+  if (leaf) return reservedEverywhere | unusedAddressBits(shift);
+  return reservedEverywhere | PAGE_SIZE | (shift >= LEVEL4_SHIFT ? reservedAtTop : 0);
 }
 
-/**
- * Walks va and answers with an outcome word.
- * `permitted` is the set of rights that permit the access, `code` its error-code bits (see access.ts).
- */
-export function walk(va: u64, permitted: u32, code: u32): u64 {
-  if (!isCanonical(va)) return nonCanonical();
+/** Walks va under a rule (see access.ts) and answers with an outcome word. */
+export function walk(va: u64, rule: u32): u64 {
+  if (!isCanonical(va)) return refused(KIND_NON_CANONICAL);
+  if (forbidsHalf(rule, va)) return refused(KIND_LASS);
+  const marks = marksOf(rule);
   let rights = ALL_RIGHTS;
   let table = root;
   let shift = rootShift;
   while (true) {
     const at = tableAt(table);
     if (at == NO_TABLE) return missingTable(table, shift);
-    const entry = load<u64>(at + entryOffset(va, shift));
-    if (!(entry & PRESENT)) return pageFault(code, table, shift);
+    const slot = at + entryOffset(va, shift);
+    const entry = readEntry(slot);
+    if (!(entry & PRESENT)) return pageFault(codeOf(rule), table, shift);
     const leaf = isLeaf(entry, shift);
-    if (entry & reservedBits(leaf, shift)) return pageFault(code | ERROR_PRESENT | ERROR_RESERVED, table, shift);
-    rights = narrow(rights, entry);
+    if (entry & reservedBits(leaf, shift))
+      return pageFault(codeOf(rule) | ERROR_PRESENT | ERROR_RESERVED, table, shift);
     if (leaf) {
-      if (!((permitted >> combination(rights)) & 1)) return pageFault(code | ERROR_PRESENT, table, shift);
-      return translated(entry & ADDRESS_MASK, va, shift, rights);
+      const held = combination(rights, entry);
+      const denied = denial(rule, held, protectionKey(entry));
+      if (denied) return pageFault(denied, table, shift);
+      if (!mark(slot, entry, marks)) continue;
+      return pageAt(entry & ADDRESS_MASK, shift, held, patIndex(entry, shift)) | offsetIn(va, shift);
     }
+    if (!mark(slot, entry, marks & ACCESSED)) continue;
+    rights = narrow(rights, entry);
     table = entry & ADDRESS_MASK;
     shift -= 9;
   }
@@ -52,5 +80,5 @@ export function walk(va: u64, permitted: u32, code: u32): u64 {
 
 /** Walks one address for one kind of access (ACCESS_ bits). */
 export function translate(va: u64, access: u32): u64 {
-  return walk(va, permittedBy(access), errorCodeOf(access));
+  return walk(va, ruleOf(access));
 }

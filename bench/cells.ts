@@ -2,6 +2,8 @@
  * What is measured. A row has a path for a name, `walk/4k/8MiB/random`; a figure of it one more part, `.../batch`.
  *
  *   walk/SHAPE/TABLES/PATTERN     batches over flat memory, beside the native walker
+ *   marks/SHAPE/TABLES/PATTERN    writes that set A and D, which are set already, beside probes and the native walker
+ *   marks/.../anew                the same, but A and D have to be set
  *   sparse/SHAPE/TABLES/PATTERN   the same over sparse memory, beside flat memory
  *   list/SHAPE/TABLES             every leaf: as blocks of records, as one object a leaf
  *   list/DUMP                     the same for the address space of a real Linux process
@@ -13,8 +15,9 @@ import { Mmu, SparseMemory } from '../src/index.ts';
 import { BENCH_ACCESS, buildImage, flatMemoryOf, type Image, type ImageOptions, SHAPES, type Shape } from './images.ts';
 import { type Native, NativeProcess, projectRoot } from './native.ts';
 import { addressCount, addressesOf, PATTERNS, type Pattern } from './patterns.ts';
+import type { Job } from './job.ts';
 import { measureInTurn, type Side, type Times } from './rounds.ts';
-import { BatchSide, type Effort, listSides, otherWays } from './sides.ts';
+import { BatchSide, type Effort, listSides, MARKING_ACCESS, markSides, otherWays } from './sides.ts';
 
 /** Times by figure. */
 export type Figures = ReadonlyMap<string, Times>;
@@ -38,7 +41,7 @@ export interface Plan {
 
 /** 32 KiB, 512 KiB, 8 MiB, 128 MiB: about a first-level cache, a second-level one, a share of a third, none. */
 const SIZES = [2 ** 15, 2 ** 19, 2 ** 23, 2 ** 27] as const;
-const [SMALL, , LARGE] = SIZES;
+const [SMALL, , LARGE, HUGE] = SIZES;
 const DUMP = 'linux-6.1-4level';
 
 /** The rows, in an order that builds each image once. */
@@ -54,6 +57,9 @@ export function planRows(quick: boolean): Plan[] {
       }
     }
   }
+  for (const tableBytes of sizes) plans.push(marksRow('4k', tableBytes, 'random', false));
+  if (!quick) plans.push(marksRow('4k', HUGE, 'random', true), marksRow('4k', LARGE, 'page', true));
+  plans.push(marksRow('4k', LARGE, 'random', true));
   for (const tableBytes of sizes) plans.push(sparseRow('4k', tableBytes, 'random'));
   plans.push(listRow('4k', LARGE), listRow('mixed', LARGE), dumpRow(DUMP));
   return plans;
@@ -91,19 +97,43 @@ function walkRow(shape: Shape, tableBytes: number, pattern: Pattern, everyWay: b
     const mmu = new Mmu(flatMemoryOf(image), image.registers);
     const batch = new BatchSide('batch', mmu, addresses, bench.effort);
     const sides: Side[] = [batch, ...(everyWay ? otherWays(mmu, addresses, bench.effort) : [])];
-    const { native } = bench;
-    if (native.binary === undefined) return { image, figures: await measureInTurn(sides, bench.effort.repetitions) };
     const { registers, bytes: memory } = image;
     const { passes, checksum } = batch;
-    const walker = new NativeProcess(native.binary, { registers, access: BENCH_ACCESS, memory, addresses, passes });
-    try {
-      sides.push({ name: 'native', repeat: () => nativeRepetition(walker, checksum) });
-      return { image, figures: await measureInTurn(sides, bench.effort.repetitions) };
-    } finally {
-      walker.end();
-    }
+    const job = { registers, access: BENCH_ACCESS, memory, addresses, passes };
+    return { image, figures: await measureBesideNative(bench, sides, job, checksum) };
   };
   return { name, measure };
+}
+
+function marksRow(shape: Shape, tableBytes: number, pattern: Pattern, anew: boolean): Plan {
+  const name = `marks/${shape}/${sizeName(tableBytes)}/${pattern}${anew ? '/anew' : ''}`;
+  const measure = async (bench: Benchmark): Promise<Measured> => {
+    const image = bench.image({ shape, tableBytes });
+    const addresses = addressesOf(image, pattern, addressCount(image));
+    const { sides, passes, checksum } = markSides(image, addresses, anew, bench.effort);
+    const { registers, bytes: memory } = image;
+    const marking = anew ? 'mark-anew' : 'mark';
+    const job: Job = { registers, access: MARKING_ACCESS, marking, memory, addresses, passes };
+    return { image, figures: await measureBesideNative(bench, sides, job, checksum) };
+  };
+  return { name, measure };
+}
+
+/** Measures the sides and, where there is a native walker, that one in turn with them. */
+async function measureBesideNative(
+  { native, effort }: Benchmark,
+  sides: readonly Side[],
+  job: Job,
+  checksum: number,
+): Promise<Figures> {
+  if (native.binary === undefined) return measureInTurn(sides, effort.repetitions);
+  const walker = new NativeProcess(native.binary, job);
+  try {
+    const nativeSide: Side = { name: 'native', repeat: () => nativeRepetition(walker, checksum) };
+    return await measureInTurn([...sides, nativeSide], effort.repetitions);
+  } finally {
+    walker.end();
+  }
 }
 
 /** @throws Error when the native walker's outcomes differ from ours */

@@ -4,11 +4,20 @@
 import type { Registers } from '../src/index.ts';
 import { DEFAULT_REGISTERS } from '../src/mmu/registers.ts';
 
+/**
+ * What becomes of A and D: nothing, `probe`; they are set, `mark`; they are set, after all of them were cleared before
+ * each pass, which is not measured, `mark-anew`.
+ */
+export type Marking = (typeof MARKINGS)[number];
+const MARKINGS = ['probe', 'mark', 'mark-anew'] as const;
+
 export interface Job {
   /** Registers; what is left out has the Mmu's defaults. */
   readonly registers: Partial<Registers> & Pick<Registers, 'cr3'>;
-  /** The kind of access, as its error-code bits. */
+  /** The kind of access: one of the Mmu's. */
   readonly access: number;
+  /** Default: a probe. */
+  readonly marking?: Marking;
   /** Physical memory from address 0 on. */
   readonly memory: Uint8Array;
   readonly addresses: BigUint64Array;
@@ -16,10 +25,10 @@ export interface Job {
   readonly passes: number;
 }
 
-const MAGIC = new TextEncoder().encode('hwbench1');
+const MAGIC = new TextEncoder().encode('hwbench2');
 
 /** The job's pieces, in order. */
-export function encodeJob({ registers, access, memory, addresses, passes }: Job): Uint8Array[] {
+export function encodeJob({ registers, access, marking = 'probe', memory, addresses, passes }: Job): Uint8Array[] {
   const all = { ...DEFAULT_REGISTERS, ...registers };
   const header = BigUint64Array.of(
     new BigUint64Array(MAGIC.buffer)[0]!,
@@ -28,9 +37,13 @@ export function encodeJob({ registers, access, memory, addresses, passes }: Job)
     all.cr4,
     all.efer,
     all.rflags,
+    BigInt(all.pkru),
+    BigInt(all.pkrs),
     BigInt(all.maxPhysicalAddress),
     all.page1G ? 1n : 0n,
+    all.vendor === 'amd' ? 1n : 0n,
     BigInt(access),
+    BigInt(MARKINGS.indexOf(marking)),
     BigInt(memory.length),
     BigInt(addresses.length),
     BigInt(passes),
@@ -42,11 +55,14 @@ export function encodeJob({ registers, access, memory, addresses, passes }: Job)
   ];
 }
 
-/** The native walker's checksum of outcome words: FNV-1a over their 32-bit halves. */
-export function checksumOf(words: BigUint64Array): number {
+/**
+ * The native walker's checksum of outcome words, and of the memory after them where A and D are set: FNV-1a over 32-bit
+ * halves.
+ */
+export function checksumOf(...parts: readonly (BigUint64Array | Uint8Array)[]): number {
   let sum = 0x811c_9dc5;
-  for (const half of new Uint32Array(words.buffer, words.byteOffset, words.length * 2)) {
-    sum = Math.imul(sum ^ half, 0x0100_0193);
+  for (const { buffer, byteOffset, byteLength } of parts) {
+    for (const half of new Uint32Array(buffer, byteOffset, byteLength / 4)) sum = Math.imul(sum ^ half, 0x0100_0193);
   }
   return sum >>> 0;
 }

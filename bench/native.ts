@@ -48,15 +48,25 @@ function versionOf(compiler: string): string[] {
   return status === 0 ? stdout.split('\n', 1) : [];
 }
 
+/** What a job leaves behind. */
+export interface Walked {
+  /** Outcome words. */
+  readonly words: BigUint64Array;
+  /** Memory, as it is afterwards. */
+  readonly memory: Uint8Array;
+}
+
 /**
- * Walks a job once and gives its outcome words back.
+ * Walks a job once.
  *
  * @throws Error with what the walker says when it does not accept the job
  */
-export function nativeWords(binary: string, job: Job): BigUint64Array<ArrayBuffer> {
-  const { status, stdout, stderr } = runNative(binary, ['--words'], Buffer.concat(encodeJob(job)));
+export function nativeWalk(binary: string, job: Job): Walked {
+  const { status, stdout, stderr } = runNative(binary, ['--once'], Buffer.concat(encodeJob(job)));
   if (status !== 0) throw new Error(`native walker: ${stderr}`);
-  return new BigUint64Array(new Uint8Array(stdout).buffer);
+  const { buffer } = new Uint8Array(stdout);
+  const count = job.addresses.length;
+  return { words: new BigUint64Array(buffer, 0, count), memory: new Uint8Array(buffer, count * 8) };
 }
 
 /** Runs the walker to its end. */

@@ -15,27 +15,35 @@ export interface Result {
   /** Slowest and fastest repetition. */
   readonly range: readonly [number, number];
   readonly repetitions: number;
-  /** How many times as fast as the row's yardstick; 1 is as fast. */
-  readonly ratio?: number;
+  /** How many times as fast as other figures of the row, by their names; 1 is as fast. */
+  readonly ratios?: Readonly<Record<string, number>>;
   /** Levels of the walk, and bytes of the tables that there really are. */
   readonly levels?: number;
   readonly tableBytes?: number;
 }
 
-/** Which figure of a row is compared with which. */
-const COMPARED: Readonly<Record<string, string>> = { batch: 'native', sparse: 'flat', mappings: 'blocks' };
+/** Which figure of a row is compared with which others. */
+const COMPARED: Readonly<Record<string, readonly string[]>> = {
+  batch: ['native'],
+  access: ['probe', 'native'],
+  sparse: ['flat'],
+  mappings: ['blocks'],
+};
 
 /** The row's figures. */
 export function resultsOf({ name, figures, image }: Row): Result[] {
   return [...figures].map(([figure, of]) => {
-    const yardstick = figures.get(COMPARED[figure] ?? '');
+    const ratios = (COMPARED[figure] ?? []).flatMap((name) => {
+      const yardstick = figures.get(name);
+      return yardstick ? [[name, rounded(yardstick.median / of.median)] as const] : [];
+    });
     return {
       name: `${name}/${figure}`,
       unit: 'M/s',
       value: rounded(perMicrosecond(of.median)),
       range: [rounded(perMicrosecond(of.max)), rounded(perMicrosecond(of.min))],
       repetitions: of.repetitions,
-      ...(yardstick && { ratio: rounded(yardstick.median / of.median) }),
+      ...(ratios.length && { ratios: Object.fromEntries(ratios) }),
       ...(image && { levels: image.levels, tableBytes: image.tables * 4096 }),
     };
   });
@@ -82,7 +90,7 @@ interface Column {
   readonly cell: (row: Measured) => string;
 }
 
-const NAME_WIDTH = 20;
+const NAME_WIDTH = 22;
 const LEVELS: Column = { title: 'levels', width: 7, cell: ({ image }) => `${image?.levels ?? '-'}` };
 const TABLES: Column = { title: 'tables', width: 8, cell: ({ image }) => `${image?.tables ?? '-'}` };
 
@@ -98,6 +106,15 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     ranged('native'),
     ratio('batch', 'native'),
   ],
+  marks: [
+    LEVELS,
+    TABLES,
+    ranged('probe'),
+    ranged('access'),
+    ranged('native'),
+    ratio('access', 'probe'),
+    ratio('access', 'native'),
+  ],
   sparse: [LEVELS, TABLES, ranged('sparse'), ranged('flat'), ratio('sparse', 'flat')],
   list: [LEVELS, TABLES, ranged('blocks'), ranged('mappings'), ratio('mappings', 'blocks')],
 };
@@ -106,6 +123,8 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
 export const LEGEND: Readonly<Record<string, string>> = {
   walk: `Walks, in millions a second: median (slowest-fastest repetition); - was not measured. A table has 4 KiB.
 batch/native: 1.00 is as fast as the plain walk in C.`,
+  marks: `Writes that set A and D, in millions a second, beside the same as probes; /anew: A and D were cleared before.
+access/native: 1.00 is as fast as the plain walk in C that sets them, too.`,
   sparse: 'Walks in batches over sparse and over flat memory, in millions a second.',
   list: 'Leaves listed, in millions a second: as blocks of records, and as one object a leaf.',
 };

@@ -1,8 +1,9 @@
 /**
  * The ways to ask the library that are measured, each as one side of a comparison.
  */
-import type { Mmu } from '../src/index.ts';
-import { BENCH_ACCESS } from './images.ts';
+import { ACCESS_MARK } from '../src/core/generated/layout.ts';
+import { Access, type FlatMemory, Mmu } from '../src/index.ts';
+import { BENCH_ACCESS, flatMemoryOf, type Image } from './images.ts';
 import { checksumOf } from './job.ts';
 import type { Side } from './rounds.ts';
 
@@ -30,6 +31,55 @@ export class BatchSide implements Side {
     this.passes = Math.ceil(walks / addresses.length);
     this.repeat = timed(addresses.length, this.passes, () => batch.run(addresses.length, BENCH_ACCESS));
   }
+}
+
+/** The access that sets both A and D. */
+export const MARKING_ACCESS: number = Access.user | Access.write;
+
+/** What the sides that set A and D have in common. */
+export interface MarkSides {
+  readonly passes: number;
+  /** Checksum of outcomes and memory. */
+  readonly checksum: number;
+  readonly sides: readonly Side[];
+}
+
+/**
+ * The same writes over one memory: `probe` as a batch that changes nothing, `access` as one that sets A and D. The
+ * image has them set already, as images in use have. With `anew` all are cleared before each pass of either side, which
+ * is not measured.
+ */
+export function markSides(image: Image, addresses: BigUint64Array, anew: boolean, { walks }: Effort): MarkSides {
+  const memory = flatMemoryOf(image);
+  const mmu = new Mmu(memory, image.registers);
+  const { length } = addresses;
+  const batch = mmu.batch(length);
+  batch.addresses.set(addresses);
+  const probe = (): void => batch.run(length, MARKING_ACCESS);
+  const [from, to] = [batch.addresses.byteOffset, batch.outcomes.byteOffset];
+  const access = (): void => mmu.core.translateMany(from, length, MARKING_ACCESS | ACCESS_MARK, to);
+  const prepare = anew ? () => clearMarks(memory) : undefined;
+
+  prepare?.();
+  access();
+  const passes = Math.ceil(walks / length);
+  return {
+    passes,
+    checksum: checksumOf(batch.outcomes, memory.view()),
+    sides: [
+      { name: 'probe', repeat: timed(length, passes, probe, prepare) },
+      { name: 'access', repeat: timed(length, passes, access, prepare) },
+    ],
+  };
+}
+
+const NEITHER_A_NOR_D = ~0x60;
+
+/** Clears A and D wherever an entry may have them. */
+function clearMarks(memory: FlatMemory): void {
+  const { buffer, byteOffset, byteLength } = memory.view();
+  const halves = new Uint32Array(buffer, byteOffset, byteLength / 4);
+  for (let i = 0; i < halves.length; i += 2) halves[i]! &= NEITHER_A_NOR_D;
 }
 
 /**
@@ -84,13 +134,20 @@ export function listSides(mmu: Mmu, total: number, { walks }: Effort): Side[] {
 
 /**
  * A repetition: `passes` times some work of `operations` operations; answers with milliseconds an operation. One pass
- * before them does not count: it brings back what the other sides took from the caches.
+ * before them does not count: it brings back what the other sides took from the caches. `prepare` is called before each
+ * pass and does not count either.
  */
-function timed(operations: number, passes: number, work: () => void): () => number {
-  return () => {
-    work();
+function timed(operations: number, passes: number, work: () => void, prepare?: () => void): () => number {
+  const pass = (): bigint => {
+    prepare?.();
     const start = process.hrtime.bigint();
-    for (let pass = 0; pass < passes; pass++) work();
-    return Number(process.hrtime.bigint() - start) / 1e6 / (passes * operations);
+    work();
+    return process.hrtime.bigint() - start;
+  };
+  return () => {
+    pass();
+    let nanoseconds = 0n;
+    for (let i = 0; i < passes; i++) nanoseconds += pass();
+    return Number(nanoseconds) / 1e6 / (passes * operations);
   };
 }

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
 
 /** Package file: build output. */
-const CORES = { 'core.wasm': 'flat.wasm', 'core-sparse.wasm': 'sparse.wasm' };
+const CORES = { 'core.wasm': 'flat.wasm', 'core-sparse.wasm': 'sparse.wasm', 'core-threads.wasm': 'threads.wasm' };
 
 for (const path of readdirSync(dist, { recursive: true })) {
   if (!/\.\w+$/.test(path)) continue;

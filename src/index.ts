@@ -33,8 +33,18 @@ export { Mmu } from './mmu/mmu.ts';
 export { decodeOutcome, isTranslated, physicalAddressOf } from './mmu/outcome.ts';
 export type { Registers } from './mmu/registers.ts';
 export type { RecordBlock, ScanOptions } from './mmu/scan.ts';
+export {
+  type CachedPage,
+  type CachedTable,
+  type InvpcidType,
+  type StaleEntry,
+  Tlb,
+  type TlbOptions,
+} from './mmu/tlb.ts';
 export { type ExplainedStep, type Explanation, errorCodeWords } from './reference/explain.ts';
+export { effectiveMemoryType, type MemoryType, patType } from './reference/memory-type.ts';
 export type {
+  LassOutcome,
   MissingTableOutcome,
   NonCanonicalOutcome,
   Outcome,

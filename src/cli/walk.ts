@@ -106,6 +106,7 @@ function outcomeJson(outcome: Explanation['outcome']): object {
     case 'missing-table':
       return { outcome: outcome.kind, level: outcome.level, table: hex(outcome.table) };
     case 'non-canonical':
+    case 'lass':
       return { outcome: outcome.kind };
   }
 }

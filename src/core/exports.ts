@@ -6,6 +6,7 @@
 export interface CoreExports {
   readonly memory: WebAssembly.Memory;
   readonly IS_SPARSE: WebAssembly.Global;
+  readonly IS_SHARED: WebAssembly.Global;
 
   /** assembly/cpu.ts */
   setRegisters(
@@ -14,6 +15,8 @@ export interface CoreExports {
     cr4: bigint,
     efer: bigint,
     rflags: bigint,
+    pkru: number,
+    pkrs: number,
     maxPhysicalAddress: number,
     features: number,
   ): void;
@@ -41,4 +44,18 @@ export interface CoreExports {
   ): number;
   scanCursor(): bigint;
   scanIsFull(): number;
+
+  /** assembly/tlb.ts */
+  tlbBytes(log2PageEntries: number, log2TableEntries: number): number;
+  setTlb(at: number, log2PageEntries: number, log2TableEntries: number): void;
+  tlbLookups(): bigint;
+  tlbMisses(): bigint;
+  tlbTranslate(va: bigint, access: number): bigint;
+  tlbTranslateMany(addresses: number, count: number, access: number, outcomes: number): void;
+
+  /** assembly/invalidate.ts */
+  invalidatePage(va: bigint): void;
+  invalidatePcidPage(va: bigint, pcid: bigint): void;
+  invalidatePcid(pcid: bigint): void;
+  invalidateAll(keepGlobal: number): void;
 }

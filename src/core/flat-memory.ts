@@ -21,6 +21,11 @@ export interface FlatMemoryOptions {
   /** Where in `memory` physical address 0 lies: a byte offset, a multiple of 8. Default 0. */
   readonly base?: number;
   /**
+   * Whether the new memory is shared, so that workers can walk it at the same time (`memory.wasm` is posted to them).
+   * Default false. An embedder's `memory` is shared if it was made so.
+   */
+  readonly shared?: boolean;
+  /**
    * A piece of `memory` that hugewalk may write to, for batches and listings. Without it only calls that need no
    * buffer work: an embedder's memory is never grown, since that would detach the embedder's views.
    */
@@ -46,7 +51,7 @@ const LARGEST = 65536 * WASM_PAGE - WASM_PAGE - RESERVED_FOR_BUFFERS;
  * ```
  */
 export class FlatMemory implements PhysicalMemory {
-  readonly kind = 'flat';
+  readonly kind: 'flat' | 'threads';
   readonly wasm: WebAssembly.Memory;
   readonly arena: Arena;
   /** Bytes of physical memory. */
@@ -57,7 +62,7 @@ export class FlatMemory implements PhysicalMemory {
 
   /** @throws TypeError or RangeError for options that do not fit together */
   constructor(options: FlatMemoryOptions) {
-    const { bytes, memory, base = memory ? 0 : WASM_PAGE, scratch } = options;
+    const { bytes, memory, base = memory ? 0 : WASM_PAGE, scratch, shared = false } = options;
     checkInteger('bytes', bytes, TABLE_BYTES, memory ? 2 ** 32 : LARGEST);
     this.bytes = bytes;
     this.base = base;
@@ -73,9 +78,10 @@ export class FlatMemory implements PhysicalMemory {
     } else {
       if (options.base !== undefined || scratch)
         throw new TypeError('base, scratch: expected only together with memory');
-      this.wasm = new WebAssembly.Memory({ initial: 1 + Math.ceil(bytes / WASM_PAGE), maximum: 65536 });
+      this.wasm = new WebAssembly.Memory({ initial: 1 + Math.ceil(bytes / WASM_PAGE), maximum: 65536, shared });
       this.arena = new Arena(this.wasm, { ...NOTHING, grows: true });
     }
+    this.kind = isShared(this.wasm) ? 'threads' : 'flat';
     this.#views = new MemoryViews(this.wasm);
   }
 
@@ -88,7 +94,7 @@ export class FlatMemory implements PhysicalMemory {
   }
 
   /** All bytes; index = physical address. Valid until the memory grows: take it anew for each use. */
-  view(): Uint8Array<ArrayBuffer> {
+  view(): Uint8Array {
     return this.#views.bytes.subarray(this.base, this.base + this.bytes);
   }
 
@@ -101,6 +107,11 @@ export class FlatMemory implements PhysicalMemory {
     checkAligned('physical', physical, 8n, BigInt(this.bytes - 1));
     this.#views.data.setBigUint64(this.base + Number(physical), entry, true);
   }
+}
+
+/** Whether a memory may be used by several threads at a time. */
+function isShared(memory: WebAssembly.Memory): boolean {
+  return typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
 }
 
 function checkPiece(name: string, { at, bytes }: LinearRange, memory: WebAssembly.Memory): void {

@@ -3,22 +3,23 @@
  */
 import { instantiateSync } from '@assemblyscript/loader';
 import type { CoreExports } from './exports.ts';
-import { FLAT_WASM, SPARSE_WASM } from './generated/wasm.ts';
+import { FLAT_WASM, SPARSE_WASM, THREADS_WASM } from './generated/wasm.ts';
 
-/** The two compiled cores: over flat and over sparse physical memory. Modules can be posted to workers. */
+/** The compiled cores. Modules can be posted to workers. */
 export interface CoreModules {
+  /** Over flat physical memory. */
   readonly flat: WebAssembly.Module;
+  /** Over sparse physical memory. */
   readonly sparse: WebAssembly.Module;
+  /** Over flat physical memory in a shared WebAssembly.Memory: reads entries and sets A and D atomically. */
+  readonly threads: WebAssembly.Module;
 }
 
 /** Where a core may come from, when not from the bytes inlined in this package. */
 export type CoreSource = WebAssembly.Module | BufferSource | Response | PromiseLike<Response>;
 
-/** Where both cores may come from. */
-export interface CoreSources {
-  readonly flat?: CoreSource;
-  readonly sparse?: CoreSource;
-}
+/** Where each core may come from. */
+export type CoreSources = { readonly [name in keyof CoreModules]?: CoreSource };
 
 let inlined: CoreModules | undefined;
 
@@ -36,13 +37,14 @@ export function compileCoreSync(): CoreModules {
   inlined ??= {
     flat: new WebAssembly.Module(decode(FLAT_WASM)),
     sparse: new WebAssembly.Module(decode(SPARSE_WASM)),
+    threads: new WebAssembly.Module(decode(THREADS_WASM)),
   };
   return inlined;
 }
 
 /**
- * Compiles the cores without blocking: the inlined ones, or those of `sources`, for instance `hugewalk/core.wasm` and
- * `hugewalk/core-sparse.wasm` fetched from your own server.
+ * Compiles the cores without blocking: the inlined ones, or those of `sources`, for instance `hugewalk/core.wasm`,
+ * `hugewalk/core-sparse.wasm` and `hugewalk/core-threads.wasm` fetched from your own server.
  *
  * @example
  * ```ts
@@ -52,11 +54,12 @@ export function compileCoreSync(): CoreModules {
  * ```
  */
 export async function compileCore(sources: CoreSources = {}): Promise<CoreModules> {
-  const [flat, sparse] = await Promise.all([
+  const [flat, sparse, threads] = await Promise.all([
     compileOne(sources.flat ?? decode(FLAT_WASM)),
     compileOne(sources.sparse ?? decode(SPARSE_WASM)),
+    compileOne(sources.threads ?? decode(THREADS_WASM)),
   ]);
-  return { flat, sparse };
+  return { flat, sparse, threads };
 }
 
 async function compileOne(source: CoreSource): Promise<WebAssembly.Module> {

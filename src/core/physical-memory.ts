@@ -4,7 +4,7 @@ import type { CoreModules } from './instantiate.ts';
 
 /** Physical memory with page tables in it, as an {@link Mmu} sees it: {@link FlatMemory} or {@link SparseMemory}. */
 export interface PhysicalMemory {
-  /** Which of the two cores walks it. */
+  /** Which of the cores walks it. */
   readonly kind: keyof CoreModules;
   /** The linear memory in which its tables lie. */
   readonly wasm: WebAssembly.Memory;
@@ -24,12 +24,12 @@ export interface PhysicalMemory {
   writeEntry(physical: bigint, entry: bigint): void;
 }
 
-/** Views of a linear memory, made anew only when it has grown. */
+/** Views of a linear memory, made anew only when it has grown (a shared one's old views stay valid, but end too early). */
 export class MemoryViews {
   readonly #memory: WebAssembly.Memory;
   #data: DataView;
-  #bytes: Uint8Array<ArrayBuffer>;
-  #words: BigUint64Array<ArrayBuffer>;
+  #bytes: Uint8Array;
+  #words: BigUint64Array;
 
   constructor(memory: WebAssembly.Memory) {
     this.#memory = memory;
@@ -45,13 +45,13 @@ export class MemoryViews {
   }
 
   /** All bytes; index = linear address. */
-  get bytes(): Uint8Array<ArrayBuffer> {
+  get bytes(): Uint8Array {
     this.#refresh();
     return this.#bytes;
   }
 
   /** All aligned 64-bit words; index = linear address / 8. */
-  get words(): BigUint64Array<ArrayBuffer> {
+  get words(): BigUint64Array {
     this.#refresh();
     return this.#words;
   }

@@ -3,7 +3,13 @@
  * report (section 4.7), so an access can be combined with `|` and compared with an error code.
  */
 import { checkInteger } from '../core/errors.ts';
-import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE } from '../core/generated/layout.ts';
+import {
+  ACCESS_FETCH,
+  ACCESS_IMPLICIT,
+  ACCESS_SHADOW_STACK,
+  ACCESS_USER,
+  ACCESS_WRITE,
+} from '../core/generated/layout.ts';
 
 /** Kinds of access, to be combined with `|`: `Access.user | Access.write`. */
 export const Access: {
@@ -15,20 +21,42 @@ export const Access: {
   readonly fetch: number;
   /** The access is made in user mode (CPL 3). */
   readonly user: number;
-} = { read: 0, write: ACCESS_WRITE, fetch: ACCESS_FETCH, user: ACCESS_USER };
+  /** An access of a shadow stack: CALL, RET, WRSS...; a read unless combined with `write`. Needs CR4.CET. */
+  readonly shadowStack: number;
+  /** An access to a descriptor table or a TSS, always the supervisor's; RFLAGS.AC does not help it past SMAP. */
+  readonly implicit: number;
+} = {
+  read: 0,
+  write: ACCESS_WRITE,
+  fetch: ACCESS_FETCH,
+  user: ACCESS_USER,
+  shadowStack: ACCESS_SHADOW_STACK,
+  implicit: ACCESS_IMPLICIT,
+};
+
+const { write, fetch, user, shadowStack, implicit } = Access;
+
+/** Every combination that an instruction can make. */
+export const ACCESSES: readonly number[] = [
+  ...[0, write, fetch].flatMap((kind) => [kind, kind | user]),
+  ...[shadowStack, shadowStack | write].flatMap((kind) => [kind, kind | user]),
+  implicit,
+  implicit | write,
+];
+const VALID = new Set(ACCESSES);
 
 /** @throws TypeError or RangeError unless `access` is a combination that an instruction can make */
 export function checkAccess(access: unknown): asserts access is number {
-  checkInteger('access', access, 0, ACCESS_WRITE | ACCESS_USER | ACCESS_FETCH);
-  if (access & ~(ACCESS_WRITE | ACCESS_USER | ACCESS_FETCH) || (access & ACCESS_WRITE && access & ACCESS_FETCH)) {
-    throw new RangeError(
-      `access: expected Access.read, .write or .fetch, with or without .user, got 0x${access.toString(16)}`,
-    );
-  }
+  if (VALID.has(access as number)) return;
+  checkInteger('access', access, 0, Math.max(...ACCESSES));
+  throw new RangeError(
+    `access: expected read, write or fetch, with or without user, shadowStack or implicit where they fit, got 0x${access.toString(16)}`,
+  );
 }
 
 /** An access in words: `user write`. */
 export function describeAccess(access: number): string {
-  const kind = access & ACCESS_FETCH ? 'fetch' : access & ACCESS_WRITE ? 'write' : 'read';
-  return `${access & ACCESS_USER ? 'user' : 'supervisor'} ${kind}`;
+  const mode = access & user ? 'user' : access & implicit ? 'implicit supervisor' : 'supervisor';
+  const kind = access & fetch ? 'fetch' : access & write ? 'write' : 'read';
+  return `${mode} ${access & shadowStack ? 'shadow-stack ' : ''}${kind}`;
 }

@@ -23,7 +23,7 @@ export class Batch {
   readonly #core: CoreExports;
   readonly #memory: PhysicalMemory;
   readonly #at: number;
-  #views: { addresses: BigUint64Array; outcomes: BigUint64Array; buffer: ArrayBuffer } | undefined;
+  #views: { addresses: BigUint64Array; outcomes: BigUint64Array; buffer: ArrayBufferLike } | undefined;
 
   constructor(core: CoreExports, memory: PhysicalMemory, capacity: number) {
     checkInteger('capacity', capacity, 1, 2 ** 27);

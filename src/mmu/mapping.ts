@@ -75,6 +75,11 @@ export class Mapping {
     return this.#right(2n);
   }
 
+  /** A shadow-stack page: writable above, not writable and dirty in the leaf. */
+  get shadowStack(): boolean {
+    return this.#right(3n);
+  }
+
   #right(n: bigint): boolean {
     return ((this.#tag >> (RECORD_RIGHTS_SHIFT + n)) & 1n) === 1n;
   }

@@ -1,9 +1,11 @@
 import { checkBigint } from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
+import { ACCESS_MARK } from '../core/generated/layout.ts';
 import { type CoreModules, compileCore, compileCoreSync, instantiateCore } from '../core/instantiate.ts';
 import type { PhysicalMemory } from '../core/physical-memory.ts';
 import { type Explanation, explain } from '../reference/explain.ts';
-import type { Outcome } from '../reference/outcome.ts';
+import { effectiveMemoryType, type MemoryType, patType } from '../reference/memory-type.ts';
+import type { Outcome, PageOutcome } from '../reference/outcome.ts';
 import { Access, checkAccess } from './access.ts';
 import { Batch } from './batch.ts';
 import type { Mapping } from './mapping.ts';
@@ -96,6 +98,17 @@ export class Mmu {
     return decodeOutcome(this.translateWord(va, access));
   }
 
+  /**
+   * Like {@link translate}, but the access is really made: A is set in every entry used, D in the leaf of a write, as
+   * the processor does, with a locked operation where the memory is shared. A faulting walk sets A in the entries above
+   * the one at which it stops.
+   */
+  access(va: bigint, access: number = Access.read): Outcome {
+    checkBigint('va', va);
+    checkAccess(access);
+    return decodeOutcome(BigInt.asUintN(64, this.core.translate(va, access | ACCESS_MARK)));
+  }
+
   /** Like {@link translate}, but answers with the outcome word. */
   translateWord(va: bigint, access: number = Access.read): bigint {
     checkBigint('va', va);
@@ -116,9 +129,23 @@ export class Mmu {
     access: number = Access.read,
     outcomes: BigUint64Array = new BigUint64Array(addresses.length),
   ): BigUint64Array {
+    checkAccess(access);
+    return this.#many(addresses, access, outcomes);
+  }
+
+  /** Like {@link translateMany}, but the accesses are really made, in order: A and D are set. */
+  accessMany(
+    addresses: BigUint64Array,
+    access: number = Access.read,
+    outcomes: BigUint64Array = new BigUint64Array(addresses.length),
+  ): BigUint64Array {
+    checkAccess(access);
+    return this.#many(addresses, access | ACCESS_MARK, outcomes);
+  }
+
+  #many(addresses: BigUint64Array, access: number, outcomes: BigUint64Array): BigUint64Array {
     if (!(addresses instanceof BigUint64Array)) throw new TypeError('addresses: expected a BigUint64Array');
     if (!(outcomes instanceof BigUint64Array)) throw new TypeError('outcomes: expected a BigUint64Array');
-    checkAccess(access);
     if (outcomes.length < addresses.length) {
       throw new RangeError(`outcomes: expected room for ${addresses.length}, got ${outcomes.length}`);
     }
@@ -132,6 +159,14 @@ export class Mmu {
     }
     this.memory.arena.release(at, CHUNK * 8);
     return outcomes;
+  }
+
+  /**
+   * The memory type of an access that reached a page: its entry of IA32_PAT, combined with the MTRRs' default type.
+   */
+  memoryType(outcome: PageOutcome): MemoryType {
+    const { pat, mtrrDefault } = this.#registers;
+    return effectiveMemoryType(patType(pat, outcome.patIndex)!, mtrrDefault);
   }
 
   /** Arrays in linear memory for `capacity` translations a call, without a copy. */

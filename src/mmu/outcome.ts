@@ -7,12 +7,14 @@ import {
   FAILURE_CODE_MASK,
   FAILURE_KIND_SHIFT,
   FAILURE_LEVEL_SHIFT,
+  KIND_LASS,
   KIND_MISSING_TABLE,
   KIND_NON_CANONICAL,
   KIND_PAGE_FAULT,
   OUTCOME_ADDRESS_MASK,
   OUTCOME_FAILED,
   OUTCOME_LEVEL_SHIFT,
+  OUTCOME_PAT_SHIFT,
   OUTCOME_RIGHTS_SHIFT,
 } from '../core/generated/layout.ts';
 import type { Outcome, PageSize } from '../reference/outcome.ts';
@@ -53,6 +55,8 @@ export function decodeOutcome(word: bigint): Outcome {
       writable: (rights & 1n) !== 0n,
       user: (rights & 2n) !== 0n,
       executable: (rights & 4n) !== 0n,
+      shadowStack: (rights & 8n) !== 0n,
+      patIndex: Number((word >> OUTCOME_PAT_SHIFT) & 7n),
     };
   }
   const level = Number((word >> FAILURE_LEVEL_SHIFT) & 7n);
@@ -62,6 +66,8 @@ export function decodeOutcome(word: bigint): Outcome {
       return { kind: 'page-fault', errorCode: Number(word & FAILURE_CODE_MASK), level, table };
     case KIND_NON_CANONICAL:
       return { kind: 'non-canonical' };
+    case KIND_LASS:
+      return { kind: 'lass' };
     case KIND_MISSING_TABLE:
       return { kind: 'missing-table', level, table };
     default:

@@ -4,7 +4,8 @@
  */
 import { checkBigint, checkInteger, hex } from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
-import { CR0_WP, CR4_LA57, EFER_NXE, FEATURE_PAGE_1G } from '../core/generated/layout.ts';
+import { CR0_WP, CR4_CET, CR4_LA57, EFER_NXE, FEATURE_AMD, FEATURE_PAGE_1G } from '../core/generated/layout.ts';
+import { type MemoryType, patType } from '../reference/memory-type.ts';
 
 /** CR0.PE: protected mode; paging needs it. */
 export const CR0_PE: bigint = 1n << 0n;
@@ -27,12 +28,22 @@ export interface Registers {
   readonly cr4: bigint;
   /** Default: NXE, LMA, LME. */
   readonly efer: bigint;
-  /** Only AC matters, to SMAP. Default 0n. */
+  /** Only AC matters, to SMAP and LASS. Default 0n. */
   readonly rflags: bigint;
+  /** PKRU: for each of 16 protection keys k, bit 2k disables access to user pages, bit 2k + 1 writes. Default 0. */
+  readonly pkru: number;
+  /** IA32_PKRS: the same for supervisor pages. Default 0. */
+  readonly pkrs: number;
+  /** IA32_PAT: eight memory types of 8 bits. Default: its value after a reset, WB WT UC- UC, twice. */
+  readonly pat: bigint;
+  /** What the MTRRs say, of all memory alike: the type in IA32_MTRR_DEF_TYPE. Default 'WB'. */
+  readonly mtrrDefault: Exclude<MemoryType, 'UC-'>;
   /** MAXPHYADDR, the width of a physical address in bits, 36 to 52. Default 52. */
   readonly maxPhysicalAddress: number;
   /** Whether the processor maps 1 GiB pages; without them PS is a reserved bit at level 3. Default true. */
   readonly page1G: boolean;
+  /** Whose processor: AMD's demands that bit 8 of PML4 and PML5 entries be 0, Intel's ignores it. Default 'intel'. */
+  readonly vendor: 'intel' | 'amd';
 }
 
 /** What the processor has before anything is said. */
@@ -42,22 +53,44 @@ export const DEFAULT_REGISTERS: Registers = {
   cr4: CR4_PAE,
   efer: EFER_NXE | EFER_LMA | EFER_LME,
   rflags: 0n,
+  pkru: 0,
+  pkrs: 0,
+  pat: 0x0007_0406_0007_0406n,
+  mtrrDefault: 'WB',
   maxPhysicalAddress: 52,
   page1G: true,
+  vendor: 'intel',
 };
 
 /** Throws unless the registers describe 4-level or 5-level paging, the only kinds hugewalk walks. */
 export function checkRegisters(registers: Registers): void {
-  const { cr0, cr3, cr4, efer, rflags, maxPhysicalAddress, page1G } = registers;
+  const { cr0, cr3, cr4, efer, rflags, pkru, pkrs, pat, maxPhysicalAddress, page1G, vendor } = registers;
   checkInteger('maxPhysicalAddress', maxPhysicalAddress, 36, 52);
-  for (const [name, value] of Object.entries({ cr0, cr3, cr4, efer, rflags })) checkBigint(name, value);
+  for (const [name, value] of Object.entries({ cr0, cr3, cr4, efer, rflags, pat })) checkBigint(name, value);
+  for (const [name, value] of Object.entries({ pkru, pkrs })) checkInteger(name, value, 0, 0xffff_ffff);
   if (typeof page1G !== 'boolean') throw new TypeError(`page1G: expected a boolean, got ${typeof page1G}`);
+  checkMemoryTypes(pat, registers.mtrrDefault);
+  if (vendor !== 'intel' && vendor !== 'amd')
+    throw new TypeError(`vendor: expected 'intel' or 'amd', got ${String(vendor)}`);
   expectSet('cr0', cr0, CR0_PG | CR0_PE, 'PG and PE set (paging on)');
   expectSet('cr4', cr4, CR4_PAE, 'PAE set (4-level or 5-level paging)');
   expectSet('efer', efer, EFER_LME, 'LME set (long mode)');
+  if (cr4 & CR4_CET) expectSet('cr0', cr0, CR0_WP, 'WP set, which CR4.CET demands');
   const reserved = (cr3 & ~(1n << 63n)) >> BigInt(maxPhysicalAddress);
   if (reserved)
     throw new RangeError(`cr3: expected no bit from MAXPHYADDR ${maxPhysicalAddress} to 62, got ${hex(cr3)}`);
+}
+
+function checkMemoryTypes(pat: bigint, mtrrDefault: string): void {
+  for (let index = 0; index < 8; index++) {
+    const encoded = (pat >> BigInt(8 * index)) & 0xffn;
+    if (encoded > 7n || !patType(pat, index)) {
+      throw new RangeError(`pat: expected 0, 1, 4, 5, 6 or 7 in byte ${index}, got ${hex(encoded)}`);
+    }
+  }
+  if (!['UC', 'WC', 'WT', 'WP', 'WB'].includes(mtrrDefault)) {
+    throw new RangeError(`mtrrDefault: expected UC, WC, WT, WP or WB, got ${String(mtrrDefault)}`);
+  }
 }
 
 function expectSet(name: string, value: bigint, bits: bigint, meaning: string): void {
@@ -66,8 +99,9 @@ function expectSet(name: string, value: bigint, bits: bigint, meaning: string): 
 
 /** Hands the registers to a core. */
 export function loadRegisters(core: CoreExports, registers: Registers): void {
-  const { cr0, cr3, cr4, efer, rflags, maxPhysicalAddress, page1G } = registers;
-  core.setRegisters(cr0, cr3, cr4, efer, rflags, maxPhysicalAddress, page1G ? FEATURE_PAGE_1G : 0);
+  const { cr0, cr3, cr4, efer, rflags, pkru, pkrs, maxPhysicalAddress, page1G, vendor } = registers;
+  const features = (page1G ? FEATURE_PAGE_1G : 0) | (vendor === 'amd' ? FEATURE_AMD : 0);
+  core.setRegisters(cr0, cr3, cr4, efer, rflags, pkru, pkrs, maxPhysicalAddress, features);
 }
 
 /** How many levels the walk has: 5 with CR4.LA57, else 4. */

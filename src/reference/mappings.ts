@@ -19,7 +19,7 @@ export interface ReferenceLeaf {
 
 /** Lists every leaf in ascending order of the address. Tables that contain each other are followed wherever they lead. */
 export function referenceMappings(readEntry: ReadEntry, state: PagingState): Generator<ReferenceLeaf, void, undefined> {
-  const all: Rights = { writable: true, user: true, executable: true };
+  const all: Rights = { writable: true, user: true, executable: true, shadowStack: false };
   const levels = bit(state.cr4, 12n) ? 5 : 4;
   return leavesBelow(readEntry, state, bits(state.cr3, 51n, 12n), levels, 0n, all);
 }
@@ -42,6 +42,7 @@ function* leavesBelow(
       writable: above.writable && bit(entry, 1n),
       user: above.user && bit(entry, 2n),
       executable: above.executable && !bit(entry, 63n),
+      shadowStack: leaf && above.writable && !bit(entry, 1n) && bit(entry, 6n),
     };
     const va = start + (index << shiftOf(level));
     if (leaf) yield { va: BigInt.asUintN(64, BigInt.asIntN(width, va)), level, entry, rights };

@@ -16,12 +16,16 @@ export interface PageOutcome {
   readonly writable: boolean;
   readonly user: boolean;
   readonly executable: boolean;
+  /** Whether it is a shadow-stack page: R/W is 1 at every level above the leaf, 0 in the leaf, where D is 1. */
+  readonly shadowStack: boolean;
+  /** Which of the eight entries of IA32_PAT gives its memory type. */
+  readonly patIndex: number;
 }
 
 /** The access raises #PF. */
 export interface PageFaultOutcome {
   readonly kind: 'page-fault';
-  /** The error code the handler would find: P, W, U, RSVD, I from bit 0. */
+  /** The error code the handler would find: P, W, U, RSVD, I, PK, SS from bit 0. */
   readonly errorCode: number;
   /** Level of the last entry read, 1 to 5. */
   readonly level: number;
@@ -34,6 +38,11 @@ export interface NonCanonicalOutcome {
   readonly kind: 'non-canonical';
 }
 
+/** CR4.LASS forbids the access in that half of the linear addresses: #GP, or #SS for the stack; no table was read. */
+export interface LassOutcome {
+  readonly kind: 'lass';
+}
+
 /** A table lies where there is no memory: outside a flat memory, or in a frame that was never added. */
 export interface MissingTableOutcome {
   readonly kind: 'missing-table';
@@ -44,4 +53,4 @@ export interface MissingTableOutcome {
 }
 
 /** What became of a translation. It says nothing of the leaf's other bits: see `explain`. */
-export type Outcome = PageOutcome | PageFaultOutcome | NonCanonicalOutcome | MissingTableOutcome;
+export type Outcome = PageOutcome | PageFaultOutcome | NonCanonicalOutcome | LassOutcome | MissingTableOutcome;

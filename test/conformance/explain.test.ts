@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Access, Mmu, type Registers } from '../../src/index.ts';
+import { ACCESSES } from '../../src/mmu/access.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
 import { A, D, G, P, PS, Tables, U, W, XD } from '../support/tables.ts';
@@ -44,8 +45,8 @@ describe('each step', () => {
 
   test('tells the rights so far', () => {
     const rights = mmu.explain(0x40_0000n).steps.map(({ rights: r }) => r);
-    expect(rights[2]).toEqual({ writable: true, user: true, executable: true });
-    expect(rights[3]).toEqual({ writable: true, user: true, executable: false });
+    expect(rights[2]).toMatchObject({ writable: true, user: true, executable: true });
+    expect(rights[3]).toMatchObject({ writable: true, user: true, executable: false });
   });
 
   test('names the reserved bits that are set', () => {
@@ -61,8 +62,20 @@ describe('the outcome in words', () => {
   const page = (bits: bigint, above = W | U) => new Tables().map(0n, 0x9000n, { bits, above });
 
   test.each<[string, Tables, number, Partial<Registers>, string]>([
-    ['a page', page(W | U), Access.read, {}, '0x9000 in a 4 KiB page, user, writable, executable'],
-    ['a supervisor page', page(XD), Access.read, {}, '0x9000 in a 4 KiB page, supervisor, read-only, no-execute'],
+    [
+      'a page',
+      page(W | U),
+      Access.read,
+      {},
+      '0x9000 in a 4 KiB page, user, writable, executable, WB; sets A in the PML4E, A in the PDPTE, A in the PDE, A in the PTE',
+    ],
+    [
+      'a supervisor page',
+      page(XD),
+      Access.read,
+      {},
+      '0x9000 in a 4 KiB page, supervisor, read-only, no-execute, WB; sets A in the PML4E, A in the PDPTE, A in the PDE, A in the PTE',
+    ],
     ['a hole', new Tables(), Access.user, {}, '#PF, error code 0x4 (U): the PML4E is not present'],
     [
       'a user access to a supervisor address',
@@ -100,6 +113,62 @@ describe('the outcome in words', () => {
       '#PF, error code 0x1 (P): a supervisor access to a user page, which CR4.SMAP forbids while RFLAGS.AC is 0',
     ],
     [
+      'a protection key',
+      page(U | (3n << 59n)),
+      Access.user,
+      { cr4: (1n << 5n) | (1n << 22n), pkru: 1 << 6 },
+      '#PF, error code 0x25 (P U PK): protection key 3 of the PTE denies it by PKRU',
+    ],
+    [
+      'a protection key of a supervisor page',
+      page(W | (3n << 59n)),
+      Access.read,
+      { cr4: (1n << 5n) | (1n << 24n), pkrs: 1 << 6 },
+      '#PF, error code 0x21 (P PK): protection key 3 of the PTE denies it by IA32_PKRS',
+    ],
+    [
+      'a shadow stack',
+      page(U | A | D, W | U | A),
+      Access.user | Access.shadowStack,
+      { cr4: (1n << 5n) | (1n << 23n) },
+      '0x9000 in a 4 KiB page, user, shadow stack, executable, WB',
+    ],
+    [
+      'a page that is no shadow stack',
+      page(W | U),
+      Access.user | Access.shadowStack | Access.write,
+      { cr4: (1n << 5n) | (1n << 23n) },
+      '#PF, error code 0x47 (P W U SS): a shadow-stack access to a page that is not one (R/W must be 1 above the PTE, 0 in it, and its D 1)',
+    ],
+    [
+      'a user shadow stack from the supervisor',
+      page(U | D),
+      Access.shadowStack,
+      { cr4: (1n << 5n) | (1n << 23n) },
+      '#PF, error code 0x41 (P SS): a supervisor shadow-stack access to a user page',
+    ],
+    [
+      'an implicit access to a user page',
+      page(W | U),
+      Access.implicit,
+      { cr4: (1n << 5n) | (1n << 21n), rflags: 1n << 18n },
+      '#PF, error code 0x1 (P): a supervisor access to a user page, which CR4.SMAP forbids whatever RFLAGS.AC, since it is implicit',
+    ],
+    [
+      'LASS',
+      page(W | U),
+      Access.fetch,
+      { cr4: (1n << 5n) | (1n << 27n) },
+      'CR4.LASS forbids the supervisor the lower half of the linear addresses; #GP (#SS for the stack), no table is read',
+    ],
+    [
+      'a write, with what it leaves behind',
+      page(W | U | A, W | U | A),
+      Access.write,
+      {},
+      '0x9000 in a 4 KiB page, user, writable, executable, WB; sets D in the PTE',
+    ],
+    [
       'a table outside memory',
       new Tables(4, 0x1000n).write(0x1000n, 0xabc_d000n | P | (PS * 0n)),
       Access.read,
@@ -122,7 +191,7 @@ test('ends where translate ends, on any image', () => {
     fc.property(imageRecipes, registerSets, (recipe, registers) => {
       const mmu = new Mmu(memoryWith(randomImage(recipe), 'flat'), registers);
       for (const va of randomAddresses(recipe.seed, 20, mmu.levels === 5 ? 57 : 48)) {
-        for (const access of [Access.read, Access.user | Access.write, Access.fetch]) {
+        for (const access of ACCESSES) {
           const explanation = mmu.explain(va, access);
           expect(explanation.outcome).toEqual(mmu.translate(va, access));
           expect(explanation.words).not.toMatch(/undefined|\(\)| in the \)/);

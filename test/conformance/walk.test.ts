@@ -34,6 +34,8 @@ describe.each(IMPLEMENTATIONS)('$name', (implementation) => {
     writable,
     user: us,
     executable,
+    shadowStack: false,
+    patIndex: 0,
   });
   const fault = (errorCode: number, level: number, table: bigint) => ({ kind: 'page-fault', errorCode, level, table });
 
@@ -89,7 +91,7 @@ describe.each(IMPLEMENTATIONS)('$name', (implementation) => {
 
     test('takes bit 7 of a 4 KiB page for PAT, not for PS', () => {
       const tables = new Tables().map(0n, 0x9000n, { bits: W | U | PS });
-      expect(walker(tables).translate(0x10n)).toEqual(page(0x9010n, 4096, true, true, true));
+      expect(walker(tables).translate(0x10n)).toEqual({ ...page(0x9010n, 4096, true, true, true), patIndex: 4 });
     });
 
     test('takes bit 12 of a large page for PAT, not for its address', () => {

@@ -15,9 +15,15 @@ test('holds the built library and nothing else', async () => {
   expect(files.filter((file) => !wanted.test(file))).toEqual([]);
   expect(files).toEqual(
     expect.arrayContaining(
-      ['LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/core.wasm', 'dist/core-sparse.wasm'].map(
-        (file) => `package/${file}`,
-      ),
+      [
+        'LICENSE',
+        'README.md',
+        'dist/index.js',
+        'dist/index.d.ts',
+        'dist/core.wasm',
+        'dist/core-sparse.wasm',
+        'dist/core-threads.wasm',
+      ].map((file) => `package/${file}`),
     ),
   );
 });
@@ -34,7 +40,7 @@ test('satisfies publint', async () => {
 });
 
 test('has types that resolve as the code does (attw)', async () => {
-  const cores = ['--exclude-entrypoints', './core.wasm', './core-sparse.wasm'];
+  const cores = ['--exclude-entrypoints', './core.wasm', './core-sparse.wasm', './core-threads.wasm'];
   await run(app, 'attw', tarball, '--profile', 'esm-only', '--no-definitely-typed', '--no-color', ...cores);
 });
 
@@ -42,7 +48,7 @@ test('has the entries that package.json names', async () => {
   const program = `
     const entries = ['hugewalk', 'hugewalk/node', 'hugewalk/reference'];
     for (const entry of entries) await import(entry);
-    for (const file of ['core.wasm', 'core-sparse.wasm', 'package.json']) import.meta.resolve('hugewalk/' + file);
+    for (const file of ['core.wasm', 'core-sparse.wasm', 'core-threads.wasm', 'package.json']) import.meta.resolve('hugewalk/' + file);
     console.log(require('hugewalk/package.json').version);`;
   const withRequire = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);${program}`;
   expect(await run(app, 'node', '--input-type=module', '-e', withRequire)).toBe(`${MANIFEST.version}\n`);

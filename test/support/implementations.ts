@@ -10,6 +10,7 @@ import {
   type PhysicalMemory,
   type Registers,
   SparseMemory,
+  Tlb,
 } from '../../src/index.ts';
 import { decodeOutcome } from '../../src/mmu/outcome.ts';
 import { DEFAULT_REGISTERS } from '../../src/mmu/registers.ts';
@@ -21,7 +22,16 @@ export type Frames = ReadonlyMap<bigint, BigUint64Array>;
 
 /** A walker over one image. */
 export interface Walker {
+  /** Probes: changes nothing. */
   translate(va: bigint, access?: number): Outcome;
+  /** Makes the access: sets A and D. */
+  access(va: bigint, access?: number): Outcome;
+  /** An entry as it is now. */
+  entry(physical: bigint): bigint | undefined;
+  /** Writes an entry. */
+  write(physical: bigint, entry: bigint): void;
+  /** Changes registers; those left out keep their value. */
+  setRegisters(registers: Partial<Registers>): void;
   /** Every leaf, in ascending order. */
   leaves(): Iterable<ReferenceLeaf>;
 }
@@ -34,10 +44,23 @@ export interface Implementation {
 const reference: Implementation = {
   name: 'reference',
   make(frames, registers) {
-    const state = { ...DEFAULT_REGISTERS, ...registers };
-    const read = (at: bigint) => frames.get(at & ~0xfffn)?.[Number(at & 0xfffn) / 8];
+    let state = { ...DEFAULT_REGISTERS, ...registers };
+    const own = new Map([...frames].map(([at, frame]) => [at, frame.slice()]));
+    const read = (at: bigint) => own.get(at & ~0xfffn)?.[Number(at & 0xfffn) / 8];
     return {
       translate: (va, access = 0) => referenceWalk(read, state, va, access).outcome,
+      access(va, access = 0) {
+        const { outcome, marks } = referenceWalk(read, state, va, access);
+        for (const { address, entry } of marks) own.get(address & ~0xfffn)![Number(address & 0xfffn) / 8] = entry;
+        return outcome;
+      },
+      entry: read,
+      write(at, entry) {
+        own.get(at & ~0xfffn)![Number(at & 0xfffn) / 8] = entry;
+      },
+      setRegisters(changes) {
+        state = { ...state, ...changes };
+      },
       leaves: () => referenceMappings(read, state),
     };
   },
@@ -46,6 +69,7 @@ const reference: Implementation = {
 const debug = {
   flat: new WebAssembly.Module(await readFixture('build/flat-debug.wasm')),
   sparse: new WebAssembly.Module(await readFixture('build/sparse-debug.wasm')),
+  threads: new WebAssembly.Module(await readFixture('build/threads-debug.wasm')),
 };
 const release = compileCoreSync();
 
@@ -58,7 +82,7 @@ export function memoryWith(frames: Frames, kind: PhysicalMemory['kind'], core = 
     return memory;
   }
   const end = [...frames.keys()].reduce((max, at) => (at > max ? at : max), 0n) + 0x1000n;
-  const memory = new FlatMemory({ bytes: Number(end) });
+  const memory = new FlatMemory({ bytes: Number(end), shared: kind === 'threads' });
   const view = memory.view();
   for (const [at, frame] of frames) view.set(bytes(frame), Number(at));
   return memory;
@@ -72,9 +96,13 @@ function compiled(build: 'debug' | 'release', kind: PhysicalMemory['kind']): Imp
       const mmu = new Mmu(memoryWith(frames, kind, core), registers, core);
       return {
         translate: (va, access) => mmu.translate(va, access),
+        access: (va, access) => mmu.access(va, access),
+        entry: (at) => mmu.memory.readEntry(at),
+        write: (at, entry) => mmu.memory.writeEntry(at, entry),
+        setRegisters: (changes) => mmu.setRegisters(changes),
         *leaves() {
-          for (const { va, level, entry, writable, user, executable } of mmu.mappings()) {
-            yield { va, level, entry, rights: { writable, user, executable } };
+          for (const { va, level, entry, writable, user, executable, shadowStack } of mmu.mappings()) {
+            yield { va, level, entry, rights: { writable, user, executable, shadowStack } };
           }
         },
       };
@@ -89,17 +117,41 @@ const batched: Implementation = {
     const mmu = new Mmu(memoryWith(frames, 'flat'), registers);
     return {
       translate: (va, access) => decodeOutcome(mmu.translateMany(BigUint64Array.of(va), access)[0]!),
+      access: (va, access = 0) => decodeOutcome(mmu.accessMany(BigUint64Array.of(va), access)[0]!),
+      entry: (at) => mmu.memory.readEntry(at),
+      write: (at, entry) => mmu.memory.writeEntry(at, entry),
+      setRegisters: (changes) => mmu.setRegisters(changes),
       *leaves() {
         for (const { count, words } of mmu.scanBlocks()) {
           for (let i = 0; i < count * 3; i += 3) {
             const [tag, entry] = [words[i]!, words[i + 1]!];
             if ((tag >> 8n) & 3n) continue;
             const right = (n: bigint) => ((tag >> (3n + n)) & 1n) === 1n;
-            const rights = { writable: right(0n), user: right(1n), executable: right(2n) };
+            const rights = { writable: right(0n), user: right(1n), executable: right(2n), shadowStack: right(3n) };
             yield { va: tag & ~0xfffn, level: Number(tag & 7n), entry, rights };
           }
         }
       },
+    };
+  },
+};
+
+/** The release build through a TLB that is new for each access: it must then answer what the tables say. */
+const coldTlb: Implementation = {
+  name: 'release, flat, through a cold TLB',
+  make(frames, registers) {
+    const mmu = new Mmu(memoryWith(frames, 'flat'), registers);
+    const tlb = new Tlb(mmu, { log2Pages: 2, log2Tables: 1 });
+    return {
+      translate: (va, access) => mmu.translate(va, access),
+      access(va, access) {
+        tlb.invpcid(2);
+        return tlb.access(va, access);
+      },
+      entry: (at) => mmu.memory.readEntry(at),
+      write: (at, entry) => mmu.memory.writeEntry(at, entry),
+      setRegisters: (changes) => mmu.setRegisters(changes),
+      leaves: () => [],
     };
   },
 };
@@ -111,5 +163,10 @@ export const IMPLEMENTATIONS: readonly Implementation[] = [
   compiled('debug', 'sparse'),
   compiled('release', 'flat'),
   compiled('release', 'sparse'),
+  compiled('debug', 'threads'),
+  compiled('release', 'threads'),
   batched,
 ];
+
+/** Those that make accesses, A and D included: the above and the TLB's walk. */
+export const ACCESSORS: readonly Implementation[] = [...IMPLEMENTATIONS, coldTlb];

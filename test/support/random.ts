@@ -61,16 +61,33 @@ export const registerSets: fc.Arbitrary<Registers> = fc
     nxe: fc.boolean(),
     la57: fc.boolean(),
     page1G: fc.boolean(),
+    pke: fc.boolean(),
+    pks: fc.boolean(),
+    cet: fc.boolean(),
+    lass: fc.boolean(),
+    pkru: fc.integer({ min: 0, max: 0xffff_ffff }),
+    pkrs: fc.integer({ min: 0, max: 0xffff_ffff }),
+    vendor: fc.constantFrom('intel' as const, 'amd' as const),
     maxPhysicalAddress: fc.constantFrom(36, 40, 46, 51, 52),
   })
-  .map(({ wp, smep, smap, ac, nxe, la57, page1G, maxPhysicalAddress }) => ({
+  .map(({ wp, smep, smap, ac, nxe, la57, pke, pks, cet, lass, ...others }) => ({
     ...DEFAULT_REGISTERS,
-    cr0: (1n << 31n) | 1n | (wp ? 1n << 16n : 0n),
-    cr4: (1n << 5n) | (smep ? 1n << 20n : 0n) | (smap ? 1n << 21n : 0n) | (la57 ? 1n << 12n : 0n),
+    ...others,
+    cr0: (1n << 31n) | 1n | (wp || cet ? 1n << 16n : 0n),
+    cr4: [
+      [5n, true],
+      [12n, la57],
+      [20n, smep],
+      [21n, smap],
+      [22n, pke],
+      [23n, cet],
+      [24n, pks],
+      [27n, lass],
+    ]
+      .map(([bit, on]) => (on ? 1n << (bit as bigint) : 0n))
+      .reduce((sum, bit) => sum | bit),
     efer: (1n << 8n) | (1n << 10n) | (nxe ? 1n << 11n : 0n),
     rflags: ac ? 1n << 18n : 0n,
-    maxPhysicalAddress,
-    page1G,
   }));
 
 /** Makes the image; frame 0 is the root. */
@@ -88,7 +105,7 @@ export function randomImage({ seed, frames, sane, present }: ImageRecipe): Map<b
 function randomEntry(random: Random, frames: number, sane: number, present: number): bigint {
   if (!random.chance(sane)) return random.bits();
   if (!random.chance(present)) return random.bits() & ~1n;
-  const flags = random.bits() & ((1n << 63n) | 0x6an);
+  const flags = random.bits() & ((1n << 63n) | (15n << 59n) | 0x6an);
   const rights = random.chance(80) ? 6n : 0n;
   const leaf = random.chance(20) ? 1n << 7n : 0n;
   return 1n | flags | rights | leaf | (BigInt(random.below(frames)) << 12n);

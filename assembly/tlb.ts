@@ -1,0 +1,270 @@
+/*
+ * A translation lookaside buffer and paging-structure caches, in memory that the embedder gives.
+ * Intel SDM vol. 3A, sections 4.10.2 (TLBs), 4.10.3 (paging-structure caches); what drops entries is in invalidate.ts.
+ *
+ * Seven direct-mapped arrays, 16 bytes an entry, one behind the other from the address given to setTlb:
+ *
+ *   pages of 4 KiB | 2 MiB | 1 GiB     2^log2Pages entries each        a page's address
+ *   PDEs | PDPTEs | PML4Es | PML5Es    2^log2Tables entries each       the address of the table that the entry points to
+ *
+ *   +0 tag    | 63 .. 12: linear address, low bits beyond the entry's size clear | 11 .. 0: PCID |
+ *   +8 page   | 63 .. 12: as in an outcome word (outcome.ts) | 5: D | 4: G | 3 .. 0: protection key |
+ *   +8 table  | 51 .. 12: physical address | 2: U | 1: W | 0: X |   rights of all levels down to the entry
+ *
+ * As in hardware, only what has A set is cached, a write through an entry without D walks again to set it, and entries
+ * that software has changed stay until they are dropped. A fault is never taken from a cached entry: the tables are
+ * asked again first, so there are no spurious faults (hardware may, and does, have them).
+ */
+import {
+  ACCESS_MARK,
+  ALL_RIGHTS,
+  codeOf,
+  combination,
+  denial,
+  ERROR_PRESENT,
+  ERROR_RESERVED,
+  forbidsHalf,
+  marksOf,
+  narrow,
+  ruleOf,
+} from "./access";
+import { globalPages, isCanonical, pcid, root, rootShift } from "./cpu";
+import {
+  ACCESSED,
+  ADDRESS_MASK,
+  DIRTY,
+  EXECUTE_DISABLE,
+  entryOffset,
+  GLOBAL,
+  LEVEL1_SHIFT,
+  LEVEL3_SHIFT,
+  PRESENT,
+  patIndex,
+  protectionKey,
+} from "./entry";
+import { mark, NO_TABLE, readEntry, tableAt } from "./memory";
+import {
+  KIND_LASS,
+  KIND_NON_CANONICAL,
+  missingTable,
+  OUTCOME_FAILED,
+  OUTCOME_RIGHTS_SHIFT,
+  offsetIn,
+  pageAt,
+  pageFault,
+  refused,
+} from "./outcome";
+import { isLeaf, reservedBits } from "./walk";
+
+/** Bytes of an entry. */
+export const TLB_ENTRY_BYTES: u32 = 16;
+/** Arrays of pages: 4 KiB, 2 MiB, 1 GiB. */
+export const TLB_PAGE_ARRAYS: u32 = 3;
+/** Arrays of entries that point to tables: PDE, PDPTE, PML4E, PML5E. */
+export const TLB_TABLE_ARRAYS: u32 = 4;
+/** The tag of a free entry: no canonical address, hence never a match. */
+export const TLB_FREE: u64 = 1 << 63;
+/** A cached page's protection key. */
+export const TLB_KEY_MASK: u64 = 15;
+/** A cached page is global: it belongs to every PCID. */
+export const TLB_GLOBAL: u64 = 1 << 4;
+/** A cached page had D set. */
+export const TLB_DIRTY: u64 = 1 << 5;
+/** A cached entry's linear address. */
+export const TLB_ADDRESS_MASK: u64 = ~(<u64>0xfff);
+
+/** PDEs are the lowest entries that point to tables. */
+const LEVEL2_SHIFT: u32 = LEVEL1_SHIFT + 9;
+
+let pages: usize = 0;
+let tables: usize = 0;
+let log2Pages: u32 = 0;
+let log2Tables: u32 = 0;
+let lookups: u64 = 0;
+let misses: u64 = 0;
+
+/** Bytes that setTlb needs. */
+export function tlbBytes(log2PageEntries: u32, log2TableEntries: u32): u32 {
+  return (
+    TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2PageEntries) + TLB_TABLE_ARRAYS * (TLB_ENTRY_BYTES << log2TableEntries)
+  );
+}
+
+/** Caches from now on in the arrays at linear address `at`, which the host has filled with TLB_FREE. */
+export function setTlb(at: usize, log2PageEntries: u32, log2TableEntries: u32): void {
+  pages = at;
+  tables = at + TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2PageEntries);
+  log2Pages = log2PageEntries;
+  log2Tables = log2TableEntries;
+  lookups = 0;
+  misses = 0;
+}
+
+/** Translations asked for since setTlb. */
+export function tlbLookups(): u64 {
+  return lookups;
+}
+
+/** Those of them for which tables had to be read. */
+export function tlbMisses(): u64 {
+  return misses;
+}
+
+/** What an entry of 2^shift bytes for va is tagged with. */
+export function tagOf(va: u64, shift: u32, context: u64): u64 {
+  return (va & ~(((<u64>1) << shift) - 1)) | context;
+}
+
+/** Spreads the contexts over an array, so that the same address in several of them does not fight for one slot. */
+function indexOf(va: u64, shift: u32, context: u64, log2Slots: u32): usize {
+  return <usize>((va >> shift) ^ (context * 0x9e5)) & ((1 << log2Slots) - 1);
+}
+
+/** Where a page of 2^shift bytes at va is cached, if it is; a global page as if it belonged to context 0. */
+export function pageSlot(va: u64, shift: u32, context: u64): usize {
+  const array: usize = (shift - LEVEL1_SHIFT) / 9;
+  return pages + (((array << log2Pages) + indexOf(va, shift, context, log2Pages)) << 4);
+}
+
+/** Where an entry that points to a table and spans 2^shift bytes at va is cached, if it is. */
+export function tableSlot(va: u64, shift: u32, context: u64): usize {
+  const array: usize = (shift - LEVEL2_SHIFT) / 9;
+  return tables + (((array << log2Tables) + indexOf(va, shift, context, log2Tables)) << 4);
+}
+
+/** Linear address of the first array of pages; those of tables follow, then the end. */
+export function pageArrays(): usize {
+  return pages;
+}
+
+export function tableArrays(): usize {
+  return tables;
+}
+
+export function arraysEnd(): usize {
+  return tables + (TLB_TABLE_ARRAYS << (log2Tables + 4));
+}
+
+/** The slot in which a page of 2^shift bytes at va is cached for the current context, or 0. */
+function cachedAt(va: u64, shift: u32): usize {
+  const own = pageSlot(va, shift, pcid);
+  if (load<u64>(own) == tagOf(va, shift, pcid)) return own;
+  const shared = pageSlot(va, shift, 0);
+  const isIt =
+    (load<u64>(shared) & TLB_ADDRESS_MASK) == tagOf(va, shift, 0) && (load<u64>(shared, 8) & TLB_GLOBAL) != 0;
+  return isIt ? shared : 0;
+}
+
+/** Translates through the caches, under a rule that marks. */
+function lookUp(va: u64, rule: u32): u64 {
+  for (let shift = LEVEL1_SHIFT; shift <= LEVEL3_SHIFT; shift += 9) {
+    const slot = cachedAt(va, shift);
+    if (!slot) continue;
+    if (forbidsHalf(rule, va)) return refused(KIND_LASS);
+    const content = load<u64>(slot, 8);
+    const held = <u32>(content >> OUTCOME_RIGHTS_SHIFT) & 15;
+    const denied = denial(rule, held, <u32>(content & TLB_KEY_MASK)) != 0;
+    const lacksDirty = (marksOf(rule) & DIRTY) != 0 && !(content & TLB_DIRTY);
+    if (!denied && !lacksDirty) return (content & TLB_ADDRESS_MASK) | offsetIn(va, shift);
+  }
+  ++misses;
+  return walkAndCache(va, rule);
+}
+
+/** The walk of walk.ts, beginning at the deepest table that is cached; remembers every entry it uses. */
+function walkAndCache(va: u64, rule: u32): u64 {
+  if (!isCanonical(va)) return refused(KIND_NON_CANONICAL);
+  if (forbidsHalf(rule, va)) return refused(KIND_LASS);
+  for (let shift = LEVEL2_SHIFT; shift <= rootShift; shift += 9) {
+    const slot = tableSlot(va, shift, pcid);
+    if (load<u64>(slot) != tagOf(va, shift, pcid)) continue;
+    const content = load<u64>(slot, 8);
+    const outcome = descend(va, rule, content & ADDRESS_MASK, shift - 9, (content & 6) | (content << 63));
+    if (!(outcome & OUTCOME_FAILED)) return outcome;
+    break;
+  }
+  const outcome = descend(va, rule, root, rootShift, ALL_RIGHTS);
+  if (outcome & OUTCOME_FAILED) forget(va);
+  return outcome;
+}
+
+function descend(va: u64, rule: u32, from: u64, fromShift: u32, above: u64): u64 {
+  const marks = marksOf(rule);
+  let rights = above;
+  let table = from;
+  let shift = fromShift;
+  while (true) {
+    const at = tableAt(table);
+    if (at == NO_TABLE) return missingTable(table, shift);
+    const slot = at + entryOffset(va, shift);
+    const entry = readEntry(slot);
+    if (!(entry & PRESENT)) return pageFault(codeOf(rule), table, shift);
+    const leaf = isLeaf(entry, shift);
+    if (entry & reservedBits(leaf, shift))
+      return pageFault(codeOf(rule) | ERROR_PRESENT | ERROR_RESERVED, table, shift);
+    if (leaf) {
+      const held = combination(rights, entry);
+      const denied = denial(rule, held, protectionKey(entry));
+      if (denied) return pageFault(denied, table, shift);
+      if (!mark(slot, entry, marks)) continue;
+      const page = pageAt(entry & ADDRESS_MASK, shift, held, patIndex(entry, shift));
+      rememberPage(va, shift, page, entry | marks);
+      return page | offsetIn(va, shift);
+    }
+    if (!mark(slot, entry, ACCESSED)) continue;
+    rights = narrow(rights, entry);
+    table = entry & ADDRESS_MASK;
+    rememberTable(va, shift, table, rights);
+    shift -= 9;
+  }
+}
+
+function rememberPage(va: u64, shift: u32, page: u64, leaf: u64): void {
+  const dirty: u64 = leaf & DIRTY ? TLB_DIRTY : 0;
+  const global: u64 = globalPages && leaf & GLOBAL ? TLB_GLOBAL : 0;
+  const slot = pageSlot(va, shift, global ? 0 : pcid);
+  forgetPage(va);
+  store<u64>(slot, tagOf(va, shift, pcid));
+  store<u64>(slot, page | dirty | global | protectionKey(leaf), 8);
+}
+
+function rememberTable(va: u64, shift: u32, table: u64, rights: u64): void {
+  const slot = tableSlot(va, shift, pcid);
+  store<u64>(slot, tagOf(va, shift, pcid));
+  store<u64>(slot, table | (rights & 6) | (rights >> 63), 8);
+}
+
+/** Drops the page cached for va in the current context, of whatever size, global ones included. */
+export function forgetPage(va: u64): void {
+  for (let shift = LEVEL1_SHIFT; shift <= LEVEL3_SHIFT; shift += 9) {
+    let slot = cachedAt(va, shift);
+    while (slot) {
+      store<u64>(slot, TLB_FREE);
+      slot = cachedAt(va, shift);
+    }
+  }
+}
+
+/** Drops everything that would be used to translate va in the current context, as a page fault does (4.10.4.1). */
+function forget(va: u64): void {
+  forgetPage(va);
+  for (let shift = LEVEL2_SHIFT; shift <= rootShift; shift += 9) {
+    const slot = tableSlot(va, shift, pcid);
+    if (load<u64>(slot) == tagOf(va, shift, pcid)) store<u64>(slot, TLB_FREE);
+  }
+}
+
+/** Translates one address through the caches. The access is really made: A and D are set. */
+export function tlbTranslate(va: u64, access: u32): u64 {
+  ++lookups;
+  return lookUp(va, ruleOf(access | ACCESS_MARK));
+}
+
+/** Translates `count` addresses through the caches; the arrays are laid out as for translateMany. */
+export function tlbTranslateMany(addresses: usize, count: u32, access: u32, outcomes: usize): void {
+  const rule = ruleOf(access | ACCESS_MARK);
+  lookups += count;
+  for (let i: usize = 0; i < <usize>count; ++i) {
+    store<u64>(outcomes + (i << 3), lookUp(load<u64>(addresses + (i << 3)), rule));
+  }
+}
