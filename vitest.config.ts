@@ -45,6 +45,7 @@ export default defineConfig({
               include: [
                 'test/conformance/**/*.test.ts',
                 'test/oracle/*.test.ts',
+                'test/matrix/*.test.ts',
                 'test/support/files.test.ts',
                 browserSuites,
               ],

@@ -207,9 +207,12 @@ function descend(va: u64, rule: u32, from: u64, fromShift: u32, above: u64): u64
       const denied = denial(rule, held, protectionKey(entry));
       if (denied) return pageFault(denied, table, shift);
       if (!mark(slot, entry, marks)) continue;
-      const page = pageAt(entry & ADDRESS_MASK, shift, held, patIndex(entry, shift));
-      rememberPage(va, shift, page, entry | marks);
-      return page | offsetIn(va, shift);
+      const address = entry & ADDRESS_MASK;
+      const pat = patIndex(entry, shift);
+      /* A write that sets D in a read-only leaf (CR0.WP = 0) makes a shadow-stack page of it. */
+      const heldNow = combination(rights, entry | marks);
+      rememberPage(va, shift, pageAt(address, shift, heldNow, pat), entry | marks);
+      return pageAt(address, shift, held, pat) | offsetIn(va, shift);
     }
     if (!mark(slot, entry, ACCESSED)) continue;
     rights = narrow(rights, entry);

@@ -13,9 +13,9 @@ import { AddressSpace } from '../src/dump/address-space.ts';
 import { openDumpFile } from '../src/dump/open-dump-file.ts';
 import { Mmu, SparseMemory } from '../src/index.ts';
 import { BENCH_ACCESS, buildImage, flatMemoryOf, type Image, type ImageOptions, SHAPES, type Shape } from './images.ts';
+import type { Job } from './job.ts';
 import { type Native, NativeProcess, projectRoot } from './native.ts';
 import { addressCount, addressesOf, PATTERNS, type Pattern } from './patterns.ts';
-import type { Job } from './job.ts';
 import { measureInTurn, type Side, type Times } from './rounds.ts';
 import { BatchSide, type Effort, listSides, MARKING_ACCESS, markSides, otherWays } from './sides.ts';
 

@@ -61,7 +61,10 @@ export function markSides(image: Image, addresses: BigUint64Array, anew: boolean
   const prepare = anew ? () => clearMarks(memory) : undefined;
 
   prepare?.();
+  probe();
+  const probed = checksumOf(batch.outcomes);
   access();
+  if (checksumOf(batch.outcomes) !== probed) throw new Error('expected the same outcomes of probes and of accesses');
   const passes = Math.ceil(walks / length);
   return {
     passes,

@@ -105,57 +105,93 @@ static inline uint64_t failed(enum kind kind, int shift, uint64_t table, uint32_
 	return FAILED | (uint64_t)kind << 55 | level_of(shift) << 52 | table | code;
 }
 
-/* root_shift and marking are given as constants: all that depends on them is known when this is compiled. */
-static inline __attribute__((always_inline)) uint64_t walk(const struct mmu *mmu, const int root_shift,
-							   const bool marking, uint64_t va)
-{
-	uint64_t table = mmu->root;
-	uint64_t above = WRITABLE | USER | EXECUTE_DISABLE; /* rights so far; XD turned round: "may be executed" */
+#define INLINE static inline __attribute__((always_inline))
+#define UNLIKELY(condition) __builtin_expect((condition), 0)
 
+/* A walk on its way. */
+struct state {
+	uint64_t table;
+	uint64_t rights; /* of all entries so far; XD turned round: "may be executed" */
+	uint64_t outcome;
+};
+
+INLINE bool end(struct state *state, uint64_t outcome)
+{
+	state->outcome = outcome;
+	return true;
+}
+
+/* What a leaf leads to. Everything that its word tells is moved from its bits in entries to its bits in the word. */
+INLINE uint64_t page(const struct mmu *mmu, const int shift, const struct state *state, uint64_t entry, uint64_t va)
+{
+	const uint64_t offset = BIT(shift) - 1;
+	uint64_t rights = state->rights & (entry ^ EXECUTE_DISABLE);
+	uint64_t shadow_stack = state->rights & ~entry & entry >> 5 & WRITABLE; /* D is bit 6, W bit 1 */
+	uint64_t held = (rights & (WRITABLE | USER)) << 53 | (rights & EXECUTE_DISABLE) >> 7 | shadow_stack << 56;
+	uint64_t key = entry >> 59 & 15;
+
+	if (UNLIKELY(!(mmu->permitted[key] >> (held >> 54) & 1))) {
+		bool by_key = mmu->denied_by_key >> (2 * key + (held >> 55 & 1)) & 1;
+		return failed(PAGE_FAULT, shift, state->table, mmu->code | ERR_P | (by_key ? ERR_KEY : 0));
+	}
+	uint64_t pat = (entry & MASK(4, 3)) << 55 | (shift == 12 ? (entry & BIT(7)) << 53 : (entry & BIT(12)) << 48);
+	return (entry & ADDRESS & ~offset) | (va & offset) | level_of(shift) << 52 | held | pat;
+}
+
+INLINE void set_marks(uint8_t *at, uint64_t entry, uint64_t marks)
+{
+	if (UNLIKELY((entry | marks) != entry)) {
+		entry |= marks;
+		memcpy(at, &entry, sizeof entry);
+	}
+}
+
+/*
+ * One level; true when the walk ends there. shift and marking are constants wherever this is inlined: all that depends
+ * on them is known when it is compiled.
+ */
+INLINE bool step(const struct mmu *mmu, const int shift, const bool marking, struct state *state, uint64_t va)
+{
+	if (UNLIKELY(state->table > mmu->last_frame))
+		return end(state, failed(MISSING_TABLE, shift, state->table, 0));
+
+	uint8_t *at = mmu->memory + state->table + (va >> (shift - 3) & 0xff8);
+	uint64_t entry;
+	memcpy(&entry, at, sizeof entry);
+	if (UNLIKELY(!(entry & PRESENT)))
+		return end(state, failed(PAGE_FAULT, shift, state->table, mmu->code));
+
+	const uint64_t low = shift <= 30 ? MASK(shift - 1, 0) & ~MASK(12, 0) : 0; /* reserved in a leaf */
+	bool leaf = shift == 12 || (shift <= 30 && (entry & PAGE_SIZE_BIT) && (shift == 21 || mmu->page_1g));
+	uint64_t reserved = shift >= 39 ? mmu->reserved_top : mmu->reserved | (leaf ? low : PAGE_SIZE_BIT);
+	if (UNLIKELY((entry & reserved) != 0))
+		return end(state, failed(PAGE_FAULT, shift, state->table, mmu->code | ERR_P | ERR_RSVD));
+
+	if (leaf) {
+		uint64_t outcome = page(mmu, shift, state, entry, va);
+		if (marking && !(outcome & FAILED))
+			set_marks(at, entry, mmu->marks);
+		return end(state, outcome);
+	}
+	if (marking)
+		set_marks(at, entry, ACCESSED);
+	state->rights &= entry ^ EXECUTE_DISABLE;
+	state->table = entry & ADDRESS;
+	return false;
+}
+
+INLINE uint64_t walk(const struct mmu *mmu, const int root_shift, const bool marking, uint64_t va)
+{
 	uint64_t top = (uint64_t)((int64_t)va >> (root_shift + 8));
-	if (__builtin_expect(top - mmu->half > mmu->halves, 0))
+	if (UNLIKELY(top - mmu->half > mmu->halves))
 		return FAILED | (uint64_t)(top + 1 > 1 ? NON_CANONICAL : LASS) << 55;
 
-#pragma GCC unroll 5
-	for (int shift = root_shift; shift >= 12; shift -= 9) {
-		if (__builtin_expect(table > mmu->last_frame, 0))
-			return failed(MISSING_TABLE, shift, table, 0);
-
-		uint8_t *at = mmu->memory + table + (va >> (shift - 3) & 0xff8);
-		uint64_t entry;
-		memcpy(&entry, at, sizeof entry);
-		if (__builtin_expect(!(entry & PRESENT), 0))
-			return failed(PAGE_FAULT, shift, table, mmu->code);
-
-		bool leaf = shift == 12 || (shift <= 30 && (entry & PAGE_SIZE_BIT) && (shift == 21 || mmu->page_1g));
-		uint64_t offset = BIT(shift) - 1;
-		uint64_t reserved = shift >= 39 ? mmu->reserved_top
-						: mmu->reserved | (leaf ? offset & ~MASK(12, 0) : PAGE_SIZE_BIT);
-		if (__builtin_expect((entry & reserved) != 0, 0))
-			return failed(PAGE_FAULT, shift, table, mmu->code | ERR_P | ERR_RSVD);
-
-		uint64_t rights = above & (entry ^ EXECUTE_DISABLE);
-		uint64_t marked = entry | (leaf ? mmu->marks : ACCESSED);
-		if (leaf) {
-			uint64_t shadow_stack = above & ~entry & entry >> 5 & WRITABLE; /* D is bit 6, W bit 1 */
-			uint32_t held = (rights >> 1 & (W | U)) | (rights >> 61 & X) | shadow_stack << 2;
-			uint32_t key = entry >> 59 & 15;
-			if (__builtin_expect(!(mmu->permitted[key] >> held & 1), 0)) {
-				bool by_key = mmu->denied_by_key >> (2 * key + (held >> 1 & 1)) & 1;
-				return failed(PAGE_FAULT, shift, table, mmu->code | ERR_P | (by_key ? ERR_KEY : 0));
-			}
-			if (marking && __builtin_expect(marked != entry, 0))
-				memcpy(at, &marked, sizeof marked);
-			uint64_t pat = (entry >> 3 & 3) | (entry >> (shift == 12 ? 5 : 10) & 4);
-			return (entry & ADDRESS & ~offset) | (va & offset) | level_of(shift) << 52 |
-			       (uint64_t)held << 54 | pat << 58;
-		}
-		if (marking && __builtin_expect(marked != entry, 0))
-			memcpy(at, &marked, sizeof marked);
-		above = rights;
-		table = entry & ADDRESS;
-	}
-	__builtin_unreachable(); /* level 1 has leaves only */
+	/* Level after level, not a loop: then each level has a leaf's end of its own. */
+	struct state state = {.table = mmu->root, .rights = WRITABLE | USER | EXECUTE_DISABLE};
+	(void)((root_shift == 48 && step(mmu, 48, marking, &state, va)) || step(mmu, 39, marking, &state, va) ||
+	       step(mmu, 30, marking, &state, va) || step(mmu, 21, marking, &state, va) ||
+	       step(mmu, 12, marking, &state, va));
+	return state.outcome;
 }
 
 #define WALKS(name, root_shift, marking)                                                                               \
@@ -214,10 +250,13 @@ static bool is_permitted(const struct rule *rule, uint32_t rights)
 	return !rule->write || writable || !rule->wp;
 }
 
-/* 4.6.2: whether protection key `key` denies the access to user pages (PKRU decides) or supervisor pages (PKRS). */
+/*
+ * 4.6.2: whether protection key `key` denies the access to user pages (PKRU decides) or supervisor pages (PKRS does,
+ * which says nothing of user mode: that may not go there anyhow).
+ */
 static bool key_denies(const struct rule *rule, bool user_pages, uint32_t key)
 {
-	if (rule->fetch || !(user_pages ? rule->pke : rule->pks))
+	if (rule->fetch || !(user_pages ? rule->pke : rule->pks && !rule->user))
 		return false;
 	const uint32_t pair = (user_pages ? rule->pkru : rule->pkrs) >> (2 * key);
 	const bool access_disable = pair & 1, write_disable = pair & 2;

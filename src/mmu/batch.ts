@@ -1,5 +1,6 @@
 import { checkInteger } from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
+import { ACCESS_MARK } from '../core/generated/layout.ts';
 import type { PhysicalMemory } from '../core/physical-memory.ts';
 import { Access, checkAccess } from './access.ts';
 
@@ -43,11 +44,18 @@ export class Batch {
     return this.#current().outcomes;
   }
 
-  /** Translates the first `count` addresses for one kind of access. */
+  /** Translates the first `count` addresses for one kind of access. Changes nothing: A and D bits stay. */
   run(count: number = this.capacity, access: number = Access.read): void {
     checkInteger('count', count, 0, this.capacity);
     checkAccess(access);
     this.#core.translateMany(this.#at, count, access, this.#at + this.capacity * 8);
+  }
+
+  /** Like {@link run}, but the accesses are really made, in order: A and D are set. */
+  access(count: number = this.capacity, access: number = Access.read): void {
+    checkInteger('count', count, 0, this.capacity);
+    checkAccess(access);
+    this.#core.translateMany(this.#at, count, access | ACCESS_MARK, this.#at + this.capacity * 8);
   }
 
   /** Gives the arrays back; the batch must not be used afterwards. */

@@ -112,6 +112,30 @@ test.each(['flat', 'sparse'] as const)('a batch answers what single calls answer
   );
 });
 
+test('a batch of accesses sets what single accesses set', () => {
+  fc.assert(
+    fc.property(imageRecipes, registerSets, fc.constantFrom(...ACCESSES), (recipe, registers, access) => {
+      const image = randomImage(recipe);
+      const [one, many] = [
+        new Mmu(memoryWith(image, 'flat'), registers),
+        new Mmu(memoryWith(image, 'flat'), registers),
+      ];
+      const addresses = randomAddresses(recipe.seed, 500, one.levels === 5 ? 57 : 48);
+      const batch = many.batch(500);
+      batch.addresses.set(addresses);
+      batch.access(500, access);
+      expect([...batch.outcomes].map(decodeOutcome)).toEqual([...addresses].map((va) => one.access(va, access)));
+      for (const at of image.keys()) {
+        for (let i = 0n; i < 512n; i++) {
+          if (one.memory.readEntry(at + i * 8n) !== many.memory.readEntry(at + i * 8n))
+            expect.fail(`entry ${i} of ${at}`);
+        }
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
+
 test('an outcome word holds all that translate tells', () => {
   fc.assert(
     fc.property(imageRecipes, registerSets, (recipe, registers) => {

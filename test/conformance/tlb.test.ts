@@ -98,6 +98,14 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       expect(hits(VA, write)).toBe(true);
     });
 
+    test('has the rights that its entry has after the access: a write that sets D may make a shadow-stack page of it', () => {
+      const { tlb, edit } = setUp({ cr0: (1n << 31n) | 1n });
+      edit(1, VA, { clear: W });
+      expect(tlb.access(VA, write)).toMatchObject({ kind: 'page', shadowStack: false });
+      expect(tlb.access(VA)).toMatchObject({ kind: 'page', shadowStack: true });
+      expect(tlb.stale()).toEqual([]);
+    });
+
     test('does not set A again that software has cleared', () => {
       const { memory, tables, hits, edit } = setUp();
       hits(VA);

@@ -1,0 +1,54 @@
+/**
+ * The permission matrix over the reference walk. It makes some 40,000 walks a second, the core some millions: all cases
+ * would take half an hour, so that by default one case in 97 or 41 is checked, evenly strided. MATRIX=full checks all of them.
+ */
+import { describe, expect, test } from 'vitest';
+import { compileCoreSync } from '../../src/index.ts';
+import { Matrix, machine } from './matrix.ts';
+import { wrongInReference } from './reference.ts';
+import { EXTRA_SWEEPS, type Processor, type SweepName } from './sweeps.ts';
+
+const full = typeof process !== 'undefined' && process.env.MATRIX === 'full';
+/** Odd, so that it goes through every state of the flags, each of which is a bit of a combination. */
+const CLASSIC_STRIDE = full ? 1 : 97;
+const EXTRA_STRIDE = full ? 1 : 41;
+const part = (stride: number) => (stride === 1 ? 'all' : `one in ${stride}`);
+const LONG = { timeout: full ? 7_200_000 : 600_000 };
+
+const matrix = new Matrix(machine('flat', compileCoreSync()));
+
+/** Checks every `stride`th case; how many that were. Throws with the first that is wrong. */
+function check(name: SweepName, processor: Processor, stride: number): number {
+  let checked = 0;
+  for (const { combination, case: one } of matrix.cases(name, processor, stride)) {
+    const wrong = wrongInReference(one);
+    if (wrong) expect.fail(`${name}, combination 0x${combination.toString(16)}, reference: ${wrong}`);
+    checked++;
+  }
+  return checked;
+}
+
+describe.each([4, 5] as const)('reference > %i levels', (levels) => {
+  const processor = { levels, maxPhysicalAddress: 36 };
+
+  test(
+    `${part(CLASSIC_STRIDE)} of the states of a PTE and a PDE under every access does what the rules say`,
+    LONG,
+    () => {
+      const checked = check('classic', processor, CLASSIC_STRIDE);
+      expect(checked).toBe(Math.ceil(matrix.count('classic', processor) / CLASSIC_STRIDE));
+    },
+  );
+
+  test.each(EXTRA_SWEEPS)(`so does ${part(EXTRA_STRIDE)} of those that concern $about`, LONG, ({ name, counts }) => {
+    expect(check(name, processor, EXTRA_STRIDE)).toBe(Math.ceil(counts[levels] / EXTRA_STRIDE));
+  });
+});
+
+test('an expectation that the reference does not meet is reported', () => {
+  for (const { case: one } of matrix.cases('lass', { levels: 4 }, 997)) {
+    expect(wrongInReference(one)).toBeUndefined();
+    expect(wrongInReference({ ...one, expected: 0n })).toBeDefined();
+    expect(wrongInReference({ ...one, after: one.after.map((entry) => entry ^ 0x20n) })).toBeDefined();
+  }
+});
