@@ -126,7 +126,7 @@ INLINE uint64_t page(const struct mmu *mmu, const int shift, const struct state 
 {
 	const uint64_t offset = BIT(shift) - 1;
 	uint64_t rights = state->rights & (entry ^ EXECUTE_DISABLE);
-	uint64_t shadow_stack = state->rights & ~entry & entry >> 5 & WRITABLE; /* D is bit 6, W bit 1 */
+	uint64_t shadow_stack = (state->rights ^ rights) & entry >> 5 & WRITABLE; /* W lost only here, and D, which is bit 6 */
 	uint64_t held = (rights & (WRITABLE | USER)) << 53 | (rights & EXECUTE_DISABLE) >> 7 | shadow_stack << 56;
 	uint64_t key = entry >> 59 & 15;
 
@@ -194,12 +194,16 @@ INLINE uint64_t walk(const struct mmu *mmu, const int root_shift, const bool mar
 	return state.outcome;
 }
 
+/*
+ * mmu and outcomes are not `restrict`: what a walk needs of *mmu is then read from there, a first-level cache, each time.
+ * It is too much for the registers; told that it does not change, gcc copies it around, which takes longer.
+ */
 #define WALKS(name, root_shift, marking)                                                                               \
-	static __attribute__((noinline)) void name(struct mmu mmu, const uint64_t *restrict addresses, uint64_t count, \
-						   uint64_t *restrict outcomes)                                        \
+	static __attribute__((noinline)) void name(const struct mmu *mmu, const uint64_t *addresses, uint64_t count,   \
+						   uint64_t *outcomes)                                                 \
 	{                                                                                                              \
 		for (uint64_t i = 0; i < count; i++)                                                                   \
-			outcomes[i] = walk(&mmu, root_shift, marking, addresses[i]);                                   \
+			outcomes[i] = walk(mmu, root_shift, marking, addresses[i]);                                    \
 	}
 WALKS(probe_4_levels, 39, false)
 WALKS(probe_5_levels, 48, false)
@@ -387,9 +391,9 @@ static void walk_all(const struct mmu *mmu, const struct job *job, const uint64_
 {
 	const bool five = mmu->root_shift == 48;
 	if (job->marking == PROBE)
-		(five ? probe_5_levels : probe_4_levels)(*mmu, addresses, job->count, outcomes);
+		(five ? probe_5_levels : probe_4_levels)(mmu, addresses, job->count, outcomes);
 	else
-		(five ? mark_5_levels : mark_4_levels)(*mmu, addresses, job->count, outcomes);
+		(five ? mark_5_levels : mark_4_levels)(mmu, addresses, job->count, outcomes);
 	__asm__ volatile("" ::: "memory"); /* what was written is needed, every time */
 }
 
