@@ -1,7 +1,7 @@
 /*
  * May this access be made, given the rights of all levels together? And if not, with which error code does it fault?
  * Intel SDM vol. 3A, sections 4.6 (access rights: 4.6.1 modes and addresses, 4.6.2 protection keys), 4.7 (page-fault
- * exceptions) and 4.4 (linear-address space separation).
+ * exceptions), and the section on linear-address space separation (LASS).
  *
  * The rights that a walk leaves over are four bits, hence one of sixteen combinations. A set of combinations is 16
  * bits, and what an access needs is the set that permits it, worked out once a call and kept in one word, its rule:

@@ -38,7 +38,7 @@ describe("an embedder's own memory", () => {
     mmu.batch(100).run();
     expect(memory.buffer.byteLength).toBe(10 * 65536);
     before.set(bytes.subarray(scratch.at, scratch.at + scratch.bytes), scratch.at);
-    expect(bytes).toEqual(before);
+    expect(bytes.findIndex((byte, i) => byte !== before[i])).toBe(-1);
   });
 
   test('without scratch serves single translations, and says what a batch would need', () => {

@@ -96,6 +96,122 @@ describe.each(['flat', 'sparse'] as const)('a scan of %s memory', (kind) => {
       { kind: 'missing-table', va: 1n << 39n, pa: 0xdead_beef_0000n, bytes: 1n << 39n, level: 3 },
     ]);
     expect([...mmu.mappings()]).toHaveLength(1);
+    expect([...mmu.scan()].map(({ entry, writable, user }) => [entry, writable, user])).toEqual([
+      [0x9000n | P | W | U, true, true],
+      [0x4000n | P | PS, false, false],
+      [0xdead_beef_0000n | P | W, true, false],
+    ]);
+  });
+
+  test('merges leaves only: of entries that lead nowhere each is listed', () => {
+    const tables = new Tables().map(0n, 0n).map(0x1000n, 0x1000n);
+    for (const i of [2n, 3n]) tables.write(tables.entry(1, 0n) + i * 8n, (i << 12n) | (1n << 51n) | P);
+    const mmu = mmuOf(tables);
+    mmu.setRegisters({ maxPhysicalAddress: 51 });
+    expect([...mmu.scan({ coalesce: true })].map(({ kind: what, va, bytes }) => [what, va, bytes])).toEqual([
+      ['leaf', 0n, 0x2000n],
+      ['reserved', 0x2000n, 0x1000n],
+      ['reserved', 0x3000n, 0x1000n],
+    ]);
+  });
+
+  describe('a table that is met again', () => {
+    const PD = 0x4000_0000n;
+
+    test('may map something at one level though it maps nothing at another', () => {
+      const tables = new Tables().map(PD, 0n);
+      const both = tables.newTable();
+      tables.write(both, tables.newTable() | P | W | U);
+      /* First a page directory, whose page table is empty, then a page table. */
+      tables.write(tables.entry(3, 0n), both | P | W | U).write(tables.entry(2, PD), both | P | W | U);
+      for (const fold of [false, true]) expect([...mmuOf(tables).scan({ fold })].map(({ va }) => va)).toEqual([PD]);
+    });
+
+    test('is not taken for listed when it was listed at another level', () => {
+      const tables = new Tables().map(0n, 0x9000n).map(PD, 0n);
+      const directory = tables.read(tables.entry(3, 0n));
+      tables.write(tables.entry(2, PD), directory);
+      expect([...mmuOf(tables).scan({ fold: true })].map(({ kind: what, va, pa }) => [what, va, pa])).toEqual([
+        ['leaf', 0n, 0x9000n],
+        ['leaf', PD, tables.entry(1, 0n) & ~0xfffn],
+      ]);
+    });
+
+    test('is known at each level from the time that it was listed there', () => {
+      const tables = new Tables().map(PD, 0n);
+      const both = tables.newTable();
+      const page = tables.newTable() | P | W | U;
+      const list = () => [...mmuOf(tables).scan({ fold: true })].map(({ kind: what, va }) => [what, va]);
+      const at = (level: number, va: bigint) => tables.write(tables.entry(level, va), both | P | W | U);
+      tables.write(both, page);
+      /* As a page table, as a page directory, as a page table again. */
+      at(2, PD);
+      at(3, 2n * PD);
+      tables.write(tables.entry(3, 3n * PD), tables.newTable() | P | W | U);
+      at(2, 3n * PD);
+      expect(list()).toEqual([
+        ['leaf', PD],
+        ['repeated-table', 3n * PD],
+      ]);
+      /* The same, but with something below the page directory; and that directory once more. */
+      tables.write(page & ~0xfffn, page);
+      at(3, 4n * PD);
+      expect(list()).toEqual([
+        ['leaf', PD],
+        ['leaf', 2n * PD],
+        ['repeated-table', 3n * PD],
+        ['repeated-table', 4n * PD],
+      ]);
+    });
+
+    test('is not taken for empty when the range had passed what it maps', () => {
+      const tables = new Tables().map(0n, 0x9000n).map(PD, 0n);
+      tables.write(tables.entry(2, PD), tables.read(tables.entry(2, 0n)));
+      for (const fold of [false, true]) {
+        expect([...mmuOf(tables).scan({ from: 0x1000n, fold })].map(({ va, pa }) => [va, pa])).toEqual([[PD, 0x9000n]]);
+      }
+    });
+
+    test('is not taken for empty when all of it was merged into a run before it', () => {
+      const tables = new Tables();
+      for (let i = 0n; i < 1024n; i++) tables.map(i << 12n, i << 12n);
+      tables.map(PD, 0n).write(tables.entry(2, PD), tables.read(tables.entry(2, 0x20_0000n)));
+      expect([...mmuOf(tables).mappings({ coalesce: true })].map(({ va, bytes }) => [va, bytes])).toEqual([
+        [0n, 0x40_0000n],
+        [PD, 0x20_0000n],
+      ]);
+    });
+  });
+
+  test('fills the list that it is given to the last record, writes none behind it, and goes on from there', () => {
+    const tables = new Tables();
+    for (let i = 0n; i < 5n; i++) tables.map(i << 12n, i << 13n);
+    const { core, memory } = mmuOf(tables);
+    const notes = memory.arena.allocate(memory.frameCount * 4);
+    const list = memory.arena.allocate(4 * 24);
+    new Uint8Array(memory.wasm.buffer, notes, memory.frameCount * 4).fill(0);
+    const words = new BigUint64Array(memory.wasm.buffer, list, 12);
+    const step = (resume: bigint) => {
+      words.fill(0x5555n);
+      const count = core.scan(0n, 0xffffn, resume, list, 0, 3, notes, 0);
+      return [count, core.scanIsFull(), core.scanCursor(), words[0]! & ~0xfffn, words[9]];
+    };
+    expect(step(0n)).toEqual([3, 1, 0x3000n, 0n, 0x5555n]);
+    expect(step(0x3000n)).toEqual([2, 0, 0x3000n, 0x3000n, 0x5555n]);
+  });
+
+  test('goes on in ascending order when tables change under it', () => {
+    const tables = new Tables().map(0n, 0x9000n);
+    for (let i = 512n; i < 2048n; i++) tables.map(i << 12n, i << 13n);
+    const mmu = mmuOf(tables);
+    let before = -1n;
+    for (const { va } of mmu.scan({ fold: true })) {
+      /* The list was full in the midst of the page table that is now replaced by one that was listed. */
+      if (before < 0n) mmu.memory.writeEntry(tables.entry(2, 0x40_0000n), tables.read(tables.entry(2, 0n)));
+      expect(va).toBeGreaterThan(before);
+      before = va;
+    }
+    expect(before).toBe(2047n << 12n);
   });
 
   test('lists the root itself as missing where there is no memory', () => {

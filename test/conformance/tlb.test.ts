@@ -4,23 +4,26 @@
 import { describe, expect, test } from 'vitest';
 import { Access, Mmu, type PhysicalMemory, type Registers, Tlb } from '../../src/index.ts';
 import { memoryWith } from '../support/implementations.ts';
-import { A, D, G, P, Tables, U, W, XD } from '../support/tables.ts';
+import { A, D, G, P, PS, Tables, U, W, XD } from '../support/tables.ts';
 
 const PAE = 1n << 5n;
 const PGE = 1n << 7n;
 const PCIDE = 1n << 17n;
 const SMEP = 1n << 20n;
 const PKE = 1n << 22n;
+const CET = 1n << 23n;
+const LASS = 1n << 27n;
+const LA57 = 1n << 12n;
 const NO_FLUSH = 1n << 63n;
-const { write, fetch, user } = Access;
+const { write, fetch, user, shadowStack } = Access;
 
 describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) => {
   const VA = 0x40_0000n;
   const OTHER = 0x40_1000n;
   const FAR = 0x7f00_0000_0000n;
 
-  /** Two pages behind one page table, one far away, a 2 MiB and a 1 GiB page; the last page is global. */
-  const setUp = (registers: Partial<Registers> = {}) => {
+  /** Two pages behind one page table, one far away, a 2 MiB and a 1 GiB page, a global page; and more. */
+  const setUp = (registers: Partial<Registers> = {}, ...more: bigint[]) => {
     const tables = new Tables()
       .map(VA, 0x5000n)
       .map(OTHER, 0x6000n)
@@ -28,6 +31,7 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       .map(0x8000_0000n, 0x20_0000n, { level: 2 })
       .map(0xc000_0000n, 0x4000_0000n, { level: 3 })
       .map(0x40_2000n, 0x8000n, { bits: W | U | G });
+    for (const va of more) tables.map(va, 0x9000n);
     const memory: PhysicalMemory = memoryWith(tables.frames, kind);
     const mmu = new Mmu(memory, { cr3: tables.root, cr4: PAE | PGE | PCIDE, ...registers });
     const tlb = new Tlb(mmu);
@@ -98,14 +102,6 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       expect(hits(VA, write)).toBe(true);
     });
 
-    test('has the rights that its entry has after the access: a write that sets D may make a shadow-stack page of it', () => {
-      const { tlb, edit } = setUp({ cr0: (1n << 31n) | 1n });
-      edit(1, VA, { clear: W });
-      expect(tlb.access(VA, write)).toMatchObject({ kind: 'page', shadowStack: false });
-      expect(tlb.access(VA)).toMatchObject({ kind: 'page', shadowStack: true });
-      expect(tlb.stale()).toEqual([]);
-    });
-
     test('does not set A again that software has cleared', () => {
       const { memory, tables, hits, edit } = setUp();
       hits(VA);
@@ -120,6 +116,40 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       tlb.access(VA);
       edit(1, VA, { set: W });
       expect(tlb.access(VA, user | write).kind).toBe('page');
+    });
+
+    test('serves shadow-stack accesses as such', () => {
+      const { tlb, edit, hits } = setUp({ cr4: PAE | CET });
+      edit(1, VA, { clear: W, set: D });
+      expect(hits(VA, user | shadowStack)).toBe(false);
+      expect(hits(VA, user | shadowStack | write)).toBe(true);
+      expect(tlb.access(VA, user | shadowStack)).toMatchObject({ kind: 'page', shadowStack: true });
+    });
+
+    test('that became a shadow-stack page by the write that cached it is one', () => {
+      const { tlb, edit, hits } = setUp({ cr0: (1n << 31n) | 1n, cr4: PAE });
+      edit(1, VA, { clear: W });
+      expect(tlb.access(VA, write)).toMatchObject({ kind: 'page', shadowStack: false });
+      expect(hits(VA, write)).toBe(true);
+      expect(tlb.access(VA)).toMatchObject({ kind: 'page', shadowStack: true });
+      expect(tlb.stale()).toEqual([]);
+    });
+
+    test('is no way around LASS', () => {
+      const { tlb, isMapped } = setUp({ cr4: PAE | LASS });
+      expect(isMapped(VA)).toBe(true);
+      expect(tlb.access(VA, fetch)).toEqual({ kind: 'lass' });
+    });
+
+    test('makes room for what a later walk finds for its address, of whatever size', () => {
+      const { tlb, edit, isMapped } = setUp();
+      isMapped(VA);
+      edit(2, VA, { clear: 0x000f_ffff_ffff_f000n, set: PS | 0x4000_0000n });
+      tlb.invlpg(FAR);
+      expect(tlb.access(VA)).toMatchObject({ physicalAddress: 0x5000n });
+      expect(tlb.access(VA, write)).toMatchObject({ physicalAddress: 0x4000_0000n });
+      expect(tlb.access(VA)).toMatchObject({ physicalAddress: 0x4000_0000n });
+      expect([...tlb.entries()].filter(({ kind: what }) => what === 'page')).toHaveLength(1);
     });
 
     test('is never made of an entry that is not present', () => {
@@ -159,11 +189,33 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
 
     test('keeps the rights of the levels above it', () => {
       const { tlb, edit } = setUp();
-      edit(3, VA, { clear: W });
+      edit(3, VA, { clear: W | U, set: XD });
       tlb.access(VA);
-      edit(3, VA, { set: W });
-      expect(tlb.access(OTHER)).toMatchObject({ kind: 'page', writable: false });
+      edit(3, VA, { set: W | U, clear: XD });
+      expect(tlb.access(OTHER)).toMatchObject({ kind: 'page', writable: false, user: false, executable: false });
       expect(tlb.access(OTHER, user | write)).toMatchObject({ kind: 'page', writable: true });
+    });
+
+    test.each([
+      ['PDE', 2, OTHER],
+      ['PDPTE', 3, 0x60_0000n],
+      ['PML4E', 4, 0x4000_0000n],
+    ] as const)('is kept at each level: %s', (_, level, neighbour) => {
+      const { tlb, unmap } = setUp({}, neighbour);
+      tlb.access(VA);
+      unmap(VA, level);
+      expect(tlb.access(neighbour).kind).toBe('page');
+    });
+
+    test('is dropped by a fault on the way through it', () => {
+      const { unmap, isMapped, edit } = setUp();
+      isMapped(VA);
+      unmap(OTHER);
+      expect(isMapped(OTHER)).toBe(false);
+      edit(1, OTHER, { set: P });
+      unmap(VA, 4);
+      expect(isMapped(OTHER)).toBe(false);
+      expect(isMapped(VA)).toBe(true);
     });
 
     test('is dropped by INVLPG of any address', () => {
@@ -192,6 +244,30 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       }
     });
 
+    test('drops a page of the context together with a global one for the same address', () => {
+      const { tlb, tables, edit, unmap, isMapped } = setUp();
+      tlb.movToCr3(tables.root | 1n);
+      isMapped(VA);
+      edit(1, VA, { set: G });
+      tlb.movToCr3(tables.root | 2n);
+      isMapped(VA);
+      tlb.movToCr3(tables.root | 1n | NO_FLUSH);
+      expect([...tlb.entries()].filter(({ kind: what }) => what === 'page')).toHaveLength(2);
+      unmap(VA);
+      tlb.invlpg(VA);
+      expect(isMapped(VA)).toBe(false);
+    });
+
+    test("leaves other contexts' tables alone", () => {
+      const { tlb, tables, unmap, isMapped } = setUp();
+      isMapped(VA);
+      unmap(VA, 4);
+      tlb.movToCr3(tables.root | 1n);
+      tlb.invlpg(VA);
+      tlb.movToCr3(tables.root | NO_FLUSH);
+      expect(isMapped(OTHER)).toBe(true);
+    });
+
     test('leaves other pages alone', () => {
       const { tlb, isMapped, hits } = setUp();
       isMapped(VA);
@@ -212,6 +288,16 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       expect(isMapped(VA)).toBe(true);
       tlb.movToCr3(tables.root | 5n | NO_FLUSH);
       expect(isMapped(VA)).toBe(true);
+    });
+
+    test('has 12 bits', () => {
+      const { tlb, tables, unmap, isMapped } = setUp();
+      tlb.movToCr3(tables.root | 0xf05n);
+      isMapped(VA);
+      expect([...tlb.entries()].map(({ pcid }) => pcid)).toEqual([0xf05, 0xf05, 0xf05, 0xf05]);
+      unmap(VA);
+      tlb.movToCr3(tables.root | 5n | NO_FLUSH);
+      expect(isMapped(VA)).toBe(false);
     });
 
     test('is dropped by MOV to CR3 with bit 63 clear, and no other', () => {
@@ -246,6 +332,15 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       expect(isMapped(0x40_2000n)).toBe(true);
     });
 
+    test('matters also to pages with G set while CR4.PGE is 0', () => {
+      const { tlb, tables, isMapped, unmap } = setUp({ cr4: PAE | PCIDE });
+      isMapped(0x40_2000n);
+      expect([...tlb.entries()].some((entry) => entry.kind === 'page' && entry.global)).toBe(false);
+      unmap(0x40_2000n);
+      tlb.movToCr3(tables.root | 9n);
+      expect(isMapped(0x40_2000n)).toBe(false);
+    });
+
     test('bit 63 does not become part of CR3', () => {
       const { tlb, tables, mmu } = setUp();
       tlb.movToCr3(tables.root | 7n | NO_FLUSH);
@@ -275,6 +370,60 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       tlb.invpcid(0, 1, 0x40_2000n);
       expect(mapped(1n)).toBe('false true true');
       expect(mapped(2n)).toBe('true true true');
+    });
+
+    test('type 0 leaves a global page alone also in the context that cached it', () => {
+      for (const pcid of [0, 1]) {
+        const { tlb, tables, unmap, isMapped } = setUp();
+        tlb.movToCr3(tables.root | BigInt(pcid));
+        isMapped(0x40_2000n);
+        unmap(0x40_2000n);
+        tlb.invpcid(0, pcid, 0x40_2000n);
+        expect(isMapped(0x40_2000n)).toBe(true);
+      }
+    });
+
+    test('type 0 drops large pages, too, by any address in them', () => {
+      for (const [va, level, inside] of [
+        [0x8000_0000n, 2, 0x801f_f123n],
+        [0xc000_0000n, 3, 0xffff_f000n],
+      ] as const) {
+        const { tlb, tables, unmap, isMapped } = setUp();
+        isMapped(va);
+        unmap(va, level);
+        tlb.movToCr3(tables.root | 1n);
+        tlb.invpcid(0, 0, inside);
+        tlb.movToCr3(tables.root | NO_FLUSH);
+        expect(isMapped(va)).toBe(false);
+      }
+    });
+
+    test('type 0 drops the tables on the way to the address, at every level, of that context only', () => {
+      const { tlb, tables, unmap, isMapped } = setUp();
+      for (const pcid of [1n, 2n]) {
+        tlb.movToCr3(tables.root | pcid);
+        isMapped(VA);
+        isMapped(FAR);
+      }
+      unmap(VA, 4);
+      tlb.invpcid(0, 1, VA);
+      expect(isMapped(OTHER)).toBe(true);
+      expect([...tlb.entries()].filter(({ kind: what, pcid }) => what === 'table' && pcid === 1)).toHaveLength(3);
+      tlb.movToCr3(tables.root | 1n | NO_FLUSH);
+      expect(isMapped(OTHER)).toBe(false);
+    });
+
+    test('type 1 drops the tables of the context, and leaves those of others alone', () => {
+      const { tlb, tables, unmap, isMapped } = setUp();
+      for (const pcid of [1n, 2n]) {
+        tlb.movToCr3(tables.root | pcid);
+        isMapped(VA);
+      }
+      unmap(VA, 4);
+      tlb.invpcid(1, 1);
+      expect(isMapped(OTHER)).toBe(true);
+      tlb.movToCr3(tables.root | 1n | NO_FLUSH);
+      expect(isMapped(OTHER)).toBe(false);
     });
 
     test('type 1 drops one context, without global pages', () => {
@@ -380,6 +529,95 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       tlb.movToCr3(tables.root);
       expect(tlb.stale()).toEqual([]);
     });
+  });
+
+  test('the smallest caches have one entry for each size and level, and drop it as others do', () => {
+    const { mmu, tables, unmap } = setUp({ cr4: PAE });
+    const tlb = new Tlb(mmu, { log2Pages: 0, log2Tables: 0 });
+    for (const va of [VA, 0x8000_0000n, 0xc000_0000n]) {
+      for (const again of [OTHER, va]) tlb.access(again);
+    }
+    expect([...tlb.entries()].map((one) => [one.kind, one.va])).toEqual([
+      ['page', OTHER],
+      ['page', 0x8000_0000n],
+      ['page', 0xc000_0000n],
+      ['table', VA],
+      ['table', 0x8000_0000n],
+      ['table', 0n],
+    ]);
+    unmap(0xc000_0000n, 3);
+    tlb.movToCr3(tables.root);
+    expect([...tlb.entries()]).toEqual([]);
+    expect(tlb.access(0xc000_0000n).kind).toBe('page-fault');
+  });
+
+  test('two of them over one memory do not touch each other', () => {
+    const { mmu, memory, tables } = setUp();
+    const sizes = { log2Pages: 1, log2Tables: 1 };
+    const one = new Tlb(mmu, sizes);
+    const two = new Tlb(new Mmu(memory, { cr3: tables.root, cr4: PAE | PGE | PCIDE }), sizes);
+    const filled = () => {
+      for (const va of [VA, OTHER, FAR, 0x8000_0000n, 0xc000_0000n, 0x40_2000n]) two.access(va);
+      return [...two.entries()];
+    };
+    const before = filled();
+    for (const type of [0, 1, 3, 2] as const) one.invpcid(type);
+    expect([...two.entries()]).toEqual(before);
+    for (const va of [FAR, 0x8000_0000n, 0xc000_0000n, VA]) one.access(va);
+    expect([...two.entries()]).toEqual(before);
+    two.invpcid(2);
+    expect([...two.entries()]).toEqual([]);
+  });
+
+  test('counts begin anew with each TLB of an Mmu', () => {
+    const { mmu, tlb } = setUp();
+    tlb.access(VA);
+    tlb.access(VA);
+    expect(tlb.counts).toEqual({ lookups: 2n, misses: 1n });
+    expect(new Tlb(mmu).counts).toEqual({ lookups: 0n, misses: 0n });
+  });
+
+  test('five levels are cached, and dropped, like four', () => {
+    const va = 0x00a0_0000_0000_0000n;
+    const neighbour = va + (1n << 39n);
+    const tables = new Tables(5).map(va, 0x5000n).map(neighbour, 0x6000n);
+    const memory: PhysicalMemory = memoryWith(tables.frames, kind);
+    const tlb = new Tlb(new Mmu(memory, { cr3: tables.root, cr4: PAE | PCIDE | LA57 }));
+    const drops: [string, (() => void) | undefined][] = [
+      ['page', undefined],
+      ['page-fault', () => tlb.invlpg(0n)],
+      ['page-fault', () => tlb.invpcid(0, 0, va)],
+      ['page-fault', () => tlb.invpcid(1)],
+      ['page-fault', () => tlb.invpcid(2)],
+      ['page-fault', () => tlb.invpcid(3)],
+      ['page-fault', () => tlb.movToCr3(tables.root)],
+      ['page-fault', () => tlb.access(va + 0x1000n)],
+    ];
+    for (const [ends, drop] of drops) {
+      expect(tlb.access(va).kind).toBe('page');
+      memory.writeEntry(tables.entry(5, va), tables.read(tables.entry(5, va)) & ~P);
+      drop?.();
+      expect(tlb.access(neighbour).kind).toBe(ends);
+      memory.writeEntry(tables.entry(5, va), tables.read(tables.entry(5, va)));
+      tlb.invpcid(2);
+    }
+  });
+
+  test('a batch through the core makes each access as a single call does, and no other', () => {
+    const { mmu, tlb, memory, tables } = setUp();
+    const addresses = [VA, 0x8000_0123n, 0xc000_0042n, 0x5000_0000n, VA + 8n];
+    const at = memory.arena.allocate(2 * 8 * 8);
+    const words = new BigUint64Array(memory.wasm.buffer, at, 16).fill(0x5555n);
+    words.set(addresses);
+    mmu.core.tlbTranslateMany(at, addresses.length, user | write, at + 64);
+    expect([...words]).toEqual([
+      ...addresses,
+      ...[0x5555n, 0x5555n, 0x5555n],
+      ...addresses.map((va) => tlb.accessWord(va, user | write)),
+      ...[0x5555n, 0x5555n, 0x5555n],
+    ]);
+    expect(memory.readEntry(tables.entry(1, VA))! & (A | D)).toBe(A | D);
+    expect(tlb.counts).toEqual({ lookups: 10n, misses: 5n });
   });
 
   test('entries() tells all that is cached', () => {

@@ -49,6 +49,18 @@ const jobs = {
     }
     return { intruded };
   },
+
+  /** Changes a bit of entries that the processor ignores, to and fro, `milliseconds` long; tells how often. */
+  toggle({ memory, entries, milliseconds }) {
+    const words = new BigInt64Array(memory.buffer);
+    const end = performance.now() + milliseconds;
+    let toggled = 0;
+    while (performance.now() < end) {
+      for (let round = 0; round < 1000; round++) for (const at of entries) Atomics.xor(words, at / 8, ONE);
+      toggled += 1000;
+    }
+    return { toggled };
+  },
 };
 
 listen(({ data }) => port.postMessage(jobs[data.job](data)));
