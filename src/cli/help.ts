@@ -52,4 +52,6 @@ set (P present, W writable, U user, A accessed, D dirty, G global, PS large page
 disabled, PWT PCD PAT cacheability), the rights over all levels down to it, and what it does.
 An error code's bits are P (the page was present), W (write), U (user mode), RSVD (a reserved
 bit is set) and I (instruction fetch).
+The last line names the memory type of a page (WB, UC...) as PAT gives it after a reset: dumps
+do not keep IA32_PAT. "sets A" tells what the access would leave behind in the tables.
 `;

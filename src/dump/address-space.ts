@@ -73,7 +73,7 @@ export class AddressSpace {
   /**
    * Opens the address space of a processor of the dump, by default the first, or of any root table: registers given
    * here go before the dump's. EFER, where the dump does not keep it, is SCE, LME, LMA, NXE; CR0 and CR4, where there
-   * is no processor either, have the defaults of {@link Registers}: 4-level paging.
+   * is no processor either, have the defaults of {@link Registers}: 4-level paging. Neither do dumps keep IA32_PAT.
    *
    * @throws TypeError or RangeError for options that are wrong in themselves, or a processor that the dump does not
    *   have; {@link DumpError} where neither dump nor options give CR3, the dump lacks the root table, or the processor

@@ -88,7 +88,7 @@ describe('walk', () => {
       ['PML4E 96', 'at 0x55ae300', '=', '0x58d6067', 'P W U A', 'rwx user', expect.stringContaining('points to')],
       ['PDPTE 0', 'at 0x58d6000', '=', '0x58d7067', 'P W U A', 'rwx user', 'points to the page directory'],
       ['PDE 1', 'at 0x58d7008', '=', '0x8000000008a008e7', 'P W U A D XD PS', 'rw- user', 'maps a 2 MiB page'],
-      ['user write: 0x8a00000 in a 2 MiB page, user, writable, no-execute'],
+      ['user write: 0x8a00000 in a 2 MiB page, user, writable, no-execute, WB'],
       ['user fetch: #PF, error code 0x15 (P U I): a fetch from an execute-disabled address (XD is 1 in the PDE)'],
     ]);
     expect(new Set(lines.slice(0, 3).map((line) => line.indexOf('='))).size).toBe(1);
