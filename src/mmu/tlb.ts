@@ -6,8 +6,12 @@ import { checkBigint, checkInteger } from '../core/errors.ts';
 import {
   ADDRESS_MASK,
   CR4_LA57,
+  CR4_LASS,
   CR4_PCIDE,
   CR4_PGE,
+  CR4_PKE,
+  CR4_PKS,
+  CR4_SMAP,
   CR4_SMEP,
   OUTCOME_RIGHTS_SHIFT,
   TLB_ADDRESS_MASK,
@@ -240,9 +244,9 @@ export class Tlb {
     const then = cached.kind === 'page' ? cached.physicalAddress : cached.table;
     if (now !== then) return `the ${name} leads to 0x${now.toString(16)}, not 0x${then.toString(16)}`;
     const { rights } = step;
-    const differing = (['writable', 'user', 'executable'] as const).filter((right) => rights[right] !== cached[right]);
+    const differing: string[] = RIGHTS.filter((right) => rights[right] !== cached[right]);
     if (cached.kind === 'page') {
-      if (rights.shadowStack !== cached.shadowStack) differing.push('shadowStack' as never);
+      if (rights.shadowStack !== cached.shadowStack) differing.push('shadowStack');
       if (protectionKey(step.entry) !== cached.protectionKey) return `the ${name} has another protection key`;
       if (Boolean((step.entry >> 8n) & 1n) !== cached.global && registers.cr4 & CR4_PGE)
         return `the ${name} has another G bit`;
@@ -276,7 +280,8 @@ export class Tlb {
 /** Bit 63 of a value moved to CR3: drop nothing. */
 const NO_FLUSH = 1n << 63n;
 /** SMAP, PKE, PKS and LASS. */
-const FORBIDDING = (1n << 21n) | (1n << 22n) | (1n << 24n) | (1n << 27n);
+const FORBIDDING = CR4_SMAP | CR4_PKE | CR4_PKS | CR4_LASS;
+const RIGHTS = ['writable', 'user', 'executable'] as const;
 const LEVEL_OF = new Map<PageSize, number>([1, 2, 3].map((level) => [pageSizeOf(level), level]));
 
 function cachedPage(tag: bigint, content: bigint, level: number): CachedPage {
