@@ -58,7 +58,7 @@ export default defineConfig({
     bail: 1,
     maxWorkers: 1,
     /* A listing that never ends shall not take the machine's memory with it. */
-    execArgv: ['--max-old-space-size=1024'],
+    execArgv: cores ? ['--max-old-space-size=1024'] : [],
     isolate: false,
     testTimeout: 60_000,
     hookTimeout: 60_000,

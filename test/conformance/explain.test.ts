@@ -3,8 +3,9 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Access, Mmu, type Registers } from '../../src/index.ts';
+import { Access, describeAccess, Mmu, type Registers } from '../../src/index.ts';
 import { ACCESSES } from '../../src/mmu/access.ts';
+import { rightsLetters } from '../../src/reference/explain.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
 import { A, D, G, P, PS, Tables, U, W, XD } from '../support/tables.ts';
@@ -43,6 +44,48 @@ describe('each step', () => {
     expect(`${leaf.fields.join(' ')}: ${leaf.words}`).toBe('P U PAT PS: maps a 1 GiB page');
   });
 
+  test.each<[string, Tables, string]>([
+    ['PAT in a PTE, where PS does not exist', new Tables().map(0n, 0x9000n, { bits: PS }), 'P PAT: maps a 4 KiB page'],
+    [
+      'PS and PAT in a PDE',
+      new Tables().map(0n, 0x20_0000n, { level: 2, bits: W | (1n << 12n) | (3n << 3n) }),
+      'P W PWT PCD PAT PS: maps a 2 MiB page',
+    ],
+    ['PS without PAT', new Tables().map(0n, 0x4000_0000n, { level: 3, bits: U }), 'P U PS: maps a 1 GiB page'],
+    [
+      'D and G in leaves only',
+      new Tables()
+        .map(0n, 0x9000n)
+        .change(0x4000n, { clear: P })
+        .change(0x3000n, { set: D | G }),
+      ': not present',
+    ],
+  ])('names %s', (_, image, words) => {
+    const step = mmuOf(image).explain(0n).steps.at(-1)!;
+    expect(`${step.fields.join(' ')}: ${step.words}`).toBe(words);
+  });
+
+  test('names neither D nor G nor PAT in an entry that points to a table', () => {
+    const image = new Tables().map(0n, 0x1_9000n).change(0x3000n, { set: D | G | (1n << 12n) });
+    expect(image.read(0x3000n) & (1n << 12n)).not.toBe(0n);
+    expect(mmuOf(image).explain(0n).steps[2]!.fields).toEqual(['P', 'W', 'U']);
+  });
+
+  test('at an entry that is not present has the rights of the levels above', () => {
+    const none = mmuOf(new Tables()).explain(0n).steps;
+    expect(none.map(({ rights }) => rights)).toEqual([
+      { writable: true, user: true, executable: true, shadowStack: false },
+    ]);
+    const image = new Tables().map(0n, 0x9000n, { above: U });
+    image.change(image.entry(1, 0n), { clear: P | W | U, set: XD });
+    expect(mmuOf(image).explain(0n).steps.at(-1)!.rights).toEqual({
+      writable: false,
+      user: true,
+      executable: true,
+      shadowStack: false,
+    });
+  });
+
   test('tells the rights so far', () => {
     const rights = mmu.explain(0x40_0000n).steps.map(({ rights: r }) => r);
     expect(rights[2]).toMatchObject({ writable: true, user: true, executable: true });
@@ -55,6 +98,13 @@ describe('each step', () => {
     expect(steps.at(-1)!.reserved).toBe(0x6_2000n);
     expect(steps.at(-1)!.words).toBe('reserved bits 18:17, 13 set');
     expect(words).toBe('#PF, error code 0x9 (P RSVD): the PDPTE has reserved bits 18:17, 13 set');
+    const stepWords = (bits: bigint) =>
+      mmuOf(new Tables().map(0n, bits, { level: 3 }))
+        .explain(0n)
+        .steps.at(-1)!.words;
+    expect(stepWords(0x2000n)).toBe('reserved bit 13 set');
+    expect(stepWords(0x6000n)).toBe('reserved bits 14:13 set');
+    expect(stepWords(0xa000n)).toBe('reserved bits 15, 13 set');
   });
 });
 
@@ -104,6 +154,41 @@ describe('the outcome in words', () => {
       Access.fetch,
       { cr4: (1n << 5n) | (1n << 20n) },
       '#PF, error code 0x11 (P I): a supervisor fetch from a user page, which CR4.SMEP forbids',
+    ],
+    [
+      'a fetch from a supervisor page that is execute-disabled, whatever SMEP',
+      page(XD),
+      Access.fetch,
+      { cr4: (1n << 5n) | (1n << 20n) },
+      '#PF, error code 0x11 (P I): a fetch from an execute-disabled address (XD is 1 in the PTE)',
+    ],
+    [
+      'a fetch of user mode from an execute-disabled page, whatever SMEP',
+      page(U | XD),
+      Access.fetch | Access.user,
+      { cr4: (1n << 5n) | (1n << 20n) },
+      '#PF, error code 0x15 (P U I): a fetch from an execute-disabled address (XD is 1 in the PTE)',
+    ],
+    [
+      'a write of user mode, whatever SMEP and SMAP',
+      page(U),
+      Access.write | Access.user,
+      { cr4: (1n << 5n) | (3n << 20n) },
+      '#PF, error code 0x7 (P W U): a write to a read-only address (R/W is 0 in the PTE)',
+    ],
+    [
+      'a supervisor write to a read-only supervisor page, whatever SMEP and SMAP',
+      page(0n),
+      Access.write,
+      { cr4: (1n << 5n) | (3n << 20n) },
+      '#PF, error code 0x3 (P W): a write to a read-only address (R/W is 0 in the PTE)',
+    ],
+    [
+      'a supervisor write to a read-only user page that RFLAGS.AC opens to it',
+      page(U),
+      Access.write,
+      { cr4: (1n << 5n) | (1n << 21n), rflags: 1n << 18n },
+      '#PF, error code 0x3 (P W): a write to a read-only address (R/W is 0 in the PTE)',
     ],
     [
       'SMAP',
@@ -162,6 +247,20 @@ describe('the outcome in words', () => {
       'CR4.LASS forbids the supervisor the lower half of the linear addresses; #GP (#SS for the stack), no table is read',
     ],
     [
+      'a first write, with what it leaves behind',
+      page(W | U, W | U | A),
+      Access.write,
+      {},
+      '0x9000 in a 4 KiB page, user, writable, executable, WB; sets A and D in the PTE',
+    ],
+    [
+      'a large page',
+      new Tables().map(0n, 0x20_0000n, { level: 2, bits: W | A, above: W | U | A }),
+      Access.read,
+      {},
+      '0x200000 in a 2 MiB page, supervisor, writable, executable, WB',
+    ],
+    [
       'a write, with what it leaves behind',
       page(W | U | A, W | U | A),
       Access.write,
@@ -179,11 +278,40 @@ describe('the outcome in words', () => {
     expect(mmuOf(tables, registers).explain(0n, access).words).toBe(words);
   });
 
+  test('LASS, of user mode', () => {
+    const mmu = mmuOf(new Tables(), { cr4: (1n << 5n) | (1n << 27n) });
+    expect(mmu.explain(0xffff_8000_0000_0000n, Access.user).words).toBe(
+      'CR4.LASS forbids user mode the upper half of the linear addresses; #GP (#SS for the stack), no table is read',
+    );
+  });
+
   test('an address that is not canonical', () => {
     const { words, steps } = mmuOf(new Tables()).explain(1n << 47n);
     expect(words).toBe('not canonical: bits 63 to 47 are not all equal; #GP (#SS for the stack), no table is read');
     expect(steps).toEqual([]);
   });
+});
+
+test('an access in words', () => {
+  const { read, write, fetch, user, shadowStack, implicit } = Access;
+  const accesses = [read, user | write, user | fetch, fetch, shadowStack, user | shadowStack | write];
+  expect([...accesses, implicit, implicit | write].map(describeAccess)).toEqual([
+    'supervisor read',
+    'user write',
+    'user fetch',
+    'supervisor fetch',
+    'supervisor shadow-stack read',
+    'user shadow-stack write',
+    'implicit supervisor read',
+    'implicit supervisor write',
+  ]);
+});
+
+test('rights by letter', () => {
+  const letters = [0, 1, 2, 4, 7].map((bits) =>
+    rightsLetters({ writable: (bits & 1) !== 0, user: (bits & 2) !== 0, executable: (bits & 4) !== 0 }),
+  );
+  expect(letters).toEqual(['---', 'w--', '-u-', '--x', 'wux']);
 });
 
 test('ends where translate ends, on any image', () => {

@@ -10,6 +10,7 @@ import {
   patType,
   type Registers,
 } from '../../src/index.ts';
+import { explain } from '../../src/reference/index.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { P, Tables, U, W } from '../support/tables.ts';
 
@@ -28,7 +29,9 @@ describe('the entry of IA32_PAT', () => {
     for (let index = 0; index < 8; index++) {
       const bits = W | U | (index & 1 ? PWT : 0n) | (index & 2 ? PCD : 0n) | (index & 4 ? pat : 0n);
       const tables = new Tables().map(0n, 0x4000_0000n, { level, bits, above: W | U | PWT });
-      const outcome = mmuOf(tables).translate(0x123n) as PageOutcome;
+      const mmu = mmuOf(tables);
+      const outcome = mmu.translate(0x123n) as PageOutcome;
+      expect(mmu.explain(0x123n).outcome).toEqual(outcome);
       expect(outcome.patIndex).toBe(index);
       expect(outcome.physicalAddress).toBe(0x4000_0123n);
     }
@@ -96,6 +99,19 @@ describe('a table is read', () => {
     const tables = new Tables().map(0n, 0x9000n);
     const registers = { cr3: tables.root | PWT | PCD, cr4: (1n << 5n) | (1n << 17n), pat: 0x04n };
     expect(types(tables, registers)[0]).toBe('WT');
+  });
+
+  test('below the root by its own PCD and PWT also while CR4.PCIDE is 1', () => {
+    const tables = new Tables().map(0n, 0x9000n, { above: W | U | PWT });
+    const registers = { cr3: tables.root | PCD, cr4: (1n << 5n) | (1n << 17n) };
+    expect(types(tables, registers)).toEqual(['WB', 'WT', 'WT', 'WT']);
+  });
+
+  test('and a page accessed, as uncacheable where the PAT holds what no processor accepts', () => {
+    const tables = new Tables().map(0n, 0x9000n);
+    const { registers, memory } = mmuOf(tables);
+    const wrong = { ...registers, pat: 0x02n };
+    expect(explain((at) => memory.readEntry(at), wrong, 0n, 0)).toMatchObject({ memoryType: 'UC' });
   });
 
   test('explain tells the type of the page, too, and none where there is no page', () => {

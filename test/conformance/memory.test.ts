@@ -2,7 +2,19 @@
  * Physical memory: our own, an embedder's, and sparse; and what is refused.
  */
 import { describe, expect, test } from 'vitest';
-import { Access, compileCore, compileCoreSync, FlatMemory, Mmu, SparseMemory } from '../../src/index.ts';
+import {
+  Access,
+  type CoreModules,
+  compileCore,
+  compileCoreSync,
+  decodeOutcome,
+  FlatMemory,
+  InvariantError,
+  Mmu,
+  type Registers,
+  SparseMemory,
+  Tlb,
+} from '../../src/index.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { Random } from '../support/random.ts';
 import { Tables } from '../support/tables.ts';
@@ -191,6 +203,8 @@ describe('creation', () => {
     const core = await compileCore({ flat: compileCoreSync().flat });
     expect(new Mmu(image, { cr3: tables.root }, core).translate(0x40_0000n).kind).toBe('page');
     expect(new SparseMemory(core).frames).toBe(0);
+    const none = {} as CoreModules;
+    await expect(Mmu.create(image, { cr3: tables.root }, none)).rejects.toThrow();
   });
 
   test('two Mmus over one memory have registers of their own', () => {
@@ -220,13 +234,50 @@ describe('misuse', () => {
     expect(() => mmu.translate(-1n)).toThrow(new RangeError('va: expected 0x0 to 0xffffffffffffffff, got -0x1'));
     expect(() => mmu.translate(5 as unknown as bigint)).toThrow(new TypeError('va: expected a bigint, got 0x5'));
     expect(() => mmu.translate(undefined as unknown as bigint)).toThrow(TypeError);
+    const tlb = new Tlb(mmu, { log2Pages: 0, log2Tables: 0 });
+    for (const call of [
+      (va: bigint) => mmu.access(va),
+      (va: bigint) => mmu.explain(va),
+      (va: bigint) => mmu.translateWord(va),
+      (va: bigint) => tlb.access(va),
+      (va: bigint) => tlb.invlpg(va),
+      (va: bigint) => tlb.invpcid(0, 0, va),
+    ]) {
+      expect(() => call(-1n)).toThrow(new RangeError('va: expected 0x0 to 0xffffffffffffffff, got -0x1'));
+    }
+    expect(() => [...mmu.scan({ from: -1n })]).toThrow(
+      new RangeError('from: expected 0x0 to 0xffffffffffffffff, got -0x1'),
+    );
+    expect(() => [...mmu.scan({ to: -1n })]).toThrow(
+      new RangeError('to: expected 0x0 to 0xffffffffffffffff, got -0x1'),
+    );
   });
 
   test('of an access is named', () => {
     for (const access of [1, 8, -1, 0.5, 2 ** 32, Access.write | Access.fetch]) {
       expect(() => mmu.translate(0n, access)).toThrow(RangeError);
     }
-    expect(() => mmu.translate(0n, 'r' as unknown as number)).toThrow(TypeError);
+    expect(() => mmu.translate(0n, 'r' as unknown as number)).toThrow(
+      new TypeError('access: expected a number, got "r"'),
+    );
+    expect(() => mmu.translate(0n, 0x103)).toThrow(
+      new RangeError('access: expected an integer from 0x0 to 0x102, got 0x103'),
+    );
+    expect(() => mmu.translate(0n, 1)).toThrow(
+      new RangeError(
+        'access: expected read, write or fetch, with or without user, shadowStack or implicit where they fit, got 0x1',
+      ),
+    );
+    for (const call of [
+      () => mmu.access(0n, 1),
+      () => mmu.explain(0n, 1),
+      () => mmu.translateMany(new BigUint64Array(1), 1),
+      () => mmu.accessMany(new BigUint64Array(1), 1),
+      () => mmu.batch(1).run(1, 1),
+      () => new Tlb(mmu, { log2Pages: 0, log2Tables: 0 }).access(0n, 1),
+    ]) {
+      expect(call).toThrow(/^access: expected read/);
+    }
   });
 
   test('of registers changes nothing', () => {
@@ -247,12 +298,73 @@ describe('misuse', () => {
     expect(mmu.translate(0x40_0000n).kind).toBe('page');
   });
 
+  test.each<[string, Record<string, unknown>, Error]>([
+    [
+      'cr3, with bits above MAXPHYADDR',
+      { cr3: 1n << 40n, maxPhysicalAddress: 40 },
+      new RangeError('cr3: expected no bit from MAXPHYADDR 40 to 62, got 0x10000000000'),
+    ],
+    ['cr3', { cr3: 1 }, new TypeError('cr3: expected a bigint, got 0x1')],
+    ['rflags', { rflags: -1n }, new RangeError('rflags: expected 0x0 to 0xffffffffffffffff, got -0x1')],
+    ['cr0', { cr0: 1n }, new RangeError('cr0: expected PG and PE set (paging on), got 0x1')],
+    [
+      'cr0, with CET',
+      { cr0: 0x8000_0001n, cr4: (1n << 5n) | (1n << 23n) },
+      new RangeError('cr0: expected WP set, which CR4.CET demands, got 0x80000001'),
+    ],
+    ['cr4', { cr4: 0x80n }, new RangeError('cr4: expected PAE set (4-level or 5-level paging), got 0x80')],
+    ['efer', { efer: 0x800n }, new RangeError('efer: expected LME set (long mode), got 0x800')],
+    ['pkru', { pkru: 2 ** 32 }, new RangeError('pkru: expected an integer from 0x0 to 0xffffffff, got 0x100000000')],
+    ['pkrs', { pkrs: -1 }, new RangeError('pkrs: expected an integer from 0x0 to 0xffffffff, got -0x1')],
+    [
+      'maxPhysicalAddress',
+      { maxPhysicalAddress: 53 },
+      new RangeError('maxPhysicalAddress: expected an integer from 0x24 to 0x34, got 0x35'),
+    ],
+    ['page1G', { page1G: 1 }, new TypeError('page1G: expected a boolean, got number')],
+    ['vendor', { vendor: 'via' }, new TypeError("vendor: expected 'intel' or 'amd', got via")],
+    ['mtrrDefault', { mtrrDefault: 'UC-' }, new RangeError('mtrrDefault: expected UC, WC, WT, WP or WB, got UC-')],
+  ])('of %s is named', (_, wrong, error) => {
+    expect(() => mmu.setRegisters(wrong as Partial<Registers>)).toThrow(error);
+    expect(() => new Mmu(image, { cr3: 0n, ...(wrong as Partial<Registers>) })).toThrow(error);
+  });
+
+  test('of a TLB is named', () => {
+    expect(() => new Tlb(mmu, { log2Pages: 21 })).toThrow(
+      new RangeError('log2Pages: expected an integer from 0x0 to 0x14, got 0x15'),
+    );
+    expect(() => new Tlb(mmu, { log2Tables: -1 })).toThrow(
+      new RangeError('log2Tables: expected an integer from 0x0 to 0x14, got -0x1'),
+    );
+    const tlb = new Tlb(mmu, { log2Pages: 0, log2Tables: 0 });
+    expect(() => tlb.invpcid(4 as 3)).toThrow(new RangeError('type: expected an integer from 0x0 to 0x3, got 0x4'));
+    expect(() => tlb.invpcid(1, 1)).toThrow(new RangeError('pcid: expected an integer from 0x0 to 0x0, got 0x1'));
+    const wrong = new RangeError('value: expected 0x0 to 0xffffffffffffffff, got -0x1');
+    expect(() => tlb.movToCr3(-1n)).toThrow(wrong);
+    expect(() => tlb.movToCr4(-1n)).toThrow(wrong);
+    expect(() => tlb.movToCr4((1n << 5n) | (1n << 12n))).toThrow(
+      new RangeError('value: expected LA57 as it is, since paging is on'),
+    );
+  });
+
+  test('of an outcome word is a broken invariant', () => {
+    expect(() => decodeOutcome((1n << 63n) | (7n << 55n))).toThrow(
+      new InvariantError('decodeOutcome: no such kind in 0x8380000000000000'),
+    );
+  });
+
   test('of arrays is named', () => {
     const five = new BigUint64Array(5);
     expect(() => mmu.translateMany(five, 0, new BigUint64Array(4))).toThrow(
       new RangeError('outcomes: expected room for 5, got 4'),
     );
-    expect(() => mmu.translateMany([1n] as unknown as BigUint64Array)).toThrow(TypeError);
+    const [array, other] = [[1n] as unknown as BigUint64Array, new BigInt64Array(5) as unknown as BigUint64Array];
+    expect(() => mmu.translateMany(array)).toThrow(new TypeError('addresses: expected a BigUint64Array'));
+    expect(() => mmu.translateMany(five, 0, other)).toThrow(new TypeError('outcomes: expected a BigUint64Array'));
+    expect(() => mmu.batch(0.5)).toThrow(
+      new RangeError('capacity: expected an integer from 0x1 to 0x8000000, got 0.5'),
+    );
+    expect(() => mmu.batch(4).run(-1)).toThrow(new RangeError('count: expected an integer from 0x0 to 0x4, got -0x1'));
     expect(() => mmu.batch(0)).toThrow(RangeError);
     expect(() => mmu.batch(4).run(5)).toThrow(RangeError);
   });

@@ -3,7 +3,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FlatMemory, type Mapping, Mmu } from '../../src/index.ts';
+import { FlatMemory, type Mapping, Mmu, SparseMemory } from '../../src/index.ts';
 import { referenceMappings } from '../../src/reference/index.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
@@ -54,6 +54,31 @@ describe.each(['flat', 'sparse'] as const)('a scan of %s memory', (kind) => {
     expect(list(0x2fffn, 0x2fffn)).toEqual([0x2000n]);
     expect(list(0x3f_ffffn, TOP)).toEqual([0x20_0000n]);
     expect(list(0x40_0000n, TOP)).toEqual([]);
+  });
+
+  test('starts and ends inside the upper half, too, and at the borders of the halves', () => {
+    const [endOfLower, startOfUpper] = [0x7fff_ffff_ffffn, 0xffff_8000_0000_0000n];
+    const tables = new Tables();
+    for (const va of [0n, endOfLower & ~0xfffn, startOfUpper, startOfUpper + 0x1000n, TOP & ~0xfffn])
+      tables.map(va, 0n);
+    const mmu = mmuOf(tables);
+    const list = (from: bigint, to: bigint) => [...mmu.mappings({ from, to })].map(({ va }) => va);
+    expect(list(startOfUpper + 0x1000n, TOP - 0x1000n)).toEqual([startOfUpper + 0x1000n]);
+    expect(list(startOfUpper, TOP)).toEqual([startOfUpper, startOfUpper + 0x1000n, TOP & ~0xfffn]);
+    expect(list(0x1000n, endOfLower)).toEqual([endOfLower & ~0xfffn]);
+    expect(list(endOfLower, startOfUpper)).toEqual([endOfLower & ~0xfffn, startOfUpper]);
+  });
+
+  test('asks for tables of no half that the range does not touch', () => {
+    const mmu = mmuOf(new Tables());
+    mmu.setRegisters({ cr3: 0xf_0000_0000_0000n });
+    for (const [from, to] of [
+      [0n, 0x7fff_ffff_ffffn],
+      [0xffff_8000_0000_0000n, TOP],
+    ] as const) {
+      expect([...mmu.scan({ from, to })]).toHaveLength(1);
+    }
+    expect([...mmu.scan()]).toHaveLength(2);
   });
 
   test('merges leaves that are contiguous in linear and physical memory and equal in size and bits', () => {
@@ -270,6 +295,21 @@ describe.each(['flat', 'sparse'] as const)('a scan of %s memory', (kind) => {
     expect([...mmu.scan({ fold: true })].length).toBe(511 * 3 + 512);
   });
 
+  test('makes no empty block, and gives its memory back, also when left early', () => {
+    const tables = new Tables();
+    for (let i = 0n; i < 2000n; i++) tables.map(i << 12n, i << 13n);
+    const mmu = mmuOf(tables);
+    const counts = (options: object) => [...mmu.scanBlocks(options)].map(({ count }) => count);
+    expect(counts({})).toEqual([1023, 977]);
+    expect(counts({ from: 0x8000_0000n })).toEqual([]);
+    const { byteLength } = mmu.memory.wasm.buffer;
+    for (let i = 0; i < 50; i++) {
+      expect(counts({})).toEqual([1023, 977]);
+      for (const _ of mmu.scanBlocks()) break;
+    }
+    expect(mmu.memory.wasm.buffer.byteLength).toBe(byteLength);
+  });
+
   test('can be listed twice at a time', () => {
     const tables = new Tables();
     for (let i = 0n; i < 3000n; i++) tables.map(i << 12n, i << 13n);
@@ -322,6 +362,37 @@ describe.each(['flat', 'sparse'] as const)('a scan of %s memory', (kind) => {
       { numRuns: 20 },
     );
   });
+});
+
+test('a scan under which a sparse memory grows writes its notes over nothing', () => {
+  const memory = new SparseMemory();
+  const add = (from: bigint, count: bigint, content?: Uint8Array) => {
+    for (let i = 0n; i < count; i++) memory.addFrame(from + (i << 12n), content);
+  };
+  const [before, watched, others, tables] = [1n << 40n, 2n << 40n, 3n << 40n, 4n << 40n];
+  add(0n, 4n);
+  for (let i = 0n; i < 3n; i++) {
+    memory.writeEntry(i * 8n, ((i + 1n) << 12n) | P | W);
+    for (let j = 0n; j < 512n; j++) {
+      memory.writeEntry(((i + 1n) << 12n) + j * 8n, (tables + ((i * 512n + j) << 12n)) | P | W);
+    }
+  }
+  add(before, 1500n);
+  let missing = 0;
+  for (const { kind } of new Mmu(memory, { cr3: 0n }).scan()) {
+    expect(kind).toBe('missing-table');
+    if (missing++) continue;
+    add(watched, 20n, new Uint8Array(4096).fill(0x55));
+    add(others, 3000n);
+    add(tables, 3n * 512n);
+  }
+  /* One list of them; the others are there when the scan goes on, and map nothing. */
+  expect(missing).toBe(1024);
+  let changed = 0;
+  for (let at = watched; at < watched + (20n << 12n); at += 8n) {
+    if (memory.readEntry(at) !== 0x5555_5555_5555_5555n) changed++;
+  }
+  expect(changed).toBe(0);
 });
 
 test('a range that is not canonical, or upside down, is refused', () => {

@@ -322,6 +322,11 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       expect(isMapped(VA)).toBe(false);
       expect(isMapped(0x40_2000n)).toBe(true);
       expect(mmu.registers.cr3).toBe(tables.root | 0x18n);
+      expect(isMapped(OTHER)).toBe(true);
+      expect([...tlb.entries()].filter(({ pcid }) => pcid !== 0)).toEqual([]);
+      unmap(OTHER);
+      tlb.movToCr3(tables.root | 0x18n);
+      expect(isMapped(OTHER)).toBe(false);
     });
 
     test('does not matter to global pages', () => {
@@ -485,6 +490,13 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       );
       expect(mmu.registers.cr4).toBe(PAE);
     });
+
+    test('becomes part of the registers', () => {
+      const { tlb, mmu } = setUp();
+      tlb.movToCr4(PAE | PGE | PCIDE | SMEP);
+      expect(mmu.registers.cr4).toBe(PAE | PGE | PCIDE | SMEP);
+      expect(tlb.access(VA, fetch)).toMatchObject({ kind: 'page-fault', errorCode: 0b10001 });
+    });
   });
 
   describe('stale()', () => {
@@ -507,6 +519,71 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       isMapped(VA);
       edit(level, VA, change);
       expect(tlb.stale()).toMatchObject([{ cached: { kind: 'page', va: VA, pcid: 0 }, words }]);
+    });
+
+    test.each<[string, bigint, number, { set?: bigint; clear?: bigint }, string]>([
+      ['a larger page', VA, 2, { set: PS, clear: 0x1f_e000n }, 'the walk now ends at level 2'],
+      ['a table', 0x8000_0000n, 2, { clear: PS }, 'the PDE points to a table'],
+      ['reserved bits', 0xc000_0000n, 3, { set: 1n << 13n }, 'the PDPTE has reserved bits set'],
+      ['no rights', VA, 3, { clear: W | U, set: XD }, 'the tables differ in: writable, user, executable'],
+    ])('names a page that has become %s', (_, va, level, change, words) => {
+      const { tlb, edit, isMapped } = setUp();
+      isMapped(va);
+      edit(level, va, change);
+      expect(tlb.stale().find(({ cached }) => cached.kind === 'page')).toMatchObject({ cached: { va }, words });
+    });
+
+    test('names a table that has become a page, or that another one points to, at each level', () => {
+      for (const [level, change, words] of [
+        [2, { set: PS, clear: 0x1f_e000n }, 'the PDE maps a page'],
+        [2, { set: 1n << 40n }, 'the PDE leads to 0x10000004000, not 0x4000'],
+        [3, { set: PS, clear: 0x3fff_e000n }, 'the PDPTE maps a page'],
+        [3, { clear: A }, 'the PDPTE has A clear'],
+        [4, { clear: W }, 'the tables differ in: writable'],
+        [4, { clear: P }, 'the PML4E is not present'],
+      ] as const) {
+        const { tlb, edit, isMapped } = setUp();
+        isMapped(VA);
+        edit(level, VA, change);
+        const stale = tlb.stale().find(({ cached }) => cached.kind === 'table' && cached.level === level)!;
+        expect(stale.words).toBe(words);
+      }
+    });
+
+    test('names a page whose D was taken away, or that is a shadow-stack page no longer', () => {
+      const { tlb, edit } = setUp({ cr4: PAE | CET });
+      edit(1, VA, { clear: W, set: D });
+      tlb.access(VA, user | shadowStack);
+      edit(1, VA, { clear: D });
+      expect(tlb.stale().map(({ words }) => words)).toEqual(['the PTE has D clear']);
+      edit(1, VA, { set: D });
+      edit(2, VA, { clear: W });
+      expect(tlb.stale().map(({ words }) => words)).toEqual([
+        'the tables differ in: shadowStack',
+        'the tables differ in: writable',
+      ]);
+    });
+
+    test('takes no offence at what only forbids accesses: SMAP, LASS, protection keys', () => {
+      const { tlb, mmu, edit, isMapped } = setUp();
+      edit(1, VA, { set: 3n << 59n });
+      for (const va of [VA, 0x8000_0000n, 0xc000_0000n]) isMapped(va);
+      const cr4 = PAE | PGE | PCIDE | PKE | LASS | (1n << 21n) | (1n << 24n);
+      mmu.setRegisters({ cr4, pkru: 0xffff_ffff, pkrs: 0xffff_ffff });
+      expect(mmu.translate(VA).kind).toBe('lass');
+      expect(tlb.stale()).toEqual([]);
+    });
+
+    test('compares a global page with the tables of the current context', () => {
+      const { tlb, tables, mmu, isMapped } = setUp();
+      tlb.movToCr3(tables.root | 3n);
+      isMapped(0x40_2000n);
+      expect(tlb.stale()).toEqual([]);
+      tlb.movToCr3(0x9_9999_9000n | 4n);
+      expect(tlb.stale()).toMatchObject([
+        { cached: { kind: 'page', global: true, pcid: 3 }, words: 'the root table lies where there is no memory' },
+      ]);
+      expect(mmu.registers.cr3).toBe(0x9_9999_9000n | 4n);
     });
 
     test('names a table that was moved, and all that is cached through it', () => {
@@ -618,6 +695,55 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
     ]);
     expect(memory.readEntry(tables.entry(1, VA))! & (A | D)).toBe(A | D);
     expect(tlb.counts).toEqual({ lookups: 10n, misses: 5n });
+  });
+
+  test('entries() tells the rights, the key and the size of what is cached', () => {
+    const { tlb, edit } = setUp();
+    edit(4, VA, { clear: U });
+    edit(3, 0xc000_0000n, { clear: W, set: D | XD | (9n << 59n) });
+    edit(3, VA, { set: XD });
+    edit(2, VA, { clear: W });
+    tlb.access(0xc000_0000n);
+    tlb.access(VA);
+    const rights = [...tlb.entries()].map(({ kind: what, va, writable, user: us, executable }) => [
+      what,
+      va,
+      `${writable ? 'w' : '-'}${us ? 'u' : '-'}${executable ? 'x' : '-'}`,
+    ]);
+    expect(rights).toEqual([
+      ['page', VA, '---'],
+      ['page', 0xc000_0000n, '---'],
+      ['table', VA, '---'],
+      ['table', 0n, 'w--'],
+      ['table', 0n, 'w-x'],
+    ]);
+    expect([...tlb.entries()][1]).toMatchObject({
+      physicalAddress: 0x4000_0000n,
+      pageSize: 0x4000_0000,
+      shadowStack: true,
+      protectionKey: 9,
+      dirty: true,
+      global: false,
+    });
+  });
+
+  test('entries() tells what was cached when it was asked, also while that is dropped', () => {
+    const { tlb } = setUp();
+    tlb.access(VA);
+    let count = 0;
+    for (const _ of tlb.entries()) {
+      tlb.invpcid(2);
+      count++;
+    }
+    expect(count).toBe(4);
+  });
+
+  test('release() gives the memory of the caches back', () => {
+    const { mmu, memory } = setUp();
+    new Tlb(mmu).release();
+    const { byteLength } = memory.wasm.buffer;
+    for (let i = 0; i < 50; i++) new Tlb(mmu).release();
+    expect(memory.wasm.buffer.byteLength).toBe(byteLength);
   });
 
   test('entries() tells all that is cached', () => {
