@@ -1,5 +1,5 @@
 /*
- * Mutants of the host's part, src/mmu/ and src/reference/, against the conformance suites (npm run mutants:host).
+ * Mutants of the host's part, src/mmu/ and src/reference/, against the conformance suites (see CONTRIBUTING.md).
  * Those of the core are made by run.mjs; the suites are configured as there, over sound cores.
  */
 process.env.MUTANT_KINDS = 'flat';
