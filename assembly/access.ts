@@ -13,7 +13,17 @@
  *   mark: sets A and D, as the processor does; else a probe        upper, lower: LASS forbids that half
  *   keys: which bits of a protection key's pair deny it: AD, WD
  */
-import { alignmentCheck, lass, noExecute, smap, smep, supervisorKeys, userKeys, writeProtect } from "./cpu";
+import {
+  alignmentCheck,
+  lass,
+  noExecute,
+  registersTaken,
+  smap,
+  smep,
+  supervisorKeys,
+  userKeys,
+  writeProtect,
+} from "./cpu";
 import { ACCESSED, DIRTY, EXECUTE_DISABLE, PROTECTION_KEY_SHIFT, USER, WRITABLE } from "./entry";
 
 /* An access is described by the bits it would leave in an error code, and two more; a supervisor's read is 0. */
@@ -40,10 +50,10 @@ export const ERROR_PROTECTION_KEY: u32 = 1 << 5;
 
 const ALL: u32 = 0xffff;
 /** Combinations with W; with U; with X; of shadow-stack pages, which are never writable. */
-const WRITABLE_PAGES: u32 = 0b0000_0000_1010_1010;
-const USER_PAGES: u32 = 0b1100_1100_1100_1100;
-const EXECUTABLE_PAGES: u32 = 0b1111_0000_1111_0000;
-const SHADOW_STACK_PAGES: u32 = 0b0101_0101_0000_0000;
+export const WRITABLE_PAGES: u32 = 0b0000_0000_1010_1010;
+export const USER_PAGES: u32 = 0b1100_1100_1100_1100;
+export const EXECUTABLE_PAGES: u32 = 0b1111_0000_1111_0000;
+export const SHADOW_STACK_PAGES: u32 = 0b0101_0101_0000_0000;
 
 const CODE_SHIFT: u32 = 16;
 const CODE_MASK: u32 = 0x7f;
@@ -70,7 +80,8 @@ export function narrow(rights: u64, entry: u64): u64 {
  */
 export function combination(above: u64, leaf: u64): u32 {
   const rights = narrow(above, leaf);
-  const shadowStack = <u32>((above & ~leaf & WRITABLE) << 2) & <u32>((leaf & DIRTY) >> 3);
+  /* W was there above and is not any more, and the leaf has D. */
+  const shadowStack = (<u32>(above ^ rights) & <u32>(leaf >> 5) & 2) << 2;
   return (<u32>(rights >> 1) & 3) | (<u32>(rights >> 61) & 4) | shadowStack;
 }
 
@@ -99,9 +110,38 @@ export function ruleOf(access: u32): u32 {
   return rule;
 }
 
+let lastRule: u32 = 0;
+let lastAccess: u32 = u32.MAX_VALUE;
+let lastRegisters: u32 = 0;
+
+/** The same for those who ask again and again: accesses one at a time are often of one kind. */
+export function sameRuleOf(access: u32): u32 {
+  if (access != lastAccess || registersTaken != lastRegisters) {
+    lastRule = ruleOf(access);
+    lastAccess = access;
+    lastRegisters = registersTaken;
+  }
+  return lastRule;
+}
+
 /** The error-code bits that tell what kind of access it was; I/D is reported only where NXE or SMEP gives it a meaning. */
 function errorCodeOf(access: u32): u32 {
   return (noExecute || smep ? access : access & ~ACCESS_FETCH) & CODE_MASK;
+}
+
+/** The combinations that permit the access. */
+export function permittingSet(rule: u32): u32 {
+  return rule & ALL;
+}
+
+/** Whether the access is made in user mode. */
+export function isByUser(rule: u32): bool {
+  return (rule & (ACCESS_USER << CODE_SHIFT)) != 0;
+}
+
+/** Which bits of a protection key's pair deny the access: AD, WD. */
+export function keyPairOf(rule: u32): u32 {
+  return (rule >> KEYS_SHIFT) & 3;
 }
 
 /** Error-code bits of the access. */
@@ -125,13 +165,17 @@ export function marksOf(rule: u32): u64 {
  * supervisor only: user mode is kept from supervisor pages by U/S, which then is the whole reason.
  */
 export function keyDenies(rule: u32, userPage: bool, key: u32): bool {
-  const register = userPage ? userKeys : rule & (ACCESS_USER << CODE_SHIFT) ? 0 : supervisorKeys;
-  return ((register >> (key << 1)) & (rule >> KEYS_SHIFT) & 3) != 0;
+  const register = userPage ? userKeys : isByUser(rule) ? 0 : supervisorKeys;
+  return ((register >> (key << 1)) & keyPairOf(rule)) != 0;
 }
 
-/** What forbids the access at a leaf with this combination of rights and this key: error-code bits, or 0. */
-export function denial(rule: u32, held: u32, key: u32): u32 {
+/** Whether the rule permits the access at a leaf with this combination of rights and this key. */
+export function permits(rule: u32, held: u32, key: u32): bool {
+  return ((rule >> held) & 1) != 0 && !((userKeys | supervisorKeys) != 0 && keyDenies(rule, (held & 2) != 0, key));
+}
+
+/** The error code where it does not. */
+export function denialCode(rule: u32, held: u32, key: u32): u32 {
   const byKey = keyDenies(rule, (held & 2) != 0, key);
-  if ((rule >> held) & 1 && !byKey) return 0;
   return codeOf(rule) | ERROR_PRESENT | (byKey ? ERROR_PROTECTION_KEY : 0);
 }

@@ -2,7 +2,16 @@
  * The processor state that a walk depends on, kept the way the walk wants it.
  * Intel SDM vol. 3A, sections 4.1.3 and 4.1.4 (which bits of CR0, CR4, EFER and which CPUID facts modify paging).
  */
-import { ADDRESS_MASK, EXECUTE_DISABLE, GLOBAL, LEVEL3_SHIFT, LEVEL4_SHIFT, LEVEL5_SHIFT } from "./entry";
+import {
+  ADDRESS_MASK,
+  EXECUTE_DISABLE,
+  GLOBAL,
+  LEVEL3_SHIFT,
+  LEVEL4_SHIFT,
+  LEVEL5_SHIFT,
+  PAGE_SIZE,
+  PRESENT,
+} from "./entry";
 
 /** CR0.WP: supervisor writes, too, need a writable page. */
 export const CR0_WP: u64 = 1 << 16;
@@ -38,12 +47,19 @@ export const FEATURE_AMD: u32 = 1 << 1;
 export let root: u64 = 0;
 /** Shift of the root's level: 39 (PML4) or 48 (PML5). */
 export let rootShift: u32 = 0;
+/** Half of the canonical addresses: 2^47 or 2^56. */
+let canonicalHalf: u64 = 0;
 /** Shift of the largest page the processor maps: 30, or 21 without 1 GiB pages. */
 export let largestPageShift: u32 = 0;
 /** Bits that must be 0 in every entry: 51:MAXPHYADDR, and 63 while EFER.NXE is 0. */
 export let reservedEverywhere: u64 = 0;
 /** Bits that must be 0 in PML4 and PML5 entries besides: none, or bit 8 on AMD. */
 export let reservedAtTop: u64 = 0;
+
+/** Above level 1, an entry that has of these bits only P points to a table: the usual case, settled by one test. */
+export let pointerBits: u64 = 0;
+/** How often registers were taken over: tells whether something that was worked out from them still holds. */
+export let registersTaken: u32 = 0;
 
 export let writeProtect: bool = false;
 export let smep: bool = false;
@@ -78,6 +94,7 @@ export function setRegisters(
 ): void {
   root = cr3 & ADDRESS_MASK;
   rootShift = cr4 & CR4_LA57 ? LEVEL5_SHIFT : LEVEL4_SHIFT;
+  canonicalHalf = (<u64>1) << (rootShift + 8);
   largestPageShift = features & FEATURE_PAGE_1G ? LEVEL3_SHIFT : LEVEL3_SHIFT - 9;
   writeProtect = (cr0 & CR0_WP) != 0;
   smep = (cr4 & CR4_SMEP) != 0;
@@ -92,10 +109,11 @@ export function setRegisters(
   reservedEverywhere = ADDRESS_MASK & ~(((<u64>1) << maxPhysicalAddress) - 1);
   if (!noExecute) reservedEverywhere |= EXECUTE_DISABLE;
   reservedAtTop = features & FEATURE_AMD ? GLOBAL : 0;
+  pointerBits = PRESENT | PAGE_SIZE | reservedEverywhere | reservedAtTop;
+  ++registersTaken;
 }
 
 /** Whether bits 63 down to the linear-address width - 1 are all equal (SDM vol. 1, section 3.3.7.1). */
 export function isCanonical(va: u64): bool {
-  const unused = 64 - (rootShift + 9);
-  return <u64>(<i64>(va << unused) >> unused) == va;
+  return va + canonicalHalf < canonicalHalf << 1;
 }

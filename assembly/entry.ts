@@ -32,6 +32,8 @@ export const PAGE_SIZE: u64 = 1 << 7;
 export const GLOBAL: u64 = 1 << 8;
 /** Bits 62:59 of a leaf: its protection key, 4 bits from here. */
 export const PROTECTION_KEY_SHIFT: u64 = 59;
+/** Bits 62:59 of a leaf. */
+export const PROTECTION_KEY: u64 = 15 << PROTECTION_KEY_SHIFT;
 /** XD: instructions may not be fetched from the region; reserved while EFER.NXE is 0. */
 export const EXECUTE_DISABLE: u64 = 1 << 63;
 
@@ -47,6 +49,8 @@ export const TABLE_BYTES: u32 = 4096;
 
 /** log2 of what one entry of a page table (level 1) maps: 4 KiB. Level n maps 9 bits more than level n - 1. */
 export const LEVEL1_SHIFT: u32 = 12;
+/** log2 of what one entry of a page directory maps: 2 MiB. */
+export const LEVEL2_SHIFT: u32 = 21;
 /** log2 of what one entry of a page-directory-pointer table maps: 1 GiB, the largest page there is. */
 export const LEVEL3_SHIFT: u32 = 30;
 /** log2 of what one PML4 entry maps: 512 GiB; the root of 4-level paging. */
@@ -57,6 +61,11 @@ export const LEVEL5_SHIFT: u32 = 48;
 /** The level, 1 to 5, whose entries each map 2^shift bytes. */
 export function levelOf(shift: u32): u32 {
   return (shift - LEVEL1_SHIFT) / 9 + 1;
+}
+
+/** log2 of what an entry of a level, 1 to 5, maps. */
+export function shiftOf(level: u32): u32 {
+  return LEVEL1_SHIFT + (level - 1) * 9;
 }
 
 /** Byte offset within its table of the entry that translates va at a level. */

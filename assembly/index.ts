@@ -91,6 +91,8 @@ export {
   scanCursor,
   scanIsFull,
 } from "./scan";
+export { physicalAddress } from "./single";
+export { TABLE_CACHE_ARRAYS, TABLE_CACHE_EPOCHS, TABLE_CACHE_SLOT_BYTES } from "./table-cache";
 export {
   setTlb,
   TLB_ADDRESS_MASK,
@@ -105,6 +107,6 @@ export {
   tlbLookups,
   tlbMisses,
   tlbTranslate,
-  tlbTranslateMany,
 } from "./tlb";
+export { tlbTranslateMany } from "./tlb-batch";
 export { translate } from "./walk";

@@ -15,6 +15,7 @@ import { LEVEL1_SHIFT, LEVEL3_SHIFT } from "./entry";
 import {
   arraysEnd,
   forgetPage,
+  noteEmpty,
   pageArrays,
   pageSlot,
   TLB_ENTRY_BYTES,
@@ -58,6 +59,7 @@ export function invalidateAll(keepGlobal: bool): void {
     const stays = keepGlobal && slot < tableArrays() && (load<u64>(slot, 8) & TLB_GLOBAL) != 0;
     if (!stays) store<u64>(slot, TLB_FREE);
   }
+  if (!keepGlobal) noteEmpty();
 }
 
 function dropTables(context: u64): void {

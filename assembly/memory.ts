@@ -18,7 +18,7 @@ export const IS_SPARSE: u32 = SPARSE;
 /** 1 when this module was compiled for memory that several threads share, else 0 (asc --use SHARED=n). */
 export const IS_SHARED: u32 = SHARED;
 
-/** What tableAt answers when no table lies at the address; no frame can, it is not a multiple of 8. */
+/** What tableAt, and linearOf in a sparse memory, answer when no table lies at the address; no frame can, it is not a multiple of 8. */
 export const NO_TABLE: usize = usize.MAX_VALUE;
 
 /** Linear address of the frame directory's header; sparse memory only. */
@@ -41,10 +41,25 @@ export function setFlatMemory(at: usize, bytes: u64): void {
   lastFrame = bytes - TABLE_BYTES;
 }
 
-/** Linear address of the table at a physical address (a multiple of 4096), or NO_TABLE. */
-export function tableAt(physical: u64): usize {
+/**
+ * Linear address of the table at a physical address (a multiple of 4096), unless `isMissing` says that there is none:
+ * apart, so that the processor can guess and go on to read the entry.
+ */
+export function linearOf(physical: u64): usize {
   if (SPARSE) return frameInDirectory(physical);
-  return physical <= lastFrame ? base + <usize>physical : NO_TABLE;
+  return base + <usize>physical;
+}
+
+/** Whether there is no memory at a physical address, for which linearOf has answered with `at`. */
+export function isMissing(physical: u64, at: usize): bool {
+  if (SPARSE) return at == NO_TABLE;
+  return physical > lastFrame;
+}
+
+/** Both in one: the linear address, or NO_TABLE. */
+export function tableAt(physical: u64): usize {
+  const at = linearOf(physical);
+  return isMissing(physical, at) ? NO_TABLE : at;
 }
 
 /** The entry at a linear address. */
@@ -52,14 +67,38 @@ export function readEntry(slot: usize): u64 {
   return SHARED ? atomic.load<u64>(slot) : load<u64>(slot);
 }
 
+/** Two entries, at linear addresses. */
+export function readEntries(first: usize, second: usize): v128 {
+  if (SHARED) return i64x2.replace_lane(i64x2.splat(atomic.load<i64>(first)), 1, atomic.load<i64>(second));
+  return v128.load_lane<u64>(second, v128.load64_zero(first), 1);
+}
+
 /**
  * Sets bits of the entry at a linear address, as a locked operation. False when the entry is no longer what it was:
  * somebody else has written to it, nothing was set, and the walk has to read it again.
  */
 export function mark(slot: usize, entry: u64, bits: u64): bool {
-  if ((entry & bits) == bits) return true;
+  if (!(bits & ~entry)) return true;
   if (SHARED) return atomic.cmpxchg<u64>(slot, entry, entry | bits) == entry;
   store<u64>(slot, entry | bits);
+  return true;
+}
+
+/**
+ * Sets bits of two entries, as `mark` does. False when that has to be done one after the other, because both are the
+ * same entry, or anew, because somebody else has written to one of them.
+ */
+export function markBoth(first: usize, second: usize, entries: v128, bits: v128): bool {
+  if (first == second) return false;
+  if (SHARED) {
+    return (
+      mark(first, i64x2.extract_lane(entries, 0), i64x2.extract_lane(bits, 0)) &&
+      mark(second, i64x2.extract_lane(entries, 1), i64x2.extract_lane(bits, 1))
+    );
+  }
+  const marked = v128.or(entries, bits);
+  v128.store_lane<u64>(first, marked, 0);
+  v128.store_lane<u64>(second, marked, 1);
   return true;
 }
 

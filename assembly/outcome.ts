@@ -52,6 +52,11 @@ export function pageAt(address: u64, shift: u32, held: u32, pat: u32): u64 {
   );
 }
 
+/** The level of the leaf of a translated word. */
+export function levelOfPage(outcome: u64): u32 {
+  return <u32>(outcome >> OUTCOME_LEVEL_SHIFT) & 3;
+}
+
 /** Bits of va that lie within a page of 2^shift bytes. */
 export function offsetIn(va: u64, shift: u32): u64 {
   return va & (((<u64>1) << shift) - 1);

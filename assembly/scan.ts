@@ -18,7 +18,7 @@
 import { ALL_RIGHTS, combination, narrow } from "./access";
 import { reservedEverywhere, root, rootShift } from "./cpu";
 import { ADDRESS_MASK, entryOffset, levelOf, PRESENT, TABLE_BYTES } from "./entry";
-import { frameIndex, NO_TABLE, readEntry, tableAt } from "./memory";
+import { frameIndex, isMissing, linearOf, readEntry } from "./memory";
 import { isLeaf, reservedBits } from "./walk";
 
 /** Bytes of a record. */
@@ -102,12 +102,27 @@ export function scanIsFull(): bool {
   return full;
 }
 
+/** Bytes of a cache line: eight entries. Those without a present one are passed over: most tables are nearly empty. */
+const LINE_BYTES: usize = 64;
+
+/** Byte offset in a table of the first line, from the one at an offset on, in which an entry is present. */
+function firstLine(table: usize, from: usize): usize {
+  let offset = from;
+  while (offset < <usize>TABLE_BYTES) {
+    const line = table + offset;
+    const half = v128.or(v128.load(line), v128.load(line, 16));
+    const other = v128.or(v128.load(line, 32), v128.load(line, 48));
+    if (v128.any_true(v128.and(v128.or(half, other), i64x2.splat(PRESENT)))) return offset;
+    offset += LINE_BYTES;
+  }
+  return offset;
+}
+
 /** Scans the table that maps the addresses from `start` on. `via` is the entry that points to it. */
 function scanTable(table: u64, shift: u32, start: u64, rights: u64, via: u64): void {
-  const span = (<u64>1) << (shift + 9);
-  const at = tableAt(table);
-  if (at == NO_TABLE) {
-    append(RECORD_MISSING_TABLE, start, span, via, rights, levelOf(shift));
+  const at = linearOf(table);
+  if (isMissing(table, at)) {
+    appendTable(RECORD_MISSING_TABLE, start, shift, via, rights);
     return;
   }
   const note = notes + (frameIndex(at) << 1);
@@ -116,20 +131,24 @@ function scanTable(table: u64, shift: u32, start: u64, rights: u64, via: u64): v
   const wholly = cursor <= start;
   if (load<u16>(note) & emptyBit) return;
   if (options & SCAN_FOLD && wholly && load<u16>(note) & visitedBit) {
-    append(RECORD_REPEATED_TABLE, start, span, via, rights, levelOf(shift));
+    appendTable(RECORD_REPEATED_TABLE, start, shift, via, rights);
     return;
   }
 
   const appendedBefore = appended;
-  const size = (<u64>1) << shift;
   let offset: usize = wholly ? 0 : entryOffset(cursor, shift);
-  for (let va = start + ((<u64>(offset >> 3)) << shift); offset < <usize>TABLE_BYTES; offset += 8, va += size) {
+  for (; offset < <usize>TABLE_BYTES; offset += 8) {
+    if (!(offset & (LINE_BYTES - 1))) {
+      offset = firstLine(at, offset);
+      if (offset == <usize>TABLE_BYTES) break;
+    }
+    const va = start + ((<u64>(offset >> 3)) << shift);
     if (va > last) return;
     const entry = readEntry(at + offset);
     if (entry & PRESENT) {
       const leaf = isLeaf(entry, shift);
-      if (entry & reservedBits(leaf, shift)) append(RECORD_RESERVED, va, size, entry, rights, levelOf(shift));
-      else if (leaf) append(RECORD_LEAF, va, size, entry, rights, levelOf(shift));
+      const reserved = (entry & reservedBits(leaf, shift)) != 0;
+      if (leaf || reserved) appendEntry(reserved, va, shift, entry, rights);
       else scanTable(entry & ADDRESS_MASK, shift - 9, va, narrow(rights, entry), entry);
       if (full) return;
     }
@@ -144,29 +163,44 @@ function lastRecord(): usize {
   return list + (length - 1) * RECORD_BYTES;
 }
 
-/** `above` are the rights of the levels above the entry. */
-function append(kind: u64, va: u64, bytes: u64, entry: u64, above: u64, level: u32): void {
-  ++appended;
-  const tag = (kind << RECORD_KIND_SHIFT) | ((<u64>combination(above, entry)) << RECORD_RIGHTS_SHIFT) | level;
-  if (kind == RECORD_LEAF && options & SCAN_COALESCE && length && continues(va, tag, entry)) {
-    const record = lastRecord();
-    store<u64>(record, load<u64>(record, 16) + bytes, 16);
+/** The first word of a record; `above` are the rights of the levels above the entry. */
+function headOf(kind: u64, va: u64, shift: u32, entry: u64, above: u64): u64 {
+  return va | (kind << RECORD_KIND_SHIFT) | ((<u64>combination(above, entry)) << RECORD_RIGHTS_SHIFT) | levelOf(shift);
+}
+
+/** A leaf, or an entry with reserved bits. */
+function appendEntry(reserved: bool, va: u64, shift: u32, entry: u64, above: u64): void {
+  const head = headOf(reserved ? RECORD_RESERVED : RECORD_LEAF, va, shift, entry, above);
+  const bytes = (<u64>1) << shift;
+  if (options & SCAN_COALESCE && !reserved && length && continues(head, entry)) {
+    ++appended;
+    store<u64>(lastRecord(), load<u64>(lastRecord(), 16) + bytes, 16);
     return;
   }
+  append(va, head, entry, bytes);
+}
+
+/** What a table would map that cannot be, or shall not be, descended into. */
+function appendTable(kind: u64, va: u64, shift: u32, via: u64, above: u64): void {
+  append(va, headOf(kind, va, shift, via, above), via, (<u64>1) << (shift + 9));
+}
+
+function append(va: u64, head: u64, entry: u64, bytes: u64): void {
+  ++appended;
   if (length == capacity) {
     full = true;
     cursor = va;
     return;
   }
   ++length;
-  store<u64>(lastRecord(), va | tag);
+  store<u64>(lastRecord(), head);
   store<u64>(lastRecord(), entry, 8);
   store<u64>(lastRecord(), bytes, 16);
 }
 
 /** Whether a leaf goes on where the last record of the list ends. */
-function continues(va: u64, tag: u64, entry: u64): bool {
+function continues(head: u64, entry: u64): bool {
   const record = lastRecord();
   const covered = load<u64>(record, 16);
-  return load<u64>(record) + covered == (va | tag) && load<u64>(record, 8) + covered == entry;
+  return load<u64>(record) + covered == head && load<u64>(record, 8) + covered == entry;
 }

@@ -20,13 +20,14 @@ import {
   ALL_RIGHTS,
   codeOf,
   combination,
-  denial,
+  denialCode,
   ERROR_PRESENT,
   ERROR_RESERVED,
   forbidsHalf,
   marksOf,
   narrow,
-  ruleOf,
+  permits,
+  sameRuleOf,
 } from "./access";
 import { globalPages, isCanonical, pcid, root, rootShift } from "./cpu";
 import {
@@ -37,15 +38,19 @@ import {
   entryOffset,
   GLOBAL,
   LEVEL1_SHIFT,
+  LEVEL2_SHIFT,
   LEVEL3_SHIFT,
+  levelOf,
   PRESENT,
   patIndex,
   protectionKey,
+  shiftOf,
 } from "./entry";
-import { mark, NO_TABLE, readEntry, tableAt } from "./memory";
+import { isMissing, linearOf, mark, readEntry } from "./memory";
 import {
   KIND_LASS,
   KIND_NON_CANONICAL,
+  levelOfPage,
   missingTable,
   OUTCOME_FAILED,
   OUTCOME_RIGHTS_SHIFT,
@@ -73,8 +78,8 @@ export const TLB_DIRTY: u64 = 1 << 5;
 /** A cached entry's linear address. */
 export const TLB_ADDRESS_MASK: u64 = ~(<u64>0xfff);
 
-/** PDEs are the lowest entries that point to tables. */
-const LEVEL2_SHIFT: u32 = LEVEL1_SHIFT + 9;
+/** Moves the contexts apart in an array: any odd number that is large enough. */
+export const CONTEXT_SPREAD: u64 = 0x9e5;
 
 let pages: usize = 0;
 let tables: usize = 0;
@@ -82,22 +87,43 @@ let log2Pages: u32 = 0;
 let log2Tables: u32 = 0;
 let lookups: u64 = 0;
 let misses: u64 = 0;
+/** Bit n - 1: pages of level n have been cached since the caches were last empty. */
+let levelsCached: u32 = 0;
 
 /** Bytes that setTlb needs. */
-export function tlbBytes(log2PageEntries: u32, log2TableEntries: u32): u32 {
-  return (
-    TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2PageEntries) + TLB_TABLE_ARRAYS * (TLB_ENTRY_BYTES << log2TableEntries)
-  );
+export function tlbBytes(log2OfPages: u32, log2OfTables: u32): u32 {
+  return TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2OfPages) + TLB_TABLE_ARRAYS * (TLB_ENTRY_BYTES << log2OfTables);
 }
 
 /** Caches from now on in the arrays at linear address `at`, which the host has filled with TLB_FREE. */
-export function setTlb(at: usize, log2PageEntries: u32, log2TableEntries: u32): void {
+export function setTlb(at: usize, log2OfPages: u32, log2OfTables: u32): void {
   pages = at;
-  tables = at + TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2PageEntries);
-  log2Pages = log2PageEntries;
-  log2Tables = log2TableEntries;
+  tables = at + TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2OfPages);
+  log2Pages = log2OfPages;
+  log2Tables = log2OfTables;
   lookups = 0;
   misses = 0;
+  levelsCached = 0;
+}
+
+/** Bit n - 1 set: there may be pages of level n in the caches. */
+export function cachedLevels(): u32 {
+  return levelsCached;
+}
+
+/** Somebody has dropped everything. */
+export function noteEmpty(): void {
+  levelsCached = 0;
+}
+
+/** The number of accesses grows by so many. */
+export function countLookups(count: u32): void {
+  lookups += count;
+}
+
+/** log2 of the entries of an array of pages. */
+export function log2PageEntries(): u32 {
+  return log2Pages;
 }
 
 /** Translations asked for since setTlb. */
@@ -117,7 +143,7 @@ export function tagOf(va: u64, shift: u32, context: u64): u64 {
 
 /** Spreads the contexts over an array, so that the same address in several of them does not fight for one slot. */
 function indexOf(va: u64, shift: u32, context: u64, log2Slots: u32): usize {
-  return <usize>((va >> shift) ^ (context * 0x9e5)) & ((1 << log2Slots) - 1);
+  return <usize>((va >> shift) ^ (context * CONTEXT_SPREAD)) & ((1 << log2Slots) - 1);
 }
 
 /** Where a page of 2^shift bytes at va is cached, if it is; a global page as if it belonged to context 0. */
@@ -145,27 +171,42 @@ export function arraysEnd(): usize {
   return tables + (TLB_TABLE_ARRAYS << (log2Tables + 4));
 }
 
-/** The slot in which a page of 2^shift bytes at va is cached for the current context, or 0. */
-function cachedAt(va: u64, shift: u32): usize {
-  const own = pageSlot(va, shift, pcid);
-  if (load<u64>(own) == tagOf(va, shift, pcid)) return own;
-  const shared = pageSlot(va, shift, 0);
-  const isIt =
-    (load<u64>(shared) & TLB_ADDRESS_MASK) == tagOf(va, shift, 0) && (load<u64>(shared, 8) & TLB_GLOBAL) != 0;
-  return isIt ? shared : 0;
+/** The slot in which a page of 2^shift bytes at va is cached as a page of the current context, or 0. */
+function ownSlot(va: u64, shift: u32): usize {
+  const slot = pageSlot(va, shift, pcid);
+  return load<u64>(slot) == tagOf(va, shift, pcid) ? slot : 0;
+}
+
+/** The slot in which a page of 2^shift bytes at va is cached as a global one, or 0. */
+function globalSlot(va: u64, shift: u32): usize {
+  const slot = pageSlot(va, shift, 0);
+  const isIt = (load<u64>(slot) & TLB_ADDRESS_MASK) == tagOf(va, shift, 0) && (load<u64>(slot, 8) & TLB_GLOBAL) != 0;
+  return isIt ? slot : 0;
+}
+
+/** The slot in which the page of va is cached, or 0: the smallest of the context's own, else the smallest global one. */
+function cachedAt(va: u64): usize {
+  for (let shift = LEVEL1_SHIFT; shift <= LEVEL3_SHIFT; shift += 9) {
+    const slot = ownSlot(va, shift);
+    if (slot) return slot;
+  }
+  for (let shift = LEVEL1_SHIFT; shift <= LEVEL3_SHIFT; shift += 9) {
+    const slot = globalSlot(va, shift);
+    if (slot) return slot;
+  }
+  return 0;
 }
 
 /** Translates through the caches, under a rule that marks. */
-function lookUp(va: u64, rule: u32): u64 {
-  for (let shift = LEVEL1_SHIFT; shift <= LEVEL3_SHIFT; shift += 9) {
-    const slot = cachedAt(va, shift);
-    if (!slot) continue;
+export function lookUp(va: u64, rule: u32): u64 {
+  const slot = cachedAt(va);
+  if (slot) {
     if (forbidsHalf(rule, va)) return refused(KIND_LASS);
     const content = load<u64>(slot, 8);
     const held = <u32>(content >> OUTCOME_RIGHTS_SHIFT) & 15;
-    const denied = denial(rule, held, <u32>(content & TLB_KEY_MASK)) != 0;
+    const permitted = permits(rule, held, <u32>(content & TLB_KEY_MASK));
     const lacksDirty = (marksOf(rule) & DIRTY) != 0 && !(content & TLB_DIRTY);
-    if (!denied && !lacksDirty) return (content & TLB_ADDRESS_MASK) | offsetIn(va, shift);
+    if (permitted && !lacksDirty) return (content & TLB_ADDRESS_MASK) | offsetIn(va, shiftOf(levelOfPage(content)));
   }
   ++misses;
   return walkAndCache(va, rule);
@@ -194,8 +235,8 @@ function descend(va: u64, rule: u32, from: u64, fromShift: u32, above: u64): u64
   let table = from;
   let shift = fromShift;
   while (true) {
-    const at = tableAt(table);
-    if (at == NO_TABLE) return missingTable(table, shift);
+    const at = linearOf(table);
+    if (isMissing(table, at)) return missingTable(table, shift);
     const slot = at + entryOffset(va, shift);
     const entry = readEntry(slot);
     if (!(entry & PRESENT)) return pageFault(codeOf(rule), table, shift);
@@ -204,8 +245,8 @@ function descend(va: u64, rule: u32, from: u64, fromShift: u32, above: u64): u64
       return pageFault(codeOf(rule) | ERROR_PRESENT | ERROR_RESERVED, table, shift);
     if (leaf) {
       const held = combination(rights, entry);
-      const denied = denial(rule, held, protectionKey(entry));
-      if (denied) return pageFault(denied, table, shift);
+      const key = protectionKey(entry);
+      if (!permits(rule, held, key)) return pageFault(denialCode(rule, held, key), table, shift);
       if (!mark(slot, entry, marks)) continue;
       const address = entry & ADDRESS_MASK;
       const pat = patIndex(entry, shift);
@@ -227,6 +268,7 @@ function rememberPage(va: u64, shift: u32, page: u64, leaf: u64): void {
   const global: u64 = globalPages && leaf & GLOBAL ? TLB_GLOBAL : 0;
   const slot = pageSlot(va, shift, global ? 0 : pcid);
   forgetPage(va);
+  levelsCached |= (<u32>1) << (levelOf(shift) - 1);
   store<u64>(slot, tagOf(va, shift, pcid));
   store<u64>(slot, page | dirty | global | protectionKey(leaf), 8);
 }
@@ -239,13 +281,7 @@ function rememberTable(va: u64, shift: u32, table: u64, rights: u64): void {
 
 /** Drops the page cached for va in the current context, of whatever size, global ones included. */
 export function forgetPage(va: u64): void {
-  for (let shift = LEVEL1_SHIFT; shift <= LEVEL3_SHIFT; shift += 9) {
-    let slot = cachedAt(va, shift);
-    while (slot) {
-      store<u64>(slot, TLB_FREE);
-      slot = cachedAt(va, shift);
-    }
-  }
+  for (let slot = cachedAt(va); slot; slot = cachedAt(va)) store<u64>(slot, TLB_FREE);
 }
 
 /** Drops everything that would be used to translate va in the current context, as a page fault does (4.10.4.1). */
@@ -260,14 +296,5 @@ function forget(va: u64): void {
 /** Translates one address through the caches. The access is really made: A and D are set. */
 export function tlbTranslate(va: u64, access: u32): u64 {
   ++lookups;
-  return lookUp(va, ruleOf(access | ACCESS_MARK));
-}
-
-/** Translates `count` addresses through the caches; the arrays are laid out as for translateMany. */
-export function tlbTranslateMany(addresses: usize, count: u32, access: u32, outcomes: usize): void {
-  const rule = ruleOf(access | ACCESS_MARK);
-  lookups += count;
-  for (let i: usize = 0; i < <usize>count; ++i) {
-    store<u64>(outcomes + (i << 3), lookUp(load<u64>(addresses + (i << 3)), rule));
-  }
+  return lookUp(va, sameRuleOf(access | ACCESS_MARK));
 }

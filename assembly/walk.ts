@@ -12,15 +12,16 @@ import {
   ALL_RIGHTS,
   codeOf,
   combination,
-  denial,
+  denialCode,
   ERROR_PRESENT,
   ERROR_RESERVED,
   forbidsHalf,
   marksOf,
   narrow,
-  ruleOf,
+  permits,
+  sameRuleOf,
 } from "./access";
-import { isCanonical, largestPageShift, reservedAtTop, reservedEverywhere, root, rootShift } from "./cpu";
+import { isCanonical, largestPageShift, pointerBits, reservedAtTop, reservedEverywhere, root, rootShift } from "./cpu";
 import {
   ACCESSED,
   ADDRESS_MASK,
@@ -33,7 +34,7 @@ import {
   protectionKey,
   unusedAddressBits,
 } from "./entry";
-import { mark, NO_TABLE, readEntry, tableAt } from "./memory";
+import { isMissing, linearOf, mark, readEntry } from "./memory";
 import { KIND_LASS, KIND_NON_CANONICAL, missingTable, offsetIn, pageAt, pageFault, refused } from "./outcome";
 
 /** Whether a present entry maps a page. Where the processor has no pages of that size, PS is a reserved bit instead. */
@@ -47,6 +48,20 @@ export function reservedBits(leaf: bool, shift: u32): u64 {
   return reservedEverywhere | PAGE_SIZE | (shift >= LEVEL4_SHIFT ? reservedAtTop : 0);
 }
 
+/** Whether an entry of a level above 1 points to a table, so that the walk goes on. */
+export function pointsToTable(entry: u64, shift: u32): bool {
+  return (entry & pointerBits) == PRESENT || pointsToTableAfterAll(entry, shift);
+}
+
+/** Below the top, what is reserved there only (on AMD) may be set. */
+function pointsToTableAfterAll(entry: u64, shift: u32): bool {
+  return (entry & PRESENT) != 0 && !(entry & reservedBits(false, shift));
+}
+
+/** Where the last walk that arrived found its leaf: linear address of the table, and the rights of the levels above it. */
+export let tableOfLeaf: usize = 0;
+export let rightsAboveLeaf: u64 = 0;
+
 /** Walks va under a rule (see access.ts) and answers with an outcome word. */
 export function walk(va: u64, rule: u32): u64 {
   if (!isCanonical(va)) return refused(KIND_NON_CANONICAL);
@@ -55,30 +70,33 @@ export function walk(va: u64, rule: u32): u64 {
   let rights = ALL_RIGHTS;
   let table = root;
   let shift = rootShift;
+  let at: usize;
+  let slot: usize;
+  let entry: u64;
   while (true) {
-    const at = tableAt(table);
-    if (at == NO_TABLE) return missingTable(table, shift);
-    const slot = at + entryOffset(va, shift);
-    const entry = readEntry(slot);
-    if (!(entry & PRESENT)) return pageFault(codeOf(rule), table, shift);
-    const leaf = isLeaf(entry, shift);
-    if (entry & reservedBits(leaf, shift))
-      return pageFault(codeOf(rule) | ERROR_PRESENT | ERROR_RESERVED, table, shift);
-    if (leaf) {
-      const held = combination(rights, entry);
-      const denied = denial(rule, held, protectionKey(entry));
-      if (denied) return pageFault(denied, table, shift);
-      if (!mark(slot, entry, marks)) continue;
-      return pageAt(entry & ADDRESS_MASK, shift, held, patIndex(entry, shift)) | offsetIn(va, shift);
-    }
+    at = linearOf(table);
+    if (isMissing(table, at)) return missingTable(table, shift);
+    slot = at + entryOffset(va, shift);
+    entry = readEntry(slot);
+    if (shift == LEVEL1_SHIFT || !pointsToTable(entry, shift)) break;
     if (!mark(slot, entry, marks & ACCESSED)) continue;
     rights = narrow(rights, entry);
     table = entry & ADDRESS_MASK;
     shift -= 9;
   }
+  if (!(entry & PRESENT)) return pageFault(codeOf(rule), table, shift);
+  if (entry & reservedBits(isLeaf(entry, shift), shift))
+    return pageFault(codeOf(rule) | ERROR_PRESENT | ERROR_RESERVED, table, shift);
+  const held = combination(rights, entry);
+  const key = protectionKey(entry);
+  if (!permits(rule, held, key)) return pageFault(denialCode(rule, held, key), table, shift);
+  if (!mark(slot, entry, marks)) return walk(va, rule);
+  tableOfLeaf = at;
+  rightsAboveLeaf = rights;
+  return pageAt(entry & ADDRESS_MASK, shift, held, patIndex(entry, shift)) | offsetIn(va, shift);
 }
 
 /** Walks one address for one kind of access (ACCESS_ bits). */
 export function translate(va: u64, access: u32): u64 {
-  return walk(va, ruleOf(access));
+  return walk(va, sameRuleOf(access));
 }

@@ -1,24 +1,25 @@
 /**
- * Measures how many walks a second this machine does, beside a plain walk in C that is measured in turn with ours.
+ * Measures how fast this machine walks, lists and translates, beside a plain walk in C that is measured in turn with ours.
+ * What rows there are stands in bench/cells.ts, what they have to reach in bench/targets.ts.
  *
  *   npm run bench -- [--quick] [--filter TEXT] [--json [FILE]]
  *
- *   --quick         a few rows, in about 10 seconds
+ *   --quick         a few rows, in about 15 seconds
  *   --filter TEXT   only rows with TEXT in their name, for instance walk/4k/8MiB
  *   --json [FILE]   where the results go as JSON; default bench/results/DATE.json (with --quick: only when asked)
  *
- * The table goes to stdout, progress to stderr. Outcomes of both sides are compared; where they differ it fails.
+ * The tables go to stdout, each line with the targets that it misses, then how many targets were met; progress goes to
+ * stderr. Outcomes of both sides are compared; where they differ it fails. A missed target is no failure: `npm run
+ * bench:check` fails, when figures have become worse.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Benchmark, planRows } from './cells.ts';
+import { Benchmark, FULL, QUICK, type Row } from './benchmark.ts';
+import { planRows } from './cells.ts';
 import { compileNative, projectRoot } from './native.ts';
-import { describeMachine, headingOf, LEGEND, lineOf, type Result, resultsOf } from './report.ts';
-import type { Effort } from './sides.ts';
-
-const FULL: Effort = { repetitions: 7, walks: 2 ** 20 };
-const QUICK: Effort = { repetitions: 5, walks: 2 ** 19 };
+import { describeMachine, resultsOf } from './report.ts';
+import { headingOf, LEGEND, lineOf, summaryOf } from './table.ts';
 
 const { values, positionals } = readOptions();
 const plans = planRows(values.quick).filter(({ name }) => name.includes(values.filter));
@@ -31,7 +32,7 @@ console.log(`${machine.cpu}, ${machine.cpus} CPUs, Node ${machine.node} (V8 ${ma
 console.log(native.binary === undefined ? `Native columns are -: ${native.missing}` : `Native: ${native.compiler}`);
 
 const bench = new Benchmark(values.quick ? QUICK : FULL, native);
-const results: Result[] = [];
+const rows: Row[] = [];
 let table = '';
 for (const [done, plan] of plans.entries()) {
   progress(`${plan.name} (${done + 1} of ${plans.length})`);
@@ -41,14 +42,15 @@ for (const [done, plan] of plans.entries()) {
   if (kind !== table) console.log(`\n${LEGEND[kind]}\n\n${headingOf(kind)}`);
   table = kind;
   console.log(lineOf(row));
-  results.push(...resultsOf(row));
+  rows.push(row);
 }
+console.log(`\n${summaryOf(rows)}`);
 
 if (values.json || !values.quick) {
   const name = `${String(machine.date).replaceAll(':', '-').slice(0, 19)}.json`;
   const file = positionals[0] ? resolve(positionals[0]) : join(projectRoot(), 'bench/results', name);
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify({ machine, results }, null, 2)}\n`);
+  writeFileSync(file, `${JSON.stringify({ machine, results: rows.flatMap(resultsOf) }, null, 2)}\n`);
   console.error(`written to ${file}`);
 }
 

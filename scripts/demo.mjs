@@ -44,10 +44,10 @@ hugewalk('walk', dump, '0xffffffff81000000', '--user', '--access', 'w');
 
 section(
   'How fast',
-  'Walks a second on this machine: one bigint a call (translate), as a word, many in a copied array, many in place (batch),',
-  'and a plain walk in C, compiled and run in turn with ours where there is a C compiler.',
+  'Walks a second on this machine, in batches and one address a call, beside a plain walk in C, which is compiled and run in',
+  'turn with ours where there is a C compiler.',
 );
-command('npm', 'run', '--silent', 'bench', '--', '--quick', '--filter', 'walk/4k');
+command('npm', 'run', '--silent', 'bench', '--', '--quick', '--filter', '4k/32KiB');
 
 console.log(
   `\n${dim(`More: ${['map', 'walk'].map((name) => `node dist/cli.js ${name} --help`).join(', ')}, npm run bench`)}`,

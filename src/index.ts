@@ -41,6 +41,7 @@ export {
   Tlb,
   type TlbOptions,
 } from './mmu/tlb.ts';
+export type { TlbBatch } from './mmu/tlb-batch.ts';
 export { type ExplainedStep, type Explanation, errorCodeWords } from './reference/explain.ts';
 export { effectiveMemoryType, type MemoryType, patType } from './reference/memory-type.ts';
 export type {

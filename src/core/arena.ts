@@ -40,14 +40,30 @@ export class Arena {
    * @throws RangeError when the memory cannot grow, or the fixed piece is used up
    */
   allocate(bytes: number): number {
+    const at = this.tryAllocate(bytes);
+    if (at !== undefined) return at;
+    throw new RangeError(
+      this.#grows
+        ? `memory: expected room to grow by ${bytes} bytes, got a WebAssembly.Memory at its limit of ${this.#memory.buffer.byteLength} bytes`
+        : `scratch: expected room for ${bytes} more bytes, got ${this.#end - this.#next}; give the memory a larger scratch`,
+    );
+  }
+
+  /** Like {@link allocate}, for what can be done without: undefined where there is no room. */
+  tryAllocate(bytes: number): number | undefined {
     const size = Math.ceil(bytes / 8) * 8;
     const reused = this.#free.get(size)?.pop();
     if (reused !== undefined) return reused;
     if (this.#grows && size % 4096 === 0) this.#next = Math.ceil(this.#next / 4096) * 4096;
-    if (this.#next + size > this.#end) this.#grow(size);
+    if (this.#next + size > this.#end && !this.#grow(size)) return undefined;
     const at = this.#next;
     this.#next += size;
     return at;
+  }
+
+  /** Bytes that can still be had in one piece; an arena that grows has no end before the memory's own. */
+  get available(): number {
+    return this.#grows ? Number.POSITIVE_INFINITY : this.#end - this.#next;
   }
 
   /** Takes back what `allocate(bytes)` gave. */
@@ -59,22 +75,18 @@ export class Arena {
     else this.#free.set(size, [at]);
   }
 
-  #grow(bytes: number): void {
-    if (!this.#grows) {
-      throw new RangeError(
-        `scratch: expected room for ${bytes} more bytes, got ${this.#end - this.#next}; give the memory a larger scratch`,
-      );
-    }
+  /** False where the memory cannot grow. */
+  #grow(bytes: number): boolean {
+    if (!this.#grows) return false;
     const pages = Math.ceil(bytes / WASM_PAGE);
     let at: number;
     try {
       at = this.#memory.grow(pages) * WASM_PAGE;
     } catch {
-      throw new RangeError(
-        `memory: expected room to grow by ${bytes} bytes, got a WebAssembly.Memory at its limit of ${this.#memory.buffer.byteLength} bytes`,
-      );
+      return false;
     }
     if (at !== this.#end) this.#next = at;
     this.#end = at + pages * WASM_PAGE;
+    return true;
   }
 }

@@ -29,7 +29,16 @@ export interface CoreExports {
 
   /** assembly/walk.ts, assembly/batch.ts */
   translate(va: bigint, access: number): bigint;
-  translateMany(addresses: number, count: number, access: number, outcomes: number): void;
+  physicalAddress(high: number, low: number, access: number): number;
+  translateMany(
+    addresses: number,
+    count: number,
+    access: number,
+    outcomes: number,
+    cache: number,
+    log2Slots: number,
+    epoch: number,
+  ): void;
 
   /** assembly/scan.ts */
   scan(

@@ -43,11 +43,13 @@ export const ACCESSES: readonly number[] = [
   implicit,
   implicit | write,
 ];
-const VALID = new Set(ACCESSES);
+/** 1 at each of them. */
+const VALID = new Uint8Array(Math.max(...ACCESSES) + 1);
+for (const access of ACCESSES) VALID[access] = 1;
 
 /** @throws TypeError or RangeError unless `access` is a combination that an instruction can make */
 export function checkAccess(access: unknown): asserts access is number {
-  if (VALID.has(access as number)) return;
+  if (VALID[access as number] === 1 && typeof access === 'number') return;
   checkInteger('access', access, 0, Math.max(...ACCESSES));
   throw new RangeError(
     `access: expected read, write or fetch, with or without user, shadowStack or implicit where they fit, got 0x${access.toString(16)}`,

@@ -1,8 +1,8 @@
 import { checkInteger } from '../core/errors.ts';
-import type { CoreExports } from '../core/exports.ts';
 import { ACCESS_MARK } from '../core/generated/layout.ts';
-import type { PhysicalMemory } from '../core/physical-memory.ts';
 import { Access, checkAccess } from './access.ts';
+import { BatchArrays } from './batch-arrays.ts';
+import type { Walker } from './walker.ts';
 
 /**
  * Arrays in linear memory for many translations a call, without a copy: fill `addresses`, `run`, read `outcomes`.
@@ -18,60 +18,33 @@ import { Access, checkAccess } from './access.ts';
  * batch.release();
  * ```
  */
-export class Batch {
-  /** How many addresses it has room for. */
-  readonly capacity: number;
-  readonly #core: CoreExports;
-  readonly #memory: PhysicalMemory;
-  readonly #at: number;
-  #views: { addresses: BigUint64Array; outcomes: BigUint64Array; buffer: ArrayBufferLike } | undefined;
+export class Batch extends BatchArrays {
+  readonly #walker: Walker;
 
-  constructor(core: CoreExports, memory: PhysicalMemory, capacity: number) {
-    checkInteger('capacity', capacity, 1, 2 ** 27);
-    this.capacity = capacity;
-    this.#core = core;
-    this.#memory = memory;
-    this.#at = memory.arena.allocate(capacity * 16);
-  }
-
-  /** Linear addresses to translate. Take it anew after anything that may grow the memory. */
-  get addresses(): BigUint64Array {
-    return this.#current().addresses;
-  }
-
-  /** One outcome word for each address, after `run`. Take it anew after anything that may grow the memory. */
-  get outcomes(): BigUint64Array {
-    return this.#current().outcomes;
+  constructor(walker: Walker, capacity: number) {
+    super(walker.memory, capacity);
+    this.#walker = walker;
+    /* Now, since it may grow the memory: a run must not, or it would detach the arrays that it is made on. */
+    walker.cache.prepare();
   }
 
   /** Translates the first `count` addresses for one kind of access. Changes nothing: A and D bits stay. */
   run(count: number = this.capacity, access: number = Access.read): void {
     checkInteger('count', count, 0, this.capacity);
     checkAccess(access);
-    this.#core.translateMany(this.#at, count, access, this.#at + this.capacity * 8);
+    this.#walk(count, access);
   }
 
   /** Like {@link run}, but the accesses are really made, in order: A and D are set. */
   access(count: number = this.capacity, access: number = Access.read): void {
     checkInteger('count', count, 0, this.capacity);
     checkAccess(access);
-    this.#core.translateMany(this.#at, count, access | ACCESS_MARK, this.#at + this.capacity * 8);
+    this.#walk(count, access | ACCESS_MARK);
   }
 
-  /** Gives the arrays back; the batch must not be used afterwards. */
-  release(): void {
-    this.#memory.arena.release(this.#at, this.capacity * 16);
-  }
-
-  #current(): { addresses: BigUint64Array; outcomes: BigUint64Array } {
-    const { buffer } = this.#memory.wasm;
-    if (this.#views?.buffer !== buffer) {
-      this.#views = {
-        addresses: new BigUint64Array(buffer, this.#at, this.capacity),
-        outcomes: new BigUint64Array(buffer, this.#at + this.capacity * 8, this.capacity),
-        buffer,
-      };
-    }
-    return this.#views;
+  #walk(count: number, access: number): void {
+    const { from, to } = this.places;
+    this.#walker.cache.begin();
+    this.#walker.translate(from, count, access, to);
   }
 }

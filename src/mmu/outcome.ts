@@ -46,22 +46,23 @@ export function pageSizeOf(level: number): PageSize {
  * ```
  */
 export function decodeOutcome(word: bigint): Outcome {
-  if (isTranslated(word)) {
-    const rights = word >> OUTCOME_RIGHTS_SHIFT;
+  /* Fields are taken out of bits 63:32 as a number: arithmetic with bigints takes many times as long. */
+  const high = Number(word >> 32n);
+  if (high < HIGH_FAILED) {
     return {
       kind: 'page',
-      physicalAddress: physicalAddressOf(word),
-      pageSize: pageSizeOf(Number((word >> OUTCOME_LEVEL_SHIFT) & 3n)),
-      writable: (rights & 1n) !== 0n,
-      user: (rights & 2n) !== 0n,
-      executable: (rights & 4n) !== 0n,
-      shadowStack: (rights & 8n) !== 0n,
-      patIndex: Number((word >> OUTCOME_PAT_SHIFT) & 7n),
+      physicalAddress: word & OUTCOME_ADDRESS_MASK,
+      pageSize: pageSizeOf((high >>> HIGH_LEVEL) & 3),
+      writable: ((high >>> HIGH_RIGHTS) & 1) !== 0,
+      user: ((high >>> HIGH_RIGHTS) & 2) !== 0,
+      executable: ((high >>> HIGH_RIGHTS) & 4) !== 0,
+      shadowStack: ((high >>> HIGH_RIGHTS) & 8) !== 0,
+      patIndex: (high >>> HIGH_PAT) & 7,
     };
   }
-  const level = Number((word >> FAILURE_LEVEL_SHIFT) & 7n);
+  const level = (high >>> HIGH_FAILURE_LEVEL) & 7;
   const table = word & ADDRESS_MASK;
-  switch ((word >> FAILURE_KIND_SHIFT) & 7n) {
+  switch (BigInt((high >>> HIGH_KIND) & 7)) {
     case KIND_PAGE_FAULT:
       return { kind: 'page-fault', errorCode: Number(word & FAILURE_CODE_MASK), level, table };
     case KIND_NON_CANONICAL:
@@ -74,3 +75,11 @@ export function decodeOutcome(word: bigint): Outcome {
       throw new InvariantError(`decodeOutcome: no such kind in 0x${word.toString(16)}`);
   }
 }
+
+/* Where the fields of a word lie in its bits 63:32. */
+const HIGH_FAILED = Number(OUTCOME_FAILED >> 32n);
+const HIGH_LEVEL = Number(OUTCOME_LEVEL_SHIFT - 32n);
+const HIGH_RIGHTS = Number(OUTCOME_RIGHTS_SHIFT - 32n);
+const HIGH_PAT = Number(OUTCOME_PAT_SHIFT - 32n);
+const HIGH_FAILURE_LEVEL = Number(FAILURE_LEVEL_SHIFT - 32n);
+const HIGH_KIND = Number(FAILURE_KIND_SHIFT - 32n);

@@ -26,8 +26,10 @@ import {
 import type { Outcome, PageSize } from '../reference/outcome.ts';
 import { protectionKey, referenceWalk } from '../reference/walk.ts';
 import { Access, checkAccess } from './access.ts';
+import { inPieces } from './batch-arrays.ts';
 import type { Mmu } from './mmu.ts';
 import { decodeOutcome, pageSizeOf, physicalAddressOf } from './outcome.ts';
+import { TlbBatch } from './tlb-batch.ts';
 
 /** Sizes of the caches. */
 export interface TlbOptions {
@@ -129,6 +131,29 @@ export class Tlb {
     checkBigint('va', va);
     checkAccess(access);
     return BigInt.asUintN(64, this.mmu.core.tlbTranslate(va, access));
+  }
+
+  /**
+   * Makes many accesses, in order.
+   *
+   * @param addresses linear addresses
+   * @param outcomes where the outcome words go, at least as long as `addresses` (may be the same array); default: a new array
+   * @returns `outcomes`
+   * @throws RangeError when `outcomes` is too short
+   */
+  accessMany(
+    addresses: BigUint64Array,
+    access: number = Access.read,
+    outcomes: BigUint64Array = new BigUint64Array(addresses.length),
+  ): BigUint64Array {
+    checkAccess(access);
+    const { core, memory } = this.mmu;
+    return inPieces(memory, addresses, outcomes, (from, count, to) => core.tlbTranslateMany(from, count, access, to));
+  }
+
+  /** Arrays in linear memory for `capacity` accesses a call, without a copy. */
+  batch(capacity: number): TlbBatch {
+    return new TlbBatch(this.mmu.core, this.mmu.memory, capacity);
   }
 
   /** How many accesses were made, and for how many of them tables had to be read. */

@@ -5,9 +5,12 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Benchmark, planRows } from '../../bench/cells.ts';
+import { Benchmark } from '../../bench/benchmark.ts';
+import { planRows } from '../../bench/cells.ts';
+import { SHAPES } from '../../bench/images.ts';
 import type { Native } from '../../bench/native.ts';
-import { lineOf, resultsOf } from '../../bench/report.ts';
+import { resultsOf } from '../../bench/report.ts';
+import { lineOf } from '../../bench/table.ts';
 
 const EFFORT = { repetitions: 2, walks: 2 ** 12 };
 const NONE: Native = { binary: undefined, missing: 'not asked for' };
@@ -19,7 +22,7 @@ test('every row has a name of its own; the quick ones are among them', () => {
   expect(new Set(names).size).toBe(names.length);
   expect(names.length).toBeGreaterThan(50);
   const quick = planRows(true).map(({ name }) => name);
-  expect(quick.length).toBeLessThan(25);
+  expect(quick.length).toBeLessThan(35);
   expect(names).toEqual(expect.arrayContaining(quick));
 });
 
@@ -29,13 +32,24 @@ describe('without a native walker', () => {
   test('a row tells what it measured, and - for what it did not', async () => {
     const measured = await bench.run(row('walk/4k/32KiB/random'));
     const results = resultsOf(measured);
-    expect(results.map(({ name }) => name.split('/').at(-1))).toEqual(['batch', 'translate', 'word', 'many']);
-    for (const { unit, value, range, repetitions, tableBytes, ratios } of results) {
-      expect({ unit, repetitions, tableBytes, ratios }).toEqual({ unit: 'M/s', repetitions: 2, tableBytes: 32768 });
+    expect(results.map(({ name }) => name)).toEqual(['walk/4k/32KiB/random/batch']);
+    expect(lineOf(measured)).toMatch(/^4k\/32KiB\/random .* - +-$/);
+  });
+
+  test('every way to call is measured, and none is compared', async () => {
+    const measured = await bench.run(row('call/mixed/32KiB/random'));
+    const results = resultsOf(measured);
+    expect(results.map(({ name }) => name.split('/').at(-1))).toEqual(['translate', 'word', 'number', 'many']);
+    for (const { unit, value, range, repetitions, tableBytes, ratio, ratios } of results) {
+      expect({ unit, repetitions, tableBytes, ratio, ratios }).toEqual({
+        unit: 'M/s',
+        repetitions: 2,
+        tableBytes: 32768,
+      });
       expect(range[0]).toBeLessThanOrEqual(value);
       expect(range[1]).toBeGreaterThanOrEqual(value);
     }
-    expect(lineOf(measured)).toMatch(/^4k\/32KiB\/random .* - +-$/);
+    expect(lineOf(measured)).toMatch(/( \d+\.\d \(\d+\.\d ns\) *){4}/);
   });
 
   test.each([
@@ -45,9 +59,15 @@ describe('without a native walker', () => {
     ['list/linux-6.1-4level', 'blocks'],
   ])('%s compares with itself', async (name, yardstick) => {
     const [first, second] = resultsOf(await bench.run(row(name)));
-    const ratios = first!.ratios ?? second!.ratios;
+    const { ratio, ratios } = first!.ratios ? first! : second!;
     expect(Object.keys(ratios!)).toEqual([yardstick]);
     expect(ratios![yardstick]).toBeGreaterThan(0);
+    expect(ratio).toBe(ratios![yardstick]);
+  });
+
+  test.each(SHAPES)('a TLB of %s pages has nothing but hits', async (shape) => {
+    const [hits] = resultsOf(await bench.run(row(`tlb/${shape}/random`)));
+    expect(hits!.value).toBeGreaterThan(0);
   });
 });
 
@@ -62,7 +82,7 @@ describe('with a walker that answers nonsense', () => {
 
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  test.each(['walk/2m/32KiB/page', 'marks/4k/32KiB/random'])('the row %s fails', async (name) => {
+  test.each(['walk/2m/32KiB/page', 'marks/4k/32KiB/random', 'tlb/1g/random'])('the row %s fails', async (name) => {
     const bench = new Benchmark(EFFORT, { binary: join(folder, 'walk'), compiler: 'none' });
     await expect(bench.run(row(name))).rejects.toThrow(/expected outcomes with checksum \d+, got native 1/);
   });

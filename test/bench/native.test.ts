@@ -8,7 +8,7 @@ import { buildImage } from '../../bench/images.ts';
 import { checksumOf, encodeJob, type Job } from '../../bench/job.ts';
 import { compileNative, type Native, NativeProcess, nativeWalk, runNative, type Walked } from '../../bench/native.ts';
 import { addressesOf } from '../../bench/patterns.ts';
-import { MARKING_ACCESS } from '../../bench/sides.ts';
+import { MARKING_ACCESS } from '../../bench/rows/marks.ts';
 import { hex } from '../../src/core/errors.ts';
 import { CR4_LA57, CR4_PGE } from '../../src/core/generated/layout.ts';
 import { Access, FlatMemory, Mmu, type Registers } from '../../src/index.ts';

@@ -17,8 +17,10 @@ export interface MatrixExports {
   count(sweep: number): number;
   first(sweep: number): number;
   skip(sweep: number, combination: number, steps: number): number;
-  check(sweep: number, record: number, throughTlb: number): number;
-  checkOne(sweep: number, combination: number, record: number, throughTlb: number): number;
+  readonly BATCH_BYTES: WebAssembly.Global<'i32'>;
+  useBatches(at: number): void;
+  check(sweep: number, record: number, way: number): number;
+  checkOne(sweep: number, combination: number, record: number, way: number): number;
   write(sweep: number, from: number, stride: number, record: number, room: number): number;
 }
 
@@ -31,10 +33,14 @@ export interface Machine {
 /** How the matrix asks for a translation, if not the core's own way; it is called instead of the core's translate. */
 export type Translate = CoreExports['translate'];
 
+/** How a case is made: by a call of its own, through a TLB, or in a batch for one loop or the other (assembly/batch.ts). */
+export const WAYS = ['single', 'through a TLB', 'in pairs', 'in mixed pairs'] as const;
+export type Way = (typeof WAYS)[number];
+
 /** No combination. */
 const NONE = 0xffff_ffff;
-/** The tables of level 1 to 5 lie at 0x1000 to 0x5000. */
-const TABLES = [0x1000n, 0x2000n, 0x3000n, 0x4000n, 0x5000n];
+/** The tables of level 1 to 5 lie at 0x1000 to 0x5000; those of level 1 to 4 that only batches use at 0x6000 to 0x9000. */
+const TABLES = [0x1000n, 0x2000n, 0x3000n, 0x4000n, 0x5000n, 0x6000n, 0x7000n, 0x8000n, 0x9000n];
 
 const modules = {
   flat: new WebAssembly.Module(await readFixture('build/matrix.wasm')),
@@ -44,7 +50,7 @@ const modules = {
 /** A core over a new memory that has room for the matrix's tables. */
 export function machine(kind: keyof CoreModules, cores: CoreModules): Machine {
   const memory =
-    kind === 'sparse' ? new SparseMemory(cores) : new FlatMemory({ bytes: 0x6000, shared: kind === 'threads' });
+    kind === 'sparse' ? new SparseMemory(cores) : new FlatMemory({ bytes: 0xa000, shared: kind === 'threads' });
   if (memory instanceof SparseMemory) for (const table of TABLES) memory.addFrame(table);
   const core = instantiateCore(cores[kind], memory.wasm);
   memory.attach(core);
@@ -59,13 +65,17 @@ export class Matrix {
 
   /** @param translate what stands in for the core's translate */
   constructor({ core, memory }: Machine, translate: Translate = core.translate) {
-    const { setRegisters, tableAt, invalidateAll } = core;
+    const { setRegisters, tableAt, invalidateAll, translateMany } = core;
     this.#memory = memory;
     this.#exports = new WebAssembly.Instance(modules[memory.kind === 'threads' ? 'threads' : 'flat'], {
       env: { memory: memory.wasm },
-      core: { setRegisters, tableAt, invalidateAll, translate },
+      core: { setRegisters, tableAt, invalidateAll, translate, translateMany },
     }).exports as unknown as MatrixExports;
     this.#record = memory.arena.allocate(this.#bytes);
+    const batchBytes = this.#exports.BATCH_BYTES.value;
+    const batches = memory.arena.allocate(batchBytes);
+    new Uint8Array(memory.wasm.buffer, batches, batchBytes).fill(0);
+    this.#exports.useBatches(batches);
   }
 
   /** How many combinations a sweep has. */
@@ -74,8 +84,8 @@ export class Matrix {
   }
 
   /** Checks every combination of a sweep; the first that comes out wrong, in words. */
-  firstWrong(name: SweepName, processor: Processor, throughTlb = false): string | undefined {
-    const wrong = this.#exports.check(this.#choose(name, processor), this.#record, Number(throughTlb)) >>> 0;
+  firstWrong(name: SweepName, processor: Processor, way: Way = 'single'): string | undefined {
+    const wrong = this.#exports.check(this.#choose(name, processor), this.#record, WAYS.indexOf(way)) >>> 0;
     return wrong === NONE ? undefined : inWords(name, wrong, this.#caseAt(this.#record));
   }
 

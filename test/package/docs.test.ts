@@ -13,7 +13,7 @@ import { MANIFEST, ROOT, run } from './project.ts';
 import { blocksOf, examplesOf, type Snippet } from './snippets.ts';
 
 const { app } = inject('installed');
-const documents = ['README.md', 'CONTRIBUTING.md'];
+const documents = ['README.md', 'CONTRIBUTING.md', 'docs/performance.md'];
 const continuous = documents.map((file) => blocksOf(file, 'ts')).flatMap(continued);
 const programs = [...continuous, ...examplesOf('src')].map((snippet) => ({
   ...snippet,

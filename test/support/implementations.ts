@@ -1,8 +1,9 @@
 /**
  * Every implementation of the walk behind one interface, so that one suite can run over all of them: the reference, and
- * the debug and release builds of the core over flat and over sparse memory, single and batched.
+ * the debug and release builds of the core over every kind of memory, single, in short batches and in long ones.
  */
 import {
+  Access,
   compileCoreSync,
   FlatMemory,
   Mmu,
@@ -88,13 +89,23 @@ export function memoryWith(frames: Frames, kind: PhysicalMemory['kind'], core = 
   return memory;
 }
 
-function compiled(build: 'debug' | 'release', kind: PhysicalMemory['kind']): Implementation {
+/** A walker on a core. */
+interface CompiledWalker extends Walker {
+  readonly mmu: Mmu;
+}
+
+interface CompiledImplementation extends Implementation {
+  make(...image: Parameters<Implementation['make']>): CompiledWalker;
+}
+
+function compiled(build: 'debug' | 'release', kind: PhysicalMemory['kind']): CompiledImplementation {
   return {
     name: `${build}, ${kind}`,
     make(frames, registers) {
       const core = build === 'debug' ? debug : release;
       const mmu = new Mmu(memoryWith(frames, kind, core), registers, core);
       return {
+        mmu,
         translate: (va, access) => mmu.translate(va, access),
         access: (va, access) => mmu.access(va, access),
         entry: (at) => mmu.memory.readEntry(at),
@@ -136,6 +147,49 @@ const batched: Implementation = {
   },
 };
 
+/** Addresses in a batch of one address over and over: all but the first two go through the loop for leaves of one size. */
+const AGAIN = 16;
+/** SS in an outcome word. */
+const SHADOW_STACK_PAGE = 1n << 57n;
+
+/**
+ * The release build again, through batches long enough to be translated in pairs: each is one address over and over. The
+ * first pair is walked and caches the table, the others find it there; all must answer alike.
+ */
+function paired(kind: PhysicalMemory['kind']): Implementation {
+  return {
+    name: `release, ${kind}, in pairs`,
+    make(frames, registers) {
+      const walker = compiled('release', kind).make(frames, registers);
+      const { mmu } = walker;
+      return {
+        ...walker,
+        translate(va, access) {
+          const outcomes = mmu.translateMany(new BigUint64Array(AGAIN).fill(va), access);
+          return decodeOutcome(theOneOf(outcomes, outcomes[0]!));
+        },
+        access(va, access = 0) {
+          const outcomes = mmu.accessMany(new BigUint64Array(AGAIN).fill(va), access);
+          /* A write that sets D in a read-only page (CR0.WP = 0) makes a shadow-stack page of it. */
+          const became = access & Access.write ? outcomes[0]! | (outcomes[1]! & SHADOW_STACK_PAGE) : outcomes[0]!;
+          theOneOf(outcomes.subarray(1), became);
+          return decodeOutcome(outcomes[0]!);
+        },
+      };
+    },
+  };
+}
+
+/** The last of some outcomes, all of which must be the expected one. */
+function theOneOf(outcomes: BigUint64Array, expected: bigint): bigint {
+  for (const [i, outcome] of outcomes.entries()) {
+    if (outcome !== expected) {
+      throw new Error(`in pairs, outcome ${i}: expected 0x${expected.toString(16)}, got 0x${outcome.toString(16)}`);
+    }
+  }
+  return outcomes.at(-1)!;
+}
+
 /** The release build through a TLB that is new for each access: it must then answer what the tables say. */
 const coldTlb: Implementation = {
   name: 'release, flat, through a cold TLB',
@@ -166,6 +220,9 @@ export const IMPLEMENTATIONS: readonly Implementation[] = [
   compiled('debug', 'threads'),
   compiled('release', 'threads'),
   batched,
+  paired('flat'),
+  paired('sparse'),
+  paired('threads'),
 ];
 
 /** Those that make accesses, A and D included: the above and the TLB's walk. */

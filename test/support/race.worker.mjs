@@ -61,6 +61,23 @@ const jobs = {
     }
     return { toggled };
   },
+
+  /**
+   * Changes entries (byte offsets in memory) between two states each, `milliseconds` long, and leaves them in the second;
+   * tells how often.
+   */
+  flip({ memory, entries, milliseconds }) {
+    const words = new BigInt64Array(memory.buffer);
+    const end = performance.now() + milliseconds;
+    let flipped = 0;
+    while (performance.now() < end) {
+      for (let round = 0; round < 200; round++) {
+        for (const state of [0, 1]) for (const { at, states } of entries) Atomics.store(words, at / 8, states[state]);
+      }
+      flipped += 200;
+    }
+    return { flipped };
+  },
 };
 
 listen(({ data }) => port.postMessage(jobs[data.job](data)));

@@ -29,8 +29,8 @@ export async function startWorker(): Promise<TestWorker> {
   return {
     run: (job) =>
       new Promise((resolve, reject) => {
+        worker.removeAllListeners('error').once('error', reject);
         worker.once('message', resolve);
-        worker.once('error', reject);
         worker.postMessage(job);
       }),
     stop: () => void worker.terminate(),

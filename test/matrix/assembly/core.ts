@@ -15,4 +15,13 @@ export declare function setRegisters(
 ): void;
 export declare function tableAt(physical: u64): usize;
 export declare function translate(va: u64, access: u32): u64;
+export declare function translateMany(
+  addresses: usize,
+  count: u32,
+  access: u32,
+  outcomes: usize,
+  cache: usize,
+  log2Slots: u32,
+  epoch: u32,
+): void;
 export declare function invalidateAll(keepGlobal: bool): void;

@@ -6,6 +6,7 @@
  * host gives.
  */
 import { ACCESS_MARK } from "../../../assembly/access";
+import { batchHolds, prepareBatches } from "./batch";
 import { invalidateAll, setRegisters, tableAt, translate } from "./core";
 import { expectedAgain, expectedEntry, expectedOutcome, lastLevel } from "./expectation";
 import { levels } from "./processor";
@@ -37,6 +38,7 @@ import {
 } from "./record";
 import { entries, freeOf, legal, lengthOf, registers } from "./sweeps";
 
+export { BATCH_BYTES, useBatches } from "./batch";
 export { setProcessor } from "./processor";
 export { RECORD_BYTES } from "./record";
 
@@ -50,8 +52,16 @@ let slot3: usize = 0;
 let slot4: usize = 0;
 let slot5: usize = 0;
 
-/** Whether the core translates through a TLB, which must forget before each case. */
-let cached: bool = false;
+/** One address a call; through a TLB, which must forget before each case; in batches, for the one loop or the other. */
+export const SINGLE: u32 = 0;
+export const THROUGH_TLB: u32 = 1;
+export const IN_PAIRS: u32 = 2;
+export const IN_MIXED_PAIRS: u32 = 3;
+
+/** Which of them. */
+let way: u32 = SINGLE;
+/** The level at which the case's walk ends. */
+let last: u32 = 0;
 
 /** How many legal combinations a sweep has. */
 export function count(sweep: u32): u32 {
@@ -91,9 +101,9 @@ export function skip(sweep: u32, c: u32, steps: u32): u32 {
 }
 
 /** Checks every combination of a sweep, in a record at a linear address. The first that comes out wrong, or NONE. */
-export function check(sweep: u32, record: usize, throughTlb: bool): u32 {
+export function check(sweep: u32, record: usize, inWhichWay: u32): u32 {
   useRecord(record);
-  cached = throughTlb;
+  way = inWhichWay;
   const size: u32 = 1 << freeOf(sweep);
   for (let block = firstLegal(sweep, 0); block != NONE; block = nextBlock(sweep, block)) {
     prepare(sweep, block);
@@ -107,9 +117,9 @@ export function check(sweep: u32, record: usize, throughTlb: bool): u32 {
 }
 
 /** Checks one combination; what was expected and what came is in the record. */
-export function checkOne(sweep: u32, c: u32, record: usize, throughTlb: bool): bool {
+export function checkOne(sweep: u32, c: u32, record: usize, inWhichWay: u32): bool {
   useRecord(record);
-  cached = throughTlb;
+  way = inWhichWay;
   prepare(sweep, c);
   entries(sweep, c);
   expect();
@@ -148,6 +158,7 @@ function prepare(sweep: u32, block: u32): void {
   slot3 = slotOf(3);
   slot4 = slotOf(4);
   slot5 = slotOf(5);
+  if (way >= IN_PAIRS) prepareBatches(way == IN_MIXED_PAIRS);
 }
 
 function slotOf(level: u32): usize {
@@ -157,7 +168,7 @@ function slotOf(level: u32): usize {
 /** Fills in what is expected. */
 function expect(): void {
   const outcome = expectedOutcome();
-  const last = lastLevel();
+  last = lastLevel();
   put(EXPECTED, outcome);
   put(AGAIN, expectedAgain(last, outcome));
   for (let level: u32 = 1; level <= 5; ++level) put(at(AFTER, level), expectedEntry(level, last, outcome));
@@ -171,7 +182,9 @@ function holds(): bool {
   store<u64>(slot4, get(at(ENTRIES, 4)));
   store<u64>(slot5, get(at(ENTRIES, 5)));
   const access = <u32>get(ACCESS);
-  if (cached) invalidateAll(false);
+  if (way >= IN_PAIRS)
+    return batchHolds(last, slotOf(last), get(TWICE) != 0) && entriesAre(get(TWICE) ? AFTER : ENTRIES);
+  if (way == THROUGH_TLB) invalidateAll(false);
   else if (!get(TWICE) && !comesOut(0, access, EXPECTED, ENTRIES)) return false;
   if (!comesOut(1, access | ACCESS_MARK, EXPECTED, AFTER)) return false;
   return !get(TWICE) || comesOut(2, access | ACCESS_MARK, AGAIN, AFTER);
@@ -181,14 +194,18 @@ function holds(): bool {
 function comesOut(time: u64, access: u32, expected: usize, after: usize): bool {
   put(TIME, time);
   put(GOT, translate(get(VA), access));
+  return get(GOT) == get(expected) && entriesAre(after);
+}
+
+/** Whether the entries are those of a field. */
+function entriesAre(expected: usize): bool {
   put(at(FOUND, 1), load<u64>(slot1));
   put(at(FOUND, 2), load<u64>(slot2));
   put(at(FOUND, 3), load<u64>(slot3));
   put(at(FOUND, 4), load<u64>(slot4));
   put(at(FOUND, 5), load<u64>(slot5));
-  if (get(GOT) != get(expected)) return false;
   for (let level: u32 = 1; level <= 5; ++level) {
-    if (get(at(FOUND, level)) != get(at(after, level))) return false;
+    if (get(at(FOUND, level)) != get(at(expected, level))) return false;
   }
   return true;
 }

@@ -1,0 +1,37 @@
+import { checkInteger } from '../core/errors.ts';
+import type { CoreExports } from '../core/exports.ts';
+import type { PhysicalMemory } from '../core/physical-memory.ts';
+import { Access, checkAccess } from './access.ts';
+import { BatchArrays } from './batch-arrays.ts';
+
+/**
+ * Like {@link Batch}, but through a {@link Tlb}: fill `addresses`, `access`, read `outcomes`.
+ *
+ * @example
+ * ```ts
+ * import { FlatMemory, isTranslated, Mmu, Tlb } from 'hugewalk';
+ * const tlb = new Tlb(new Mmu(new FlatMemory({ bytes: 65536 }), { cr3: 0n }));
+ * const batch = tlb.batch(1024);
+ * batch.addresses.fill(0x40_0000n);
+ * batch.access();
+ * batch.outcomes.every(isTranslated);                   // false: nothing is mapped
+ * tlb.counts.misses;                                    // 1024n: faults are not cached
+ * batch.release();
+ * ```
+ */
+export class TlbBatch extends BatchArrays {
+  readonly #core: CoreExports;
+
+  constructor(core: CoreExports, memory: PhysicalMemory, capacity: number) {
+    super(memory, capacity);
+    this.#core = core;
+  }
+
+  /** Makes the accesses to the first `count` addresses, in order. */
+  access(count: number = this.capacity, access: number = Access.read): void {
+    checkInteger('count', count, 0, this.capacity);
+    checkAccess(access);
+    const { from, to } = this.places;
+    this.#core.tlbTranslateMany(from, count, access, to);
+  }
+}
