@@ -20,6 +20,10 @@ import { FAULTS } from './faults.mjs';
 const KINDS = ['flat', 'sparse', 'threads'];
 /** A run that takes so many times as long as one without a fault does not end; or so many milliseconds, if that is more. */
 const HANGS_AFTER = { times: 1.5, atLeast: 30_000 };
+/** The run without a fault must end within so many milliseconds. */
+const SOUND_ENDS_WITHIN = 900_000;
+/** How long a run that is killed has to be gone, in milliseconds; nobody waits any longer. */
+const GONE_WITHIN = 5000;
 
 const root = new URL('../../', import.meta.url);
 const folder = (n) => `build/mutants/${n}`;
@@ -30,7 +34,7 @@ const { values: options } = parseArgs({
 });
 
 const sources = new Map();
-let limit = Number.POSITIVE_INFINITY;
+let limit = SOUND_ENDS_WITHIN;
 checkTable();
 const chosen = FAULTS.map((fault, i) => ({ ...fault, n: i + 1 })).filter(isAskedFor);
 if (!chosen.length) fail(`no fault is called ${options.only}`);
@@ -49,8 +53,8 @@ report(results.sort((a, b) => a.n - b.n));
 
 async function worker() {
   for (let fault = queue.shift(); fault; fault = queue.shift()) {
-    await compile(fault.n, fault.kinds, fault);
-    const { passed, by, milliseconds } = await look(fault.n, fault.kinds);
+    const useless = await compile(fault.n, fault.kinds, fault);
+    const { passed, by, milliseconds } = useless ?? (await look(fault.n, fault.kinds));
     results.push({ ...fault, survived: passed, by });
     const fate = passed ? 'SURVIVED' : 'killed  ';
     console.error(`${results.length}/${chosen.length} ${fate} ${title(fault)} (${seconds(milliseconds)})`);
@@ -83,17 +87,27 @@ function isAskedFor({ n, name }) {
   return /^[\d,]+$/.test(options.only) ? options.only.split(',').includes(`${n}`) : name.includes(options.only);
 }
 
-/** Compiles the cores of some kinds with a fault in them; the other kinds are those without one. */
+/**
+ * Compiles the cores of some kinds with a fault in them; the other kinds are those without one. A fault that is none, or
+ * no program any more, survives: somebody has to look at it.
+ */
 async function compile(n, kinds, fault) {
   rmSync(new URL(folder(n), root), { recursive: true, force: true });
   mkdirSync(new URL(folder(n), root), { recursive: true });
   for (const kind of KINDS) {
-    const core = kinds.includes(kind) ? await compiled(kind, fault) : readFileSync(coreFile(0, kind));
-    if (fault && kinds.includes(kind) && readFileSync(coreFile(0, kind)).equals(core)) {
-      fail(`${title({ ...fault, n })}: the fault changes nothing in the compiled ${kind} core`);
+    const { core, wrong } = kinds.includes(kind)
+      ? await compiled(kind, fault)
+      : { core: readFileSync(coreFile(0, kind)) };
+    const changesNothing = fault && core && kinds.includes(kind) && readFileSync(coreFile(0, kind)).equals(core);
+    const why = wrong ?? (changesNothing ? `the fault changes nothing in the compiled ${kind} core` : undefined);
+    if (why && !fault) fail(`without a fault: ${why}`);
+    if (why) {
+      console.error(`${title({ ...fault, n })}: ${why}`);
+      return { passed: true, by: '', milliseconds: 0 };
     }
     writeFileSync(coreFile(n, kind), core);
   }
+  return undefined;
 }
 
 async function compiled(kind, fault) {
@@ -112,8 +126,8 @@ async function compiled(kind, fault) {
       if (name.endsWith('.wasm')) core = content;
     },
   });
-  if (error) fail(`${fault ? title(fault) : 'without a fault'}: does not compile\n${stderr.toString() || error}`);
-  return Buffer.from(core);
+  if (error || !core) return { wrong: `does not compile\n${stderr.toString() || error}` };
+  return { core: Buffer.from(core) };
 }
 
 /** Runs the suites over a mutant: whether they passed, and if not, the first test that failed. */
@@ -131,21 +145,33 @@ function look(n, kinds) {
         detached: true,
       },
     );
-    let [output, errors, hangs] = ['', '', false];
+    let [output, errors] = ['', ''];
     child.stdout.on('data', (chunk) => (output += chunk));
     child.stderr.on('data', (chunk) => (errors += chunk));
-    const hung = () => {
-      hangs = true;
-      process.kill(-child.pid, 'SIGKILL');
-    };
-    const timer = Number.isFinite(limit) ? setTimeout(hung, limit) : undefined;
-    child.on('close', (status) => {
+    const end = (result) => {
       clearTimeout(timer);
-      const milliseconds = performance.now() - begun;
-      if (hangs) resolve({ passed: false, by: 'the suites, which do not end', milliseconds });
-      else resolve({ ...verdict(status, output, errors), milliseconds });
-    });
+      killGroup(child.pid);
+      resolve({ ...result, milliseconds: performance.now() - begun });
+    };
+    const timer = setTimeout(() => {
+      const hangs = { passed: false, by: 'the suites, which do not end' };
+      child.removeAllListeners('close').once('close', () => end(hangs));
+      killGroup(child.pid);
+      setTimeout(end, GONE_WITHIN, hangs).unref();
+    }, limit);
+    child.once('error', (error) => end({ passed: false, by: `the suites, which do not run: ${error.message}` }));
+    child.once('close', (status) => end(verdict(status, output, errors)));
   });
+}
+
+/** Ends a run and all that it has started. That it has ended already is fine. */
+function killGroup(leader) {
+  if (!leader) return;
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    /* ESRCH: nobody is left of it. */
+  }
 }
 
 /** What a run means that has ended. A mutant may also take the whole process down, for want of memory. */

@@ -16,7 +16,10 @@ const root = new URL('../../', import.meta.url);
 const { MUTANT_CORES: cores, MUTANT_LEAVE_OUT: leftOut = 'none' } = process.env;
 
 /** The suites that are quick, or notice much, come first; those not named here come last. */
-const ORDER = ['walk', 'rights', 'marks', 'tlb', 'memory', 'threads', 'tlb-model', 'scan', 'properties'];
+const ORDER = [
+  ...['walk', 'rights', 'marks', 'batch', 'batch-cache', 'tlb', 'memory', 'threads', 'batch-properties', 'tlb-model'],
+  ...['scan', 'batch-race', 'properties'],
+];
 
 class QuickFirst extends BaseSequencer {
   async sort(files) {
