@@ -1015,7 +1015,6 @@ export const FAULTS = [
       'const page = v128.and(va, i64x2.splat(~(((<i64>1) << shift) - 1)));\n',
       'const page = va;\n',
     ],
-    ['pages of one size are looked at alone only if there are no others', 'if (levels == 1)', 'if (levels & 1)'],
   ]),
 
   ...inFile('single.ts', [
