@@ -13,6 +13,8 @@ import { CLASSIC_COUNTS, EXTRA_SWEEPS } from './sweeps.ts';
 const LONG = { timeout: 600_000 };
 const LEVELS = [4, 5] as const;
 
+const PAIRED = ['in pairs', 'in mixed pairs'] as const;
+
 const debug: CoreModules = {
   flat: new WebAssembly.Module(await readFixture('build/flat-debug.wasm')),
   sparse: new WebAssembly.Module(await readFixture('build/sparse-debug.wasm')),
@@ -23,7 +25,9 @@ const BUILDS = (['flat', 'sparse', 'threads'] as const).flatMap((kind) => [
   { name: `release, ${kind}`, kind, cores: release, way: 'single' as const },
   { name: `debug, ${kind}`, kind, cores: debug, way: 'single' as const },
 ]);
-const OTHER_WAYS = (['through a TLB', 'in pairs', 'in mixed pairs'] as const).map((way) => {
+/* Batches are slow, and the browser's compiler is Node's: there they are left out, for time. */
+const WAYS_HERE = 'document' in globalThis ? (['through a TLB'] as const) : (['through a TLB', ...PAIRED] as const);
+const OTHER_WAYS = WAYS_HERE.map((way) => {
   return { name: `release, flat, ${way}`, kind: 'flat' as const, cores: release, way };
 });
 
@@ -64,6 +68,7 @@ describe.each([...BUILDS, ...OTHER_WAYS])('$name', ({ kind, cores, way }) => {
     test('every state of a PTE and a PDE under every access does what the rules say', LONG, () => {
       const narrow = { levels, maxPhysicalAddress: 36, hasKeys: !mixed && !(batched && levels === 5) };
       expect(matrix.firstWrong('classic', narrow, way)).toBeUndefined();
+      if (mixed) return;
       const wider = { levels, maxPhysicalAddress: 46, hasKeys: false };
       expect(matrix.firstWrong('classic', wider, way)).toBeUndefined();
     });
