@@ -22,6 +22,8 @@ const LAYERS = [
   'src/reference/',
   'src/core/',
   'src/mmu/',
+  'src/linux/',
+  'src/replay/',
   'src/dump/',
   'src/index.ts',
   'src/node.ts',

@@ -13,11 +13,11 @@ import { MANIFEST, ROOT, run } from './project.ts';
 import { blocksOf, examplesOf, type Snippet } from './snippets.ts';
 
 const { app } = inject('installed');
-const documents = ['README.md', 'CONTRIBUTING.md', 'docs/performance.md'];
+const documents = ['README.md', 'CONTRIBUTING.md', 'docs/linux.md', 'docs/performance.md', 'docs/replay.md'];
 const continuous = documents.map((file) => blocksOf(file, 'ts')).flatMap(continued);
 const programs = [...continuous, ...examplesOf('src')].map((snippet) => ({
   ...snippet,
-  path: join(app, 'docs', `${snippet.file.replace(/\W/g, '-')}-${snippet.line}.ts`),
+  path: join(app, 'programs', `${snippet.file.replace(/\W/g, '-')}-${snippet.line}.ts`),
 }));
 const compiled = compile();
 
@@ -34,7 +34,10 @@ describe.concurrent('ts', () => {
 
 test('the declarations need neither Node nor a lenient compiler', () => {
   const path = join(app, 'browser.ts');
-  writeFileSync(path, "export * from 'hugewalk';\nexport * from 'hugewalk/reference';\n");
+  writeFileSync(
+    path,
+    "export * from 'hugewalk';\nexport * from 'hugewalk/linux';\nexport * from 'hugewalk/reference';\nexport * from 'hugewalk/replay';\n",
+  );
   expect(diagnose([path], { noEmit: true, types: [], skipLibCheck: false }).get(path)).toEqual([]);
 });
 
@@ -66,7 +69,7 @@ function continued(blocks: Snippet[]): Snippet[] {
 
 /** Writes all programs, compiles them, and returns what the compiler says of each. */
 function compile(): Map<string, string[]> {
-  mkdirSync(join(app, 'docs'));
+  mkdirSync(join(app, 'programs'));
   for (const { path, text } of programs) writeFileSync(path, `${text}export {};\n`);
   return diagnose(
     programs.map(({ path }) => path),

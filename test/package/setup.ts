@@ -4,7 +4,7 @@
  */
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { MANIFEST, ROOT, run } from './project.ts';
 
@@ -25,9 +25,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await writeFile(join(app, 'package.json'), JSON.stringify(manifest));
   await run(app, 'npm', 'install', '--offline', '--no-audit', '--no-fund');
 
-  // The examples name the fixtures by their paths in this project.
-  await mkdir(join(app, 'test'));
-  await symlink(join(ROOT, 'test/fixtures'), join(app, 'test/fixtures'));
+  // The examples name fixtures, recordings and scenarios by their paths in this project.
+  for (const folder of ['test/fixtures', 'test/recordings', 'docs/scenarios']) {
+    await mkdir(dirname(join(app, folder)), { recursive: true });
+    await symlink(join(ROOT, folder), join(app, folder));
+  }
 
   project.provide('installed', { tarball, app });
   return () => rm(folder, { recursive: true, force: true });

@@ -1,0 +1,130 @@
+/**
+ * What is written in huge pages, kept sparsely: only 4 KiB blocks that were written cost memory; the rest reads as zero,
+ * as `clear_huge_page` leaves it.
+ */
+
+const BLOCK = 4096;
+/** Blocks are cut from pieces of this many: an array of their own would cost each more than its bytes. */
+const BLOCKS_OF_SLAB = 256;
+
+/** Blocks of 4 KiB, by number. */
+export class Blocks {
+  readonly #slabs: Uint8Array[] = [];
+  readonly #free: number[] = [];
+  #next = 0;
+
+  /** A block of zeros. */
+  allocate(): number {
+    const reused = this.#free.pop();
+    if (reused !== undefined) {
+      this.bytes(reused).fill(0);
+      return reused;
+    }
+    if (this.#next % BLOCKS_OF_SLAB === 0) this.#slabs.push(new Uint8Array(BLOCK * BLOCKS_OF_SLAB));
+    return this.#next++;
+  }
+
+  free(block: number): void {
+    this.#free.push(block);
+  }
+
+  /** The bytes of a block. */
+  bytes(block: number): Uint8Array {
+    const at = (block % BLOCKS_OF_SLAB) * BLOCK;
+    return this.#slab(block).subarray(at, at + BLOCK);
+  }
+
+  read(block: number, offset: number): number {
+    return this.#slab(block)[(block % BLOCKS_OF_SLAB) * BLOCK + offset]!;
+  }
+
+  write(block: number, offset: number, byte: number): void {
+    this.#slab(block)[(block % BLOCKS_OF_SLAB) * BLOCK + offset] = byte;
+  }
+
+  #slab(block: number): Uint8Array {
+    return this.#slabs[Math.floor(block / BLOCKS_OF_SLAB)]!;
+  }
+}
+
+const NOWHERE = -1;
+
+/** The bytes of one huge page. */
+export class PageContents {
+  readonly #blocks: Blocks;
+  /** Most pages that are touched are touched in one place: its index, and its block. */
+  #firstIndex = NOWHERE;
+  #firstBlock = NOWHERE;
+  /** Index in the page: block. */
+  #others: Map<number, number> | undefined;
+
+  constructor(blocks: Blocks) {
+    this.#blocks = blocks;
+  }
+
+  /** The byte at `offset` in the page. */
+  read(offset: number): number {
+    const block = this.#find(offset >>> 12);
+    return block === NOWHERE ? 0 : this.#blocks.read(block, offset & 0xfff);
+  }
+
+  write(offset: number, byte: number): void {
+    let block = this.#find(offset >>> 12);
+    if (block === NOWHERE) {
+      if (byte === 0) return;
+      block = this.#put(offset >>> 12);
+    }
+    this.#blocks.write(block, offset & 0xfff, byte);
+  }
+
+  /** `clear_huge_page`. */
+  clear(): void {
+    for (const [, block] of this) this.#blocks.free(block);
+    this.#firstIndex = NOWHERE;
+    this.#others = undefined;
+  }
+
+  /** `folio_zero_segment`: zeros from `start` to `end`, byte offsets in the page. */
+  zero(start: number, end: number): void {
+    for (const [index, block] of this) {
+      const at = index * BLOCK;
+      const from = Math.max(start - at, 0);
+      const to = Math.min(end - at, BLOCK);
+      if (from < to) this.#blocks.bytes(block).fill(0, from, to);
+    }
+  }
+
+  /** `copy_user_huge_page`. */
+  copyFrom(other: PageContents): void {
+    this.clear();
+    for (const [index, block] of other) this.#blocks.bytes(this.#put(index)).set(other.#blocks.bytes(block));
+  }
+
+  /** Bytes of memory that the contents take. */
+  get bytes(): number {
+    return [...this].length * BLOCK;
+  }
+
+  /** The blocks with their index in the page, in 4 KiB. */
+  *[Symbol.iterator](): Generator<[index: number, block: number], void, undefined> {
+    if (this.#firstIndex !== NOWHERE) yield [this.#firstIndex, this.#firstBlock];
+    if (this.#others) yield* this.#others;
+  }
+
+  #find(index: number): number {
+    if (index === this.#firstIndex) return this.#firstBlock;
+    return this.#others?.get(index) ?? NOWHERE;
+  }
+
+  #put(index: number): number {
+    const block = this.#blocks.allocate();
+    if (this.#firstIndex === NOWHERE) {
+      this.#firstIndex = index;
+      this.#firstBlock = block;
+    } else {
+      this.#others ??= new Map();
+      this.#others.set(index, block);
+    }
+    return block;
+  }
+}

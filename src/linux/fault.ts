@@ -1,0 +1,169 @@
+/**
+ * A page fault on huge pages. mm/hugetlb.c of Linux 6.1: hugetlb_fault, hugetlb_no_page.
+ *
+ *   fault mutex of (file, index)            one fault at a time for a page of a file
+ *     VMA lock, for reading                 the page tables stay where they are
+ *       page lock                           a truncation waits, or has been
+ *         page-table lock                   the entry is written
+ */
+import { allocHugePage, giveBack, putPage } from './alloc-page.ts';
+import { hugetlbWp, makeHugePte } from './cow.ts';
+import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, type VmFault } from './fault-flags.ts';
+import { findLockPage, unlockAndPut } from './find-lock-page.ts';
+import type { Folio } from './folio.ts';
+import type { HugetlbPte } from './hugetlb-pte.ts';
+import type { Mm } from './mm.ts';
+import { hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
+import { hugePteAlloc } from './pmd-share.ts';
+import type { Pte } from './pte.ts';
+import type { Path, Task } from './task.ts';
+import { VM_SHARED, VM_WRITE } from './vm-flags.ts';
+import type { Vma } from './vma.ts';
+
+/**
+ * `hugetlb_fault`: maps a page at `address`, or makes it writable.
+ *
+ * @param flags FAULT_FLAG_ bits
+ */
+export function* hugetlbFault(task: Task, vma: Vma, address: number, flags: number): Path<VmFault> {
+  const mutex = task.machine.faultMutex(vma.inode, vma.hugeIndex(address));
+  const lock = vma.hugetlbLock;
+  yield* mutex.write(task);
+  if (lock) yield* lock.read(task);
+  const result = yield* faultLocked(task, vma, address, flags);
+  lock?.unlock(task);
+  mutex.unlock(task);
+  if (typeof result === 'string') return result;
+  yield* result.contended.lock.wait(task);
+  return 'done';
+}
+
+/** Somebody has the page's lock: to be waited for when all other locks are dropped, since that somebody may want them. */
+interface Contended {
+  readonly contended: Folio;
+}
+
+function* faultLocked(task: Task, vma: Vma, address: number, flags: number): Path<VmFault | Contended> {
+  const { tables } = vma.mm.machine;
+  const top = yield* hugePteAlloc(task, vma, address);
+  if (!top) return 'OOM';
+  /* A fault never makes finer tables: a hole is filled by a leaf of its own size. */
+  const hpte = hugetlbFullWalkContinue(vma, top, address);
+  const base = Math.floor(address / hpte.size) * hpte.size;
+  const pte = tables.read(hpte.ptep);
+  if (pte.none) return yield* hugetlbNoPage(task, vma, base, hpte, pte, flags);
+  if (!hpte.isPresentLeaf(pte)) return 'done';
+  return yield* presentFault(task, vma, base, hpte, pte, flags);
+}
+
+/** The rest of `hugetlb_fault`: a page is mapped; the access needs more, or another processor was faster. */
+function* presentFault(
+  task: Task,
+  vma: Vma,
+  base: number,
+  hpte: HugetlbPte,
+  pte: Pte,
+  flags: number,
+): Path<VmFault | Contended> {
+  const { mm } = vma;
+  const { tables, frames } = mm.machine;
+  const wantsOwn = (flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0;
+  let pagecacheFolio: Folio | undefined;
+  if (wantsOwn && !vma.mayShare && !pte.write) {
+    pagecacheFolio = yield* findLockPage(task, vma.inode.pageCache, vma.hugeIndex(base));
+  }
+
+  let result: VmFault | Contended = 'done';
+  yield* hpte.lock.write(task);
+  if (tables.read(hpte.ptep).same(pte)) {
+    const folio = frames.folio(pte.pfn);
+    if (folio !== pagecacheFolio && !folio.lock.tryWrite(task)) result = { contended: folio };
+    else {
+      folio.get();
+      if (wantsOwn && !pte.write) result = yield* hugetlbWp(task, vma, base, hpte, flags, pagecacheFolio);
+      else if (flags & FAULT_FLAG_WRITE) setAccessFlags(mm, base, hpte, pte);
+      if (folio !== pagecacheFolio) folio.lock.unlock(task);
+      yield* putPage(task, folio);
+    }
+  }
+  hpte.lock.unlock(task);
+  if (pagecacheFolio) yield* unlockAndPut(task, pagecacheFolio);
+  return result;
+}
+
+/** `huge_ptep_set_access_flags` of a write: x86 leaves A and D of reads to the processor. */
+function setAccessFlags(mm: Mm, base: number, hpte: HugetlbPte, pte: Pte): void {
+  const used = pte.mkdirty().mkyoung();
+  if (!used.same(pte)) setHugePteAt(mm, base, hpte, used);
+}
+
+/** `hugetlb_no_page`: nothing is mapped; a page comes from the file, or is new and zero. */
+function* hugetlbNoPage(task: Task, vma: Vma, base: number, hpte: HugetlbPte, old: Pte, flags: number): Path<VmFault> {
+  const { inode, mm } = vma;
+  const { tables } = mm.machine;
+  /* The page that belongs here was taken away for the owner's copy. A zero page would look like lost data. */
+  if (vma.reserveUnmapped) return 'SIGBUS';
+
+  const index = vma.hugeIndex(base);
+  let folio = yield* findLockPage(task, inode.pageCache, index);
+  const isNew = folio === undefined;
+  if (!folio) {
+    if (index >= Math.floor(inode.size / vma.hstate.size)) return 'SIGBUS';
+    const fresh = yield* newPage(task, vma, base, hpte, old, index);
+    if (typeof fresh === 'string') return fresh;
+    folio = fresh;
+  }
+
+  yield* hpte.lock.write(task);
+  if (!tables.read(hpte.ptep).same(old)) {
+    hpte.lock.unlock(task);
+    folio.lock.unlock(task);
+    if (isNew && !vma.mayShare) yield* giveBack(task, vma, base, folio);
+    else yield* putPage(task, folio);
+    return 'done';
+  }
+  if (isNew && !vma.mayShare) {
+    folio.restoreReserve = false;
+    folio.addNewAnonRmap();
+  } else folio.dupFileRmap();
+  const writable = (vma.flags & VM_WRITE) !== 0 && (vma.flags & VM_SHARED) !== 0;
+  const subpage = folio.pfn + (base % vma.hstate.size) / 4096;
+  setHugePteAt(mm, base, hpte, makeHugePte(vma, subpage, hpte.shift, writable));
+  mm.hugetlbUsage += hpte.pages;
+
+  let result: VmFault = 'done';
+  if (flags & FAULT_FLAG_WRITE && (vma.flags & VM_SHARED) === 0) {
+    /* The write would fault again at once: a page of the file is copied now. */
+    result = yield* hugetlbWp(task, vma, base, hpte, flags, folio);
+  }
+  hpte.lock.unlock(task);
+  if (isNew) folio.migratable = true;
+  folio.lock.unlock(task);
+  return result;
+}
+
+/** A new page, zeroed and locked: in the file's page cache for a shared mapping, the process's own for a private one. */
+function* newPage(
+  task: Task,
+  vma: Vma,
+  base: number,
+  hpte: HugetlbPte,
+  old: Pte,
+  index: number,
+): Path<Folio | VmFault> {
+  const { tables } = vma.mm.machine;
+  const folio = yield* allocHugePage(task, vma, base, false);
+  if (folio === 'ENOSPC') {
+    /* Perhaps migration had just taken the entry away, and there is nothing to fail about. */
+    yield* hpte.lock.write(task);
+    const stable = tables.read(hpte.ptep).same(old);
+    hpte.lock.unlock(task);
+    return stable ? 'SIGBUS' : 'done';
+  }
+  folio.contents.clear();
+  folio.uptodate = true;
+  yield* folio.lock.write(task);
+  if (vma.mayShare) vma.inode.pageCache.add(folio, index);
+  else vma.anonVma = true;
+  return folio;
+}

@@ -1,0 +1,101 @@
+/**
+ * Physical memory for huge pages: which frames there are, and whose they are. Stands for Linux's page allocator and
+ * mem_map, of which the model needs no more than this.
+ *
+ * Huge pages lie from 4 GiB on; page tables lie below. Memory is handed out from the bottom; what comes back is used
+ * again first.
+ */
+import { InvariantError } from '../core/errors.ts';
+import type { Folio } from './folio.ts';
+
+const PAGE = 4096;
+/** The unit of the allocator and of the map, in 4 KiB frames. */
+const UNIT = 512;
+const FIRST_PFN = 0x10_0000;
+
+/** The frames that huge pages are made of. */
+export class Frames {
+  /** Frame number behind the last one that exists. */
+  readonly #end: number;
+  #next = FIRST_PFN;
+  /** Free pieces by their size in frames. */
+  readonly #free = new Map<number, number[]>();
+  /** By 2 MiB unit from the first on; a larger page stands at its first unit. */
+  readonly #folios: (Folio | undefined)[] = [];
+
+  /** @param bytes memory for huge pages */
+  constructor(bytes: number) {
+    this.#end = FIRST_PFN + Math.floor(bytes / PAGE);
+  }
+
+  /** Frames for a huge page of so many 4 KiB pages, aligned to its size; undefined where memory is used up. */
+  allocate(pages: number): number | undefined {
+    const reused = this.#free.get(pages)?.pop();
+    if (reused !== undefined) return reused;
+    const pfn = Math.ceil(this.#next / pages) * pages;
+    if (pfn + pages <= this.#end) {
+      for (let gap = this.#next; gap < pfn; gap += UNIT) this.free(gap, UNIT);
+      this.#next = pfn + pages;
+      return pfn;
+    }
+    return pages === UNIT ? this.#splitLarger(pages) : undefined;
+  }
+
+  /** Takes back what `allocate(pages)` gave. */
+  free(pfn: number, pages: number): void {
+    const list = this.#free.get(pages);
+    if (list) list.push(pfn);
+    else this.#free.set(pages, [pfn]);
+    const unit = (pfn - FIRST_PFN) / UNIT;
+    if (unit < this.#folios.length) this.#folios[unit] = undefined;
+  }
+
+  /** Notes whose the frames are. */
+  enter(folio: Folio): void {
+    this.#folios[(folio.pfn - FIRST_PFN) / UNIT] = folio;
+  }
+
+  /** `compound_head`: the huge page that a frame belongs to, be it the first of its frames or not. */
+  find(pfn: number): Folio | undefined {
+    const unit = Math.floor((pfn - FIRST_PFN) / UNIT);
+    const folio = this.#folios[unit] ?? this.#folios[unit - (unit % UNIT)];
+    return folio && pfn < folio.pfn + folio.pages ? folio : undefined;
+  }
+
+  /** Like {@link find}, for frames that entries point to. */
+  folio(pfn: number): Folio {
+    const folio = this.find(pfn);
+    if (!folio) throw new InvariantError(`Frames.folio: no huge page has frame 0x${pfn.toString(16)}`);
+    return folio;
+  }
+
+  /** The byte at a physical address. */
+  readByte(physical: number): number {
+    const folio = this.folio(Math.floor(physical / PAGE));
+    return folio.contents.read(physical - folio.pfn * PAGE);
+  }
+
+  writeByte(physical: number, value: number): void {
+    const folio = this.folio(Math.floor(physical / PAGE));
+    folio.contents.write(physical - folio.pfn * PAGE, value);
+  }
+
+  /** Every huge page that was ever used and is still of the pool. */
+  *folios(): Generator<Folio, void, undefined> {
+    for (let unit = 0; unit < this.#folios.length; ) {
+      const folio = this.#folios[unit];
+      if (folio) yield folio;
+      unit += (folio?.pages ?? UNIT) / UNIT;
+    }
+  }
+
+  #splitLarger(pages: number): number | undefined {
+    for (const [size, list] of this.#free) {
+      const pfn = size > pages ? list.pop() : undefined;
+      if (pfn === undefined) continue;
+      for (let rest = pfn + pages; rest < pfn + size; rest += pages) this.free(rest, pages);
+      return pfn;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * What must hold whenever nobody is in the kernel. Every count that the kernel keeps is counted again, from page tables,
+ * page caches and reserve maps.
+ *
+ *   nr_hugepages  = free + in use                  resv_hugepages ≤ free, unless a mount has a minimum
+ *   references    = entries + page cache + pins    map count      = entries
+ *   resv_hugepages = shared maps' entries without a page in the cache
+ *                  + private owners' indexes that are not in their maps
+ *                  + what is left of mounts' minima
+ *                  + what Linux lost by mistakes of its own
+ */
+import { InvariantError } from '../core/errors.ts';
+import type { Folio } from './folio.ts';
+import type { Hstate } from './hstate.ts';
+import type { Machine } from './machine.ts';
+import type { Mm } from './mm.ts';
+import { leaves } from './pagemap.ts';
+
+/** @throws InvariantError that names the count, what it is and what it should be */
+export function checkInvariants(machine: Machine): void {
+  const entries = countEntries(machine);
+  for (const hstate of machine.hstates) {
+    checkPool(machine, hstate);
+    checkReservations(machine, hstate);
+  }
+  for (const folio of machine.folios()) checkFolio(folio, entries.get(folio) ?? 0);
+  for (const { mm } of machine.processes) checkUsage(mm);
+}
+
+function expectEqual(what: string, found: number, expected: number): void {
+  if (found !== expected) throw new InvariantError(`checkInvariants: ${what} is ${found}, expected ${expected}`);
+}
+
+/** How many entries map each folio; an entry of a shared table counts once. */
+function countEntries(machine: Machine): Map<Folio, number> {
+  const entries = new Map<Folio, number>();
+  const seen = new Set<number>();
+  for (const { mm } of machine.processes) {
+    for (const { hpte, pte, address } of leaves(mm)) {
+      if (seen.has(hpte.ptep) || !pte.present) continue;
+      seen.add(hpte.ptep);
+      const folio = machine.frames.folio(pte.pfn);
+      if (folio.refcount <= 0) {
+        throw new InvariantError(
+          `checkInvariants: process ${mm.process} maps a free page at 0x${address.toString(16)}`,
+        );
+      }
+      if (folio.anon && !folio.anonExclusive && pte.write) {
+        throw new InvariantError(
+          `checkInvariants: process ${mm.process} may write a shared page at 0x${address.toString(16)}`,
+        );
+      }
+      entries.set(folio, (entries.get(folio) ?? 0) + 1);
+    }
+  }
+  return entries;
+}
+
+function checkFolio(folio: Folio, entries: number): void {
+  const name = `of pfn 0x${folio.pfn.toString(16)}`;
+  const cached = folio.pageCache ? 1 : 0;
+  expectEqual(`the map count ${name}`, folio.mapcount, entries);
+  expectEqual(`the reference count ${name}`, folio.refcount, entries + cached + folio.pincount);
+  if (cached && folio.pageCache?.find(folio.index) !== folio) {
+    throw new InvariantError(`checkInvariants: the page cache does not know ${name.slice(3)}`);
+  }
+  if (folio.anonExclusive && entries > 1)
+    throw new InvariantError(`checkInvariants: exclusive and mapped twice: ${name}`);
+  if (folio.lock.isHeld) throw new InvariantError(`checkInvariants: locked: ${name}`);
+}
+
+function checkPool(machine: Machine, hstate: Hstate): void {
+  let inUse = 0;
+  for (const folio of machine.folios()) if (folio.hstate === hstate) inUse++;
+  expectEqual('nr_hugepages', hstate.nrHugePages, hstate.freeHugePages + inUse);
+  if (
+    (hstate.available < 0 && !hstate.hadMinimum) ||
+    hstate.surplusHugePages < 0 ||
+    hstate.surplusHugePages > hstate.nrHugePages
+  ) {
+    throw new InvariantError(
+      `checkInvariants: free ${hstate.freeHugePages}, reserved ${hstate.resvHugePages}, surplus ${hstate.surplusHugePages} of ${hstate.nrHugePages}`,
+    );
+  }
+}
+
+function checkReservations(machine: Machine, hstate: Hstate): void {
+  let reserved = hstate.lostReservations;
+  for (const inode of machine.inodes) {
+    if (inode.hstate !== hstate) continue;
+    expectEqual(`addsInProgress of file ${inode.number}`, inode.reserveMap.addsInProgress, 0);
+    for (const { from, to } of inode.reserveMap) {
+      reserved += to - from - inode.pageCache.range(from, to).length;
+    }
+    for (const { index } of inode.pageCache.folios()) {
+      expectEqual(
+        `the reserve map's entry for page ${index} of file ${inode.number}`,
+        inode.reserveMap.count(index, index + 1),
+        1,
+      );
+    }
+  }
+  for (const { mm } of machine.processes) {
+    for (const vma of mm.vmas) {
+      if (vma.hstate !== hstate || !vma.ownsReserves || !vma.privateMap) continue;
+      const from = vma.hugeIndex(vma.start);
+      const to = vma.hugeIndex(vma.end);
+      reserved += to - from - vma.privateMap.count(from, to);
+    }
+  }
+  for (const subpool of machine.subpools) {
+    if (subpool.hstate === hstate && subpool.minPages !== -1) reserved += subpool.reservedPages;
+  }
+  expectEqual('resv_hugepages', hstate.resvHugePages, reserved);
+}
+
+/** `hugetlb_usage`. Linux counts for whoever faults and unmaps, which are not the same where tables are shared. */
+function checkUsage(mm: Mm): void {
+  if (mm.hasSharedTables) return;
+  let pages = 0;
+  for (const { hpte, pte } of leaves(mm)) if (pte.present) pages += hpte.pages;
+  expectEqual(`hugetlb_usage of process ${mm.process}`, mm.hugetlbUsage, pages);
+}

@@ -1,0 +1,104 @@
+/**
+ * madvise. mm/madvise.c of Linux 6.1: do_madvise, madvise_walk_vmas, madvise_dontneed_free, madvise_remove,
+ * madvise_update_vma.
+ */
+import type { Result } from './errno.ts';
+import { type Mm, splitVma } from './mm.ts';
+import type { Path, Task } from './task.ts';
+import { punchHole, putInode } from './truncate.ts';
+import { MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_REMOVE } from './uapi.ts';
+import { MmuGather, unmapSingleVma } from './unmap.ts';
+import { VM_DONTCOPY, VM_MAYWRITE, VM_SHARED } from './vm-flags.ts';
+import type { Vma } from './vma.ts';
+
+const PAGE = 4096;
+
+/** A piece of one VMA that an advice is about. */
+type Advise = (task: Task, vma: Vma, start: number, end: number) => Path<Result>;
+
+/** What each advice does to a VMA, and whether it needs mmap_lock for writing. */
+const ADVICES: ReadonlyMap<number, { readonly advise: Advise; readonly write: boolean }> = new Map([
+  [MADV_DONTNEED, { advise: dontneed, write: false }],
+  [MADV_DONTNEED_LOCKED, { advise: dontneed, write: false }],
+  [MADV_REMOVE, { advise: remove, write: false }],
+  [MADV_DONTFORK, { advise: dontfork, write: true }],
+  [MADV_DOFORK, { advise: dofork, write: true }],
+]);
+
+/** The advices that the model knows. */
+export const ADVICE_NUMBERS: readonly number[] = [...ADVICES.keys()];
+
+/** madvise(2). A range with holes: 'ENOMEM', after everything that is mapped was done. */
+export function* sysMadvise(task: Task, mm: Mm, start: number, length: number, advice: number): Path<Result> {
+  const { advise, write } = ADVICES.get(advice)!;
+  if (start % PAGE !== 0) return 'EINVAL';
+  const end = start + Math.ceil(length / PAGE) * PAGE;
+  if (end === start) return 'OK';
+  yield* write ? mm.mmapLock.write(task) : mm.mmapLock.read(task);
+  const result = yield* walkVmas(task, mm, start, end, advise);
+  mm.mmapLock.unlock(task);
+  return result;
+}
+
+/** `madvise_walk_vmas`. */
+function* walkVmas(task: Task, mm: Mm, start: number, end: number, advise: Advise): Path<Result> {
+  let result: Result = 'OK';
+  for (let at = start; at < end; ) {
+    const vma = mm.findVma(at);
+    if (!vma) return 'ENOMEM';
+    if (at < vma.start) {
+      result = 'ENOMEM';
+      at = vma.start;
+      if (at >= end) break;
+    }
+    const until = Math.min(vma.end, end);
+    const advised = yield* advise(task, vma, at, until);
+    if (advised !== 'OK') return advised;
+    at = until;
+  }
+  return result;
+}
+
+/** `madvise_dontneed_free`: the end is rounded down to a huge page, so that no more is lost than was named. */
+function* dontneed(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  const { size } = vma.hstate;
+  if (start % size !== 0) return 'EINVAL';
+  const until = Math.floor(end / size) * size;
+  if (until === start) return 'OK';
+  const gather = new MmuGather();
+  yield* unmapSingleVma(task, gather, vma, start, until, false);
+  yield* gather.finish(task);
+  return 'OK';
+}
+
+/** `madvise_remove`: punches a hole into the file. mmap_lock is dropped for that, since the file's lock comes before it. */
+function* remove(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return 'EACCES';
+  const { mm, inode } = vma;
+  const offset = start - vma.start + vma.pgoff * PAGE;
+  inode.references++;
+  mm.mmapLock.unlock(task);
+  const result = yield* punchHole(task, inode, offset, end - start);
+  yield* putInode(task, inode);
+  yield* mm.mmapLock.read(task);
+  return result;
+}
+
+/** MADV_DONTFORK: the child does not get this part. */
+function* dontfork(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  return yield* updateVma(task, vma, start, end, vma.flags | VM_DONTCOPY);
+}
+
+/** MADV_DOFORK: the child gets it again. */
+function* dofork(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  return yield* updateVma(task, vma, start, end, vma.flags & ~VM_DONTCOPY);
+}
+
+/** `madvise_update_vma`: other flags for a part of a VMA, which is cut for it. */
+function* updateVma(task: Task, vma: Vma, start: number, end: number, flags: number): Path<Result> {
+  if (flags === vma.flags) return 'OK';
+  if (start !== vma.start && (yield* splitVma(task, vma, start, true)) === 'EINVAL') return 'EINVAL';
+  if (end !== vma.end && (yield* splitVma(task, vma, end, false)) === 'EINVAL') return 'EINVAL';
+  vma.flags = flags;
+  return 'OK';
+}

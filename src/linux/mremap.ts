@@ -1,0 +1,198 @@
+/**
+ * mremap. mm/mremap.c of Linux 6.1: mremap, mremap_to, vma_to_resize, move_vma; mm/hugetlb.c: move_hugetlb_page_tables,
+ * move_huge_pte, clear_vma_resv_huge_pages.
+ */
+import type { Errno, Hang } from './errno.ts';
+import type { HugetlbPte } from './hugetlb-pte.ts';
+import { type Mm, TASK_SIZE } from './mm.ts';
+import { getUnmappedArea } from './mmap.ts';
+import { doMunmap } from './munmap.ts';
+import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
+import { hugePmdUnshare, hugePteAlloc, wantsSharedTable } from './pmd-share.ts';
+import { PTE_NONE } from './pte.ts';
+import type { Path, Task } from './task.ts';
+import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from './uapi.ts';
+import type { Vma } from './vma.ts';
+
+const PAGE = 4096;
+
+/** What mremap was asked for. Bytes. */
+export interface MremapRequest {
+  readonly address: number;
+  readonly oldLength: number;
+  readonly newLength: number;
+  readonly flags: number;
+  readonly newAddress: number;
+}
+
+/** mremap(2): the new address. Huge pages can be moved and cut short, never grown. */
+export function* sysMremap(task: Task, mm: Mm, request: MremapRequest): Path<number | Errno | Hang> {
+  const { address, flags, oldLength, newLength } = request;
+  if (flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) return 'EINVAL';
+  if (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE)) return 'EINVAL';
+  if (flags & MREMAP_DONTUNMAP && (!(flags & MREMAP_MAYMOVE) || oldLength !== newLength)) return 'EINVAL';
+  if (address % PAGE !== 0 || newLength === 0) return 'EINVAL';
+  yield* mm.mmapLock.write(task);
+  const result = yield* remap(task, mm, request);
+  mm.mmapLock.unlock(task);
+  return result;
+}
+
+function* remap(task: Task, mm: Mm, request: MremapRequest): Path<number | Errno | Hang> {
+  const { address, flags, newAddress } = request;
+  const vma = mm.vmaLookup(address);
+  if (!vma) return 'EFAULT';
+  const { size } = vma.hstate;
+  const oldLength = Math.ceil(request.oldLength / size) * size;
+  const newLength = Math.ceil(request.newLength / size) * size;
+  if (address % size !== 0 || newAddress % size !== 0) return 'EINVAL';
+  if (newLength > oldLength) return 'EINVAL';
+  if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+    return yield* remapTo(task, mm, { ...request, oldLength, newLength });
+  }
+  if (newLength === oldLength) return address;
+  const cut = yield* doMunmap(task, mm, address + newLength, oldLength - newLength);
+  return cut === 'OK' ? address : cut;
+}
+
+/** `mremap_to`: what is mapped at the new place goes, even if the move then fails. */
+function* remapTo(task: Task, mm: Mm, request: MremapRequest): Path<number | Errno | Hang> {
+  const { address, oldLength, newLength, flags, newAddress } = request;
+  if (newLength > TASK_SIZE || newAddress > TASK_SIZE - newLength) return 'EINVAL';
+  if (address + oldLength > newAddress && newAddress + newLength > address) return 'EINVAL';
+  if (flags & MREMAP_FIXED) {
+    const unmapped = yield* doMunmap(task, mm, newAddress, newLength);
+    if (unmapped !== 'OK') return unmapped;
+  }
+  if (oldLength > newLength) {
+    const cut = yield* doMunmap(task, mm, address + newLength, oldLength - newLength);
+    if (cut !== 'OK') return cut;
+  }
+  const vma = mm.vmaLookup(address);
+  if (!vma) return 'EFAULT';
+  /* A hugetlb VMA has VM_DONTEXPAND, with which the old range cannot stay. */
+  if (flags & MREMAP_DONTUNMAP) return 'EINVAL';
+  if (newLength > vma.end - address) return 'EFAULT';
+  const target = getUnmappedArea(mm, newAddress, newLength, vma.hstate.size, true);
+  if (typeof target === 'string') return target;
+  return yield* moveVma(task, vma, address, newLength, target);
+}
+
+/** `move_vma`: a copy of the VMA at the new place takes over the entries and the reservations. */
+function* moveVma(task: Task, vma: Vma, address: number, length: number, target: number): Path<number | Errno | Hang> {
+  const { mm } = vma;
+  const { pageCache } = vma.inode;
+  const pgoff = vma.pgoff + (address - vma.start) / PAGE;
+  const copy = vma.duplicate({ start: target, end: target + length, pgoff });
+  copy.open();
+  yield* pageCache.iMmapRwsem.write(task);
+  mm.insert(copy);
+  pageCache.link(copy);
+  pageCache.iMmapRwsem.unlock(task);
+
+  const moved = yield* movePageTables(task, vma, copy, address, target, length);
+  if (moved !== 'HANG' && moved >= length) {
+    disownReserves(vma, address, length);
+    yield* doMunmap(task, mm, address, length);
+    return target;
+  }
+  /* Back again: the tables are still there. Of a hang, too: Linux would be stuck, the model's user can look around. */
+  yield* movePageTables(task, copy, vma, target, address, moved === 'HANG' ? length : moved);
+  disownReserves(copy, target, length);
+  yield* doMunmap(task, mm, target, length);
+  return moved === 'HANG' ? 'HANG' : 'ENOMEM';
+}
+
+/**
+ * `clear_vma_resv_huge_pages`: the reservations live on with the copy. Linux forgets those of the whole VMA, also when only
+ * a part of it moved: what was reserved for the rest stays reserved until the machine is restarted.
+ */
+function disownReserves(vma: Vma, start: number, length: number): void {
+  const map = vma.mayShare ? undefined : vma.privateMap;
+  if (map && vma.ownsReserves) {
+    const unused = (from: number, to: number): number => to - from - map.count(from, to);
+    const from = vma.hugeIndex(start);
+    const all = unused(vma.hugeIndex(vma.start), vma.hugeIndex(vma.end));
+    vma.hstate.lostReservations += all - unused(from, from + length / vma.hstate.size);
+    map.references--;
+  }
+  vma.forgetPrivate();
+}
+
+/**
+ * `move_hugetlb_page_tables`: moves every leaf of [start, start + length), each as large as it is.
+ *
+ * @returns bytes moved, as Linux 6.1 counts them: a missing table counts to its end, beyond the range, and the sum is
+ *   returned as an `int`. So a move of 1 GiB pages without any table fails, and so does one of 4 GiB or more, of which
+ *   only the remainder then moves back.
+ */
+function* movePageTables(
+  task: Task,
+  from: Vma,
+  to: Vma,
+  start: number,
+  target: number,
+  length: number,
+): Path<number | Hang> {
+  const { iMmapRwsem } = from.inode.pageCache;
+  const vmaLock = from.hugetlbLock;
+  if (vmaLock) yield* vmaLock.write(task);
+  yield* iMmapRwsem.write(task);
+  const reached = yield* moveLeaves(task, from, to, start, target, start + length);
+  iMmapRwsem.unlock(task);
+  vmaLock?.unlock(task);
+  if (reached === 'HANG') return reached;
+  const moved = Number(BigInt.asIntN(32, BigInt(reached - start)));
+  /* The caller takes it for an unsigned number of 64 bits: what is negative is more than enough. */
+  return moved < 0 ? Number.POSITIVE_INFINITY : moved;
+}
+
+/** Returns the address behind the last leaf that was moved or skipped; at or behind `end` if nothing was in the way. */
+function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: number, end: number): Path<number | Hang> {
+  const { mm, hstate } = from;
+  const { tables } = mm.machine;
+  let address = start;
+  while (address < end) {
+    const top = hugePteOffset(from, address);
+    if (!top) {
+      address = endOfTable(address, hstate.shift);
+      continue;
+    }
+    const source = hugetlbFullWalkContinue(from, top, address);
+    if (tables.read(source.ptep).none) {
+      address += source.size;
+      continue;
+    }
+    if (hugePmdUnshare(task, from, address, source)) {
+      address = endOfTable(address, hstate.shift);
+      continue;
+    }
+    const there = target + (address - start);
+    /* huge_pmd_share takes i_mmap_rwsem, which this path holds already: Linux 6.1 waits for itself. */
+    if (wantsSharedTable(to, there)) return 'HANG';
+    const destination = yield* hugePteAlloc(task, to, there);
+    if (!destination) break;
+    yield* moveHugePte(task, mm, address, there, source, destination);
+    address += source.size;
+  }
+  return address;
+}
+
+/** `move_huge_pte`. */
+function* moveHugePte(
+  task: Task,
+  mm: Mm,
+  address: number,
+  there: number,
+  source: HugetlbPte,
+  destination: HugetlbPte,
+): Path<void> {
+  const { tables } = mm.machine;
+  yield* destination.lock.write(task);
+  if (source.lock !== destination.lock) yield* source.lock.write(task);
+  const pte = tables.read(source.ptep);
+  setHugePteAt(mm, address, source, PTE_NONE);
+  setHugePteAt(mm, there, destination, pte);
+  if (source.lock !== destination.lock) source.lock.unlock(task);
+  destination.lock.unlock(task);
+}

@@ -1,0 +1,181 @@
+/**
+ * A process's page tables as the kernel walks them. mm/hugetlb.c of Linux 6.1: huge_pte_offset, huge_pte_alloc,
+ * hugetlb_mask_last_page, huge_pte_lockptr; mm/memory.c: free_pgd_range.
+ *
+ * Shifts name levels: an entry of shift 39 covers 512 GiB, of 30 1 GiB (PUD), of 21 2 MiB (PMD), of 12 4 KiB.
+ */
+import { InvariantError } from '../core/errors.ts';
+import { HugetlbPte } from './hugetlb-pte.ts';
+import type { Mm } from './mm.ts';
+import { PAGE_PRESENT, PAGE_TABLE, PTE_NONE, type Pte } from './pte.ts';
+import type { Vma } from './vma.ts';
+
+const PTE_SHIFT = 12;
+/** Bits of an index into a table. */
+const INDEX_BITS = 9;
+/** The PUD's level: where one entry covers 1 GiB. */
+export const PUD_SHIFT = 30;
+/** Bytes of 1 GiB: what one table of 2 MiB entries covers. */
+export const PUD_SIZE: number = 2 ** PUD_SHIFT;
+
+/** Offset in bytes of an address's entry in a table whose entries cover 2^shift bytes. */
+function entryOffset(address: number, shift: number): number {
+  /* Above 1 GiB in one number, below in another: both fit 32 bits, where shifts are exact. */
+  const upper = Math.floor(address / PUD_SIZE);
+  const bits = shift >= PUD_SHIFT ? upper >>> (shift - PUD_SHIFT) : (address - upper * PUD_SIZE) >>> shift;
+  return (bits & 511) * 8;
+}
+
+/** The physical address of the table that an entry points to. */
+function tableOf(pte: Pte): number {
+  return pte.pfn * 4096;
+}
+
+/**
+ * The entry for `address` at the level where one covers 2^shift bytes.
+ *
+ * @returns its physical address, or undefined where a table above it is missing
+ */
+export function entryAt(mm: Mm, address: number, shift: number): number | undefined {
+  const { tables } = mm.machine;
+  let table = mm.pgd.address;
+  for (let level = mm.topShift; ; level -= INDEX_BITS) {
+    const at = table + entryOffset(address, level);
+    if (level === shift) return at;
+    if ((tables.low(at) & PAGE_PRESENT) === 0) return undefined;
+    table = tableOf(tables.read(at));
+  }
+}
+
+/** Like {@link entryAt}, but makes missing tables. Undefined where memory for tables is used up. */
+export function allocateEntryAt(mm: Mm, address: number, shift: number): number | undefined {
+  const { tables, trace } = mm.machine;
+  let table = mm.pgd.address;
+  for (let level = mm.topShift; ; level -= INDEX_BITS) {
+    const at = table + entryOffset(address, level);
+    if (level === shift) return at;
+    if (tables.low(at) & PAGE_PRESENT) {
+      table = tableOf(tables.read(at));
+      continue;
+    }
+    const page = tables.allocate(level - INDEX_BITS);
+    if (!page) return undefined;
+    pointTo(mm, at, page.address);
+    trace?.push({
+      kind: 'table',
+      process: mm.process,
+      what: 'allocated',
+      address,
+      table: page.address,
+      level: levelOf(page.shift),
+    });
+    table = page.address;
+  }
+}
+
+/** `pud_populate` and its like: makes an entry point to a table. */
+export function pointTo(mm: Mm, at: number, table: number): void {
+  mm.machine.tables.write(at, { lo: table | PAGE_TABLE | 0, hi: Math.floor(table / 2 ** 32) });
+}
+
+/** `huge_pte_lockptr`: a table's own lock for 2 MiB entries, the process's for larger ones. */
+export function hugetlbPteAt(mm: Mm, at: number, shift: number): HugetlbPte {
+  return new HugetlbPte(at, shift, shift < PUD_SHIFT ? mm.machine.tables.page(at).lock : mm.pageTableLock);
+}
+
+/** `huge_pte_offset`: the place of the leaf of the pool's size; undefined where a table above is missing. */
+export function hugePteOffset(vma: Vma, address: number): HugetlbPte | undefined {
+  const { shift } = vma.hstate;
+  const at = entryAt(vma.mm, address, shift);
+  return at === undefined ? undefined : hugetlbPteAt(vma.mm, at, shift);
+}
+
+/**
+ * `hugetlb_full_walk`: from the entry of the pool's size down to the leaf or hole that `address` lies in.
+ */
+export function hugetlbFullWalk(vma: Vma, address: number): HugetlbPte | undefined {
+  const hpte = hugePteOffset(vma, address);
+  return hpte && hugetlbFullWalkContinue(vma, hpte, address);
+}
+
+/** `hugetlb_full_walk_continue`: the same, from a place that may hold a table by now. */
+export function hugetlbFullWalkContinue(vma: Vma, from: HugetlbPte, address: number): HugetlbPte {
+  const { tables } = vma.mm.machine;
+  let hpte = from;
+  while (hpte.shift > PTE_SHIFT) {
+    const pte = tables.read(hpte.ptep);
+    if (!pte.present || pte.huge) break;
+    const shift = hpte.shift - INDEX_BITS;
+    hpte = hugetlbPteAt(vma.mm, tableOf(pte) + entryOffset(address, shift), shift);
+  }
+  return hpte;
+}
+
+/** `set_huge_pte_at`: writes a leaf's entry. The caller holds its lock. */
+export function setHugePteAt(mm: Mm, address: number, hpte: HugetlbPte, pte: Pte): void {
+  const { tables, trace } = mm.machine;
+  if (trace) {
+    const before = tables.read(hpte.ptep).value;
+    const level = levelOf(hpte.shift);
+    trace.push({ kind: 'entry', process: mm.process, address, level, before, after: pte.value });
+  }
+  tables.write(hpte.ptep, pte);
+}
+
+/** The SDM's number of a level: 1 where an entry covers 4 KiB. */
+export function levelOf(shift: number): number {
+  return (shift - 3) / INDEX_BITS;
+}
+
+/**
+ * `hugetlb_mask_last_page`: the address where the table with `address`'s leaf ends: where a walk goes on that found
+ * no table.
+ */
+export function endOfTable(address: number, shift: number): number {
+  const covered = 2 ** (shift + INDEX_BITS);
+  return (Math.floor(address / covered) + 1) * covered;
+}
+
+/**
+ * `free_pgd_range`: frees the tables of an unmapped range that nothing else can need.
+ *
+ * @param start, end the range, in which no entry is left
+ * @param floor, ceiling where the neighbours' mappings end and begin: a table is freed if all that it covers lies between
+ */
+export function freePageTables(mm: Mm, start: number, end: number, floor: number, ceiling: number): void {
+  freeBelow(mm, mm.pgd.address, mm.topShift, start, end, floor, ceiling);
+}
+
+function freeBelow(
+  mm: Mm,
+  table: number,
+  shift: number,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): void {
+  const { tables, trace } = mm.machine;
+  const covered = 2 ** shift;
+  for (let from = Math.floor(start / covered) * covered; from < end; from += covered) {
+    const at = table + entryOffset(from, shift);
+    const entry = tables.read(at);
+    if ((entry.lo & PAGE_PRESENT) === 0 || entry.huge) continue;
+    const page = tables.page(tableOf(entry));
+    if (page.shift > PTE_SHIFT) {
+      freeBelow(mm, page.address, page.shift, Math.max(from, start), Math.min(from + covered, end), floor, ceiling);
+    }
+    if (from < floor || from + covered > ceiling) continue;
+    if (page.shareCount > 0) throw new InvariantError(`freePageTables: table 0x${page.address.toString(16)} is shared`);
+    tables.write(at, PTE_NONE);
+    tables.free(page);
+    trace?.push({
+      kind: 'table',
+      process: mm.process,
+      what: 'freed',
+      address: from,
+      table: page.address,
+      level: levelOf(page.shift),
+    });
+  }
+}

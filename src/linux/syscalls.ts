@@ -1,0 +1,185 @@
+/**
+ * What one thread of a process can ask of the kernel, as kernel paths: they run when `run` or `interleave` drives them.
+ */
+import {
+  checkAddress,
+  checkAdvice,
+  checkBits,
+  checkByte,
+  checkFallocate,
+  checkFtruncate,
+  checkMmap,
+  checkRange,
+} from './arguments.ts';
+import type { Errno, Hang, Result, Signal } from './errno.ts';
+import { sysFallocate } from './fallocate.ts';
+import { dupMmap } from './fork.ts';
+import type { HugetlbFile } from './hugetlb-file.ts';
+import { sysMadvise } from './madvise.ts';
+import { sysMincore } from './mincore.ts';
+import { sysMmap } from './mmap.ts';
+import { sysMprotect } from './mprotect.ts';
+import { sysMremap } from './mremap.ts';
+import { exitMmap, sysMunmap } from './munmap.ts';
+import { USER_READ, USER_WRITE, userAccess } from './page-fault.ts';
+import type { Process } from './process.ts';
+import type { Path, Task } from './task.ts';
+import { putInode, sysFtruncate } from './truncate.ts';
+import { MAP_ANONYMOUS, MAP_HUGE_SHIFT } from './uapi.ts';
+
+const PAGE = 4096;
+const MAP_HUGE_MASK = 0x3f;
+
+/** Arguments of mmap. Bytes. */
+export interface MmapOptions {
+  /** Where, or a hint where. Default 0: the kernel chooses. */
+  readonly address?: number;
+  readonly length: number;
+  /** PROT_ bits. */
+  readonly prot: number;
+  /** MAP_ bits: MAP_SHARED or MAP_PRIVATE; MAP_ANONYMOUS and MAP_HUGETLB, or a `file`. */
+  readonly flags: number;
+  readonly file?: HugetlbFile;
+  /** Where in the file. Default 0. */
+  readonly offset?: number;
+}
+
+/**
+ * A thread of a process. Every method makes a path, for {@link interleave}; those of {@link Process} run theirs at once.
+ *
+ * @example Two threads fault on one page: one of them finds it
+ * ```ts
+ * import { interleave, MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, Machine, PROT_READ, PROT_WRITE } from 'hugewalk/linux';
+ * const machine = new Machine({ pools: [{ hugePageSize: 2 << 20, pages: 1 }] });
+ * const process = machine.createProcess();
+ * const at = process.mmap({
+ *   length: 2 << 20,
+ *   prot: PROT_READ | PROT_WRITE,
+ *   flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
+ * }) as number;
+ * const [a, b] = [process.thread(), process.thread()];
+ * const works = [{ task: a.task, path: a.write(at, 1) }, { task: b.task, path: b.write(at + 1, 2) }];
+ * interleave(works, (count) => count - 1);            // ['OK', 'OK']
+ * ```
+ */
+export class Syscalls {
+  readonly task: Task;
+  readonly #process: Process;
+
+  constructor(process: Process, task: Task) {
+    this.#process = process;
+    this.task = task;
+  }
+
+  *mmap(options: MmapOptions): Path<number | Errno> {
+    checkMmap(options);
+    const mm = this.#mm;
+    const { machine } = this.task;
+    const { address = 0, length, prot, flags, file, offset = 0 } = options;
+    if (offset % PAGE !== 0) return 'EINVAL';
+    const request = { address, length, prot, flags, offset };
+    if (!(flags & MAP_ANONYMOUS)) {
+      if (!file) return 'EBADF';
+      return this.#exit(yield* sysMmap(this.task, mm, { ...request, inode: file.inode }));
+    }
+    const log = (flags >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
+    const hstate = log === 0 ? machine.hstate() : machine.hstates.find(({ shift }) => shift === log);
+    if (!hstate) return 'EINVAL';
+    /* An anonymous mapping has a file of its own, as long as itself, which lives as long as its VMAs. */
+    const inode = machine.newInode(hstate, undefined);
+    inode.size = Math.ceil(length / hstate.size) * hstate.size;
+    const result = yield* sysMmap(this.task, mm, { ...request, inode });
+    yield* putInode(this.task, inode);
+    return this.#exit(result);
+  }
+
+  *munmap(address: number, length: number): Path<Result> {
+    checkRange(address, length);
+    return this.#exit(yield* sysMunmap(this.task, this.#mm, address, length));
+  }
+
+  *mprotect(address: number, length: number, prot: number): Path<Result> {
+    checkRange(address, length);
+    checkBits('prot', prot);
+    return this.#exit(yield* sysMprotect(this.task, this.#mm, address, length, prot));
+  }
+
+  *mremap(
+    address: number,
+    oldLength: number,
+    newLength: number,
+    flags: number,
+    newAddress: number,
+  ): Path<number | Errno | Hang> {
+    checkRange(address, oldLength);
+    checkRange(newAddress, newLength);
+    checkBits('flags', flags);
+    const request = { address, oldLength, newLength, flags, newAddress };
+    return this.#exit(yield* sysMremap(this.task, this.#mm, request));
+  }
+
+  *madvise(address: number, length: number, advice: number): Path<Result> {
+    checkRange(address, length);
+    checkAdvice(advice);
+    return this.#exit(yield* sysMadvise(this.task, this.#mm, address, length, advice));
+  }
+
+  *mincore(address: number, length: number): Path<Uint8Array | Errno> {
+    checkRange(address, length);
+    return this.#exit(yield* sysMincore(this.task, this.#mm, address, length));
+  }
+
+  *ftruncate(file: HugetlbFile, bytes: number): Path<Result> {
+    checkFtruncate(file, bytes);
+    return this.#exit(yield* sysFtruncate(this.task, file.inode, bytes));
+  }
+
+  *fallocate(file: HugetlbFile, offset: number, length: number, mode = 0): Path<Result> {
+    checkFallocate(file, offset, length, mode);
+    return this.#exit(yield* sysFallocate(this.task, file.inode, mode, offset, length));
+  }
+
+  *read(address: number): Path<number | Signal | Hang> {
+    checkAddress(address);
+    const reached = yield* userAccess(this.task, this.#mm, address, USER_READ);
+    this.#exit(undefined);
+    return typeof reached === 'number' ? this.task.machine.frames.readByte(reached) : reached;
+  }
+
+  *write(address: number, value: number): Path<'OK' | Signal | Hang> {
+    checkAddress(address);
+    checkByte(value);
+    const reached = yield* userAccess(this.task, this.#mm, address, USER_WRITE);
+    this.#exit(undefined);
+    if (typeof reached !== 'number') return reached;
+    this.task.machine.frames.writeByte(reached, value);
+    return 'OK';
+  }
+
+  *fork(): Path<Process | Errno> {
+    const mm = this.#mm;
+    const child = this.task.machine.newProcess();
+    if (!child) return 'ENOMEM';
+    const result = yield* dupMmap(this.task, child.mm, mm);
+    if (result === 'OK') return this.#exit(child);
+    yield* exitMmap(this.task, child.mm);
+    child.ended();
+    /* What the copy failed with is not told: copy_mm knows one error. */
+    return this.#exit('ENOMEM');
+  }
+
+  *exit(): Path<void> {
+    yield* exitMmap(this.task, this.#mm);
+    this.#process.ended();
+    this.#exit(undefined);
+  }
+
+  get #mm(): Process['mm'] {
+    this.#process.checkAlive();
+    return this.#process.mm;
+  }
+
+  #exit<T>(result: T): T {
+    return this.task.machine.kernelExit(this.task, result);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Taking pages out of page tables. mm/hugetlb.c of Linux 6.1: __unmap_hugepage_range, __unmap_hugepage_range_final,
+ * unmap_ref_private; include/asm-generic/tlb.h (struct mmu_gather).
+ */
+import { putPage } from './alloc-page.ts';
+import type { Folio } from './folio.ts';
+import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
+import { hugePmdUnshare } from './pmd-share.ts';
+import { PTE_NONE } from './pte.ts';
+import type { Path, Task } from './task.ts';
+import { VM_MAYSHARE } from './vm-flags.ts';
+import type { Vma } from './vma.ts';
+
+/** `mmu_gather`: pages that were unmapped, and are let go when no processor can have them in its TLB any more. */
+export class MmuGather {
+  readonly #folios: Folio[] = [];
+
+  /** `tlb_remove_page_size`: takes over a reference. */
+  add(folio: Folio): void {
+    this.#folios.push(folio);
+  }
+
+  /** `tlb_finish_mmu`. */
+  *finish(task: Task): Path<void> {
+    for (const folio of this.#folios) yield* putPage(task, folio);
+    this.#folios.length = 0;
+  }
+}
+
+/** How to unmap. */
+export interface UnmapOptions {
+  /** Only this page, and only where it is met first: its VMA loses its claim to it (HPAGE_RESV_UNMAPPED). */
+  readonly only?: Folio;
+}
+
+/**
+ * `__unmap_hugepage_range`: takes every leaf out of [start, end). The caller holds the VMA lock and i_mmap_rwsem for
+ * writing; the range is aligned to huge pages.
+ */
+export function* unmapHugepageRange(
+  task: Task,
+  gather: MmuGather,
+  vma: Vma,
+  start: number,
+  end: number,
+  { only }: UnmapOptions = {},
+): Path<void> {
+  const { mm, hstate } = vma;
+  const { tables, frames } = mm.machine;
+  for (let address = start; address < end; ) {
+    const top = hugePteOffset(vma, address);
+    if (!top) {
+      address = endOfTable(address, hstate.shift);
+      continue;
+    }
+    const hpte = hugetlbFullWalkContinue(vma, top, address);
+    yield* hpte.lock.write(task);
+    if (hugePmdUnshare(task, vma, address, hpte)) {
+      hpte.lock.unlock(task);
+      address = endOfTable(address, hstate.shift);
+      continue;
+    }
+    const pte = tables.read(hpte.ptep);
+    const leaf = hpte.isPresentLeaf(pte);
+    if (pte.present && !leaf) {
+      /* Somebody put a table here since the walk: look again. */
+      hpte.lock.unlock(task);
+      continue;
+    }
+    const folio = leaf ? frames.folio(pte.pfn) : undefined;
+    if (only && folio !== only) {
+      hpte.lock.unlock(task);
+      address += hpte.size;
+      continue;
+    }
+    if (only) vma.reserveUnmapped = true;
+    if (!pte.none) setHugePteAt(mm, address, hpte, PTE_NONE);
+    if (folio) {
+      if (pte.dirty) folio.dirty = true;
+      mm.hugetlbUsage -= hpte.pages;
+      folio.removeRmap();
+    }
+    hpte.lock.unlock(task);
+    if (folio) gather.add(folio);
+    if (only) return;
+    address += hpte.size;
+  }
+}
+
+/**
+ * `__unmap_hugepage_range_final`, and what zapping for madvise does: takes the locks, unmaps.
+ *
+ * @param final whether the VMA goes: it ceases to share page tables before the locks are released
+ */
+export function* unmapSingleVma(
+  task: Task,
+  gather: MmuGather,
+  vma: Vma,
+  start: number,
+  end: number,
+  final: boolean,
+): Path<void> {
+  const { iMmapRwsem } = vma.inode.pageCache;
+  const lock = vma.hugetlbLock;
+  if (lock) yield* lock.write(task);
+  yield* iMmapRwsem.write(task);
+  yield* unmapHugepageRange(task, gather, vma, Math.max(start, vma.start), Math.min(end, vma.end));
+  if (final) {
+    vma.unlockAndFreeLock(task);
+    iMmapRwsem.unlock(task);
+  } else {
+    iMmapRwsem.unlock(task);
+    lock?.unlock(task);
+  }
+}
+
+/**
+ * `unmap_ref_private`: the owner of a private mapping has to copy a page and there is none left: the page is taken away
+ * from those who have no reservations, the fork's children. Their next fault is SIGBUS.
+ */
+export function* unmapRefPrivate(task: Task, vma: Vma, folio: Folio, address: number): Path<void> {
+  const { pageCache } = vma.inode;
+  const { pagesPerHugePage, size } = vma.hstate;
+  const page = vma.hugeIndex(address) * pagesPerHugePage;
+  /* The caller still has page locks, which come after this one in the order: see hugetlbWp. */
+  yield* pageCache.iMmapRwsem.writeOutOfOrder(task);
+  for (const other of pageCache.mapping(page, page + 1)) {
+    if (other === vma || other.flags & VM_MAYSHARE || other.ownsReserves) continue;
+    /* Linux looks at the caller's own address, also after an mremap, when the other VMA has the page elsewhere. */
+    if (address < other.start || address >= other.end) continue;
+    const gather = new MmuGather();
+    yield* unmapHugepageRange(task, gather, other, address, address + size, { only: folio });
+    yield* gather.finish(task);
+  }
+  pageCache.iMmapRwsem.unlock(task);
+}
