@@ -9,6 +9,8 @@ export const EXIT = {
   done: 0,
   /** The output is not complete: it was stopped, or could not be written. */
   incomplete: 1,
+  /** The model does something else than the scenario says. */
+  differences: 1,
   /** A file, an argument or an option is wrong. */
   badInput: 2,
   /** A defect of hugewalk: EX_SOFTWARE of sysexits.h. */

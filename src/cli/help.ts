@@ -9,18 +9,24 @@ Examples, with the dump of a Linux process that is in the repository:
   hugewalk map test/fixtures/linux-6.1-4level.elf.gz --leaves --json
   hugewalk walk test/fixtures/linux-6.1-4level.elf.gz 0x401000 --access rwx --user
   hugewalk walk test/fixtures/linux-6.1-5level.elf.gz ffffffff81000000 --access w
+
+What a real kernel did with huge pages, and what the model of it does:
+  hugewalk replay test/recordings/hugetlb-2M-A.jsonl.gz
+  hugewalk replay docs/scenarios/copy-on-write.jsonl --trace
 `;
 
 export const EXPLANATION = `
 DUMP is an ELF64 core with physical addresses, as QEMU's dump-guest-memory and /proc/vmcore
-give them, plain or gzipped. CR3 and CR4 are the dump's where it has them.
+give them, plain or gzipped. CR3 and CR4 are the dump's where it has them. TRACE is a file of
+operations on huge pages: see hugewalk replay --help.
 
 Addresses and registers are hexadecimal: 0x401000, 0xffff_8880_0000_0000, or as kernels and
 /proc/PID/maps print them, 7ffebb05d000, if that cannot be mistaken for a decimal number.
 
 Exit status:
   0   done; that an access faults, or that tables are broken, is an answer
-  1   the output is not complete: it was stopped (see --all) or could not be written
+  1   the output is not complete: it was stopped (see --all) or could not be written; or
+      replay has found differences
   2   a file, an argument or an option is wrong
   70  a defect of hugewalk
 `;
@@ -54,4 +60,30 @@ An error code's bits are P (the page was present), W (write), U (user mode), RSV
 bit is set) and I (instruction fetch).
 The last line names the memory type of a page (WB, UC...) as PAT gives it after a reset: dumps
 do not keep IA32_PAT. "sets A" tells what the access would leave behind in the tables.
+`;
+
+export const REPLAY_EXPLANATION = `
+TRACE has a line of JSON an operation: mmap, write, fork and others on hugetlb memory. Each may
+be followed by a line with the state after it. Results, values and states are compared with
+those of the model where they are told: in the recording of a kernel everywhere, in a scenario
+that you write wherever you like. docs/replay.md has the format; this is a scenario:
+
+  {"seq":1,"pool":2}
+  {"op":"mmap","proc":0,"slot":0,"kind":"private_anon","pages":1,"prot":"rw","noreserve":false}
+  {"op":"write","proc":0,"slot":0,"page":0,"at":5,"value":7,"result":"OK"}
+  {"pool":[2,1,0,0],"pages":[[0,0,0,0,1,1]]}
+  {"end":1}
+
+The pool is total, free, reserved and surplus huge pages; a page is process, slot, page of the
+slot, class (pages of one class are the same physical page; -1 is not present), mapcount, and
+flags of pagemap (1 mapped exclusively, 2 userfaultfd write-protected, 32 file or shared).
+
+A difference is shown as
+  TRACE:LINE: the operation
+    what differs: what the kernel did, what the model did
+    model: its result
+      its record: locks, faults, entries changed, tables and pages allocated and freed
+Of a sequence the first differences are shown, others counted. The last line of the output is
+  N sequences, M operations, D differences
+and the exit status 0 only if there are none. Nothing is run unless every TRACE is well-formed.
 `;

@@ -4,12 +4,12 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { Failure } from './failure.ts';
-import { EXAMPLES, EXPLANATION, MAP_EXPLANATION, WALK_EXPLANATION } from './help.ts';
+import { EXAMPLES, EXPLANATION, MAP_EXPLANATION, REPLAY_EXPLANATION, WALK_EXPLANATION } from './help.ts';
 import type { MapOptions, Surroundings } from './map.ts';
-import type { SpaceOptions } from './open.ts';
 import { parseAccess, parseCpu, parseHex } from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
+import type { ReplayOptions } from './replay.ts';
 import { createPaint } from './text.ts';
 import type { WalkOptions } from './walk.ts';
 
@@ -29,7 +29,7 @@ export async function run(args: readonly string[]): Promise<void> {
 
 function createProgram(): Command {
   const program = new Command('hugewalk')
-    .description('What is mapped where in a memory dump of an x86-64 machine, with which page sizes and rights.')
+    .description('What is mapped where in a memory dump of an x86-64 machine, and what Linux does with huge pages.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .exitOverride()
@@ -65,20 +65,34 @@ function createProgram(): Command {
       const { walk } = await import('./walk.ts');
       await within(options, (surroundings) => walk(path, parsed, options, surroundings));
     });
+
+  colorOptions(program.command('replay').argument('<TRACE...>', 'recordings or scenarios, plain or gzipped'))
+    .description('run operations on huge pages on a model of Linux, and show where it differs from a recording')
+    .option('--trace', "the model's record of every operation, not only of those that differ")
+    .addHelpText('after', REPLAY_EXPLANATION)
+    .action(async (paths: string[], options: ReplayOptions & ColorOption) => {
+      const { replay } = await import('./replay.ts');
+      process.exitCode = await within(options, (surroundings) => replay(paths, options, surroundings));
+    });
   return program;
 }
 
-interface ColorOption extends SpaceOptions {
+interface ColorOption {
   readonly color?: boolean;
 }
 
 function spaceOptions(command: Command): Command {
-  return command
+  command
     .addOption(hexOption('--cr3', 'HEX', "root table, instead of the dump's CR3"))
     .addOption(hexOption('--cr4', 'HEX', "instead of the dump's CR4 (0x20: 4 levels, 0x1020: 5)"))
     .addOption(
       new Option('--cpu <N>', "whose registers, of the dump's CPUs").argParser(parseCpu).default(undefined, '0'),
-    )
+    );
+  return colorOptions(command);
+}
+
+function colorOptions(command: Command): Command {
+  return command
     .option('--color', 'use colours (default: on a terminal, unless NO_COLOR is set)')
     .option('--no-color', 'use none');
 }
@@ -88,11 +102,11 @@ function hexOption(name: string, value: string, description: string): Option {
 }
 
 /** Runs a command in the surroundings of this process; nothing of its progress stays on the terminal. */
-async function within({ color }: ColorOption, command: (surroundings: Surroundings) => Promise<void>): Promise<void> {
+async function within<T>({ color }: ColorOption, command: (surroundings: Surroundings) => Promise<T>): Promise<T> {
   const { stdout, stderr, env } = process;
   const progress = new Progress(stderr);
   try {
-    await command({
+    return await command({
       output: new Output(stdout),
       errors: stderr,
       progress,

@@ -1,0 +1,53 @@
+/**
+ * Differences in words.
+ */
+import type { Disagreement } from './replay.ts';
+import type { PageEntry } from './sequence.ts';
+import { differingPages } from './state.ts';
+
+/**
+ * A difference in one line, or in one a page.
+ *
+ * @example
+ * ```text
+ * result: kernel SIGBUS, model OK
+ * pool (total, free, reserved, surplus): kernel [9,8,1,0], model [9,7,1,0]
+ * pages (proc, slot, page, class, mapcount, flags): kernel [0,3,2,0,1,33], model absent
+ * ```
+ */
+export function describeDifference(difference: Disagreement): string[] {
+  const { what } = difference;
+  switch (what) {
+    case 'result':
+    case 'value':
+      return [`${what}: kernel ${difference.kernel}, model ${difference.model}`];
+    case 'hang':
+      return [`hang: kernel ${goesOn(difference.kernel)}, model ${goesOn(difference.model)}`];
+    case 'invariant':
+      return [`invariant: the model broke a rule of its own, and its sequence is left here: ${difference.model}`];
+    case 'pool':
+    case 'end': {
+      const name = what === 'pool' ? 'pool' : 'pool at the end';
+      return [`${name} (total, free, reserved, surplus): ${bothSides(difference.kernel, difference.model)}`];
+    }
+    case 'pages':
+      return describePages(difference.kernel, difference.model);
+  }
+}
+
+function goesOn(result: string): string {
+  return result === 'HANG' ? 'hangs' : result;
+}
+
+function describePages(kernel: readonly PageEntry[], model: readonly PageEntry[]): string[] {
+  const name = 'pages (proc, slot, page, class, mapcount, flags)';
+  const differing = differingPages(kernel, model);
+  /* The same pages in another order: a scenario may list them so, and only then. */
+  if (differing.length === 0) return [`${name}: ${bothSides(kernel, model)}`];
+  return differing.map((page) => `${name}: ${bothSides(page.kernel, page.model)}`);
+}
+
+function bothSides(kernel: readonly unknown[] | undefined, model: readonly unknown[] | undefined): string {
+  const list = (side: readonly unknown[] | undefined): string => (side ? JSON.stringify(side) : 'absent');
+  return `kernel ${list(kernel)}, model ${list(model)}`;
+}

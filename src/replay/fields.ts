@@ -1,0 +1,110 @@
+/**
+ * The fields of a scenario's lines: what may stand in each, and what it means.
+ */
+import { MOST_PAGES, MOST_PROCESSES, MOST_SLOTS, type Setting } from './setting.ts';
+
+/** What a field's value depends on, at its line. */
+export interface Context {
+  readonly setting: Setting;
+  /** The processes that live before the line. */
+  readonly alive: ReadonlySet<number>;
+}
+
+/** That a value is not what it should be, and what that is. */
+export class Refusal {
+  readonly expected: string;
+
+  constructor(expected: string) {
+    this.expected = expected;
+  }
+}
+
+/** Reads a value: `undefined` where the line does not have the field. */
+export type Field<T> = (value: unknown, context: Context) => T | Refusal;
+
+/** The fields of a kind of line, by name. */
+export type Fields = Readonly<Record<string, Field<unknown>>>;
+
+/** What fields read. */
+export type Values<F extends Fields> = { readonly [name in keyof F]: Exclude<ReturnType<F[name]>, Refusal> };
+
+type Bound = number | ((setting: Setting) => number);
+
+/** An integer in a range that may depend on the sequence. */
+export function integer(least: number, most: Bound): Field<number> {
+  return (value, { setting }) => {
+    const limit = typeof most === 'number' ? most : most(setting);
+    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= limit) return value;
+    return new Refusal(least === limit ? `${least}` : `an integer from ${least} to ${limit}`);
+  };
+}
+
+/** One of some words, each of which means something. */
+export function choice<T>(meanings: Readonly<Record<string, T>>): Field<T> {
+  const words = new Map(Object.entries(meanings));
+  const expected = [...words.keys()].map((word) => `"${word}"`).join(' or ');
+  return (value) => (words.has(value as string) ? words.get(value as string)! : new Refusal(expected));
+}
+
+/** True or false. */
+export const truth: Field<boolean> = (value) => (typeof value === 'boolean' ? value : new Refusal('true or false'));
+
+/** A field that a line may leave out. */
+export function optional<T>(field: Field<T>): Field<T | undefined> {
+  return (value, context) => (value === undefined ? undefined : field(value, context));
+}
+
+/** Text that matches. */
+export function text(pattern: RegExp, expected: string): Field<string> {
+  return (value) => (typeof value === 'string' && pattern.test(value) ? value : new Refusal(expected));
+}
+
+/** The number of a process. */
+export const processNumber: Field<number> = integer(0, MOST_PROCESSES - 1);
+
+/** The process that acts: it lives. */
+export const actor: Field<number> = (value, context) => {
+  const number = processNumber(value, context);
+  return number instanceof Refusal || context.alive.has(number) ? number : notAlive(context);
+};
+
+/** The process that ends: it lives, and is not the first. */
+export const leaver: Field<number> = (value, context) => {
+  const number = actor(value, context);
+  return number === 0 ? new Refusal('another process than 0, which lives to the end') : number;
+};
+
+/** The process that begins: none of its number lives. */
+export const newcomer: Field<number> = (value, context) => {
+  const number = processNumber(value, context);
+  if (number instanceof Refusal || !context.alive.has(number)) return number;
+  return new Refusal('the number of no living process');
+};
+
+function notAlive({ alive }: Context): Refusal {
+  return new Refusal(`a living process (${[...alive].sort((a, b) => a - b).join(', ')})`);
+}
+
+/** An address range that can hold a mapping. */
+export const slot: Field<number> = integer(0, MOST_SLOTS - 1);
+/** A huge page of a slot. */
+export const page: Field<number> = integer(0, ({ slotPages }) => slotPages - 1);
+/** How many huge pages of a slot. */
+export const pages: Field<number> = integer(1, ({ slotPages }) => slotPages);
+/** A byte of a huge page. */
+export const at: Field<number> = integer(0, ({ hugePageSize }) => hugePageSize - 1);
+/** A byte's value. */
+export const byte: Field<number> = integer(0, 255);
+
+/** One of the sequence's files. */
+export const file: Field<number> = (value, context) => {
+  const count = context.setting.files.length;
+  if (count === 0) return new Refusal('no operation on a file in a sequence without "files"');
+  return integer(0, count - 1)(value, context);
+};
+/** A huge page of a file, which may lie behind its end. */
+export const fileOffset: Field<number> = integer(0, MOST_PAGES - 1);
+/** How many huge pages of a file. */
+export const filePages: Field<number> = integer(1, MOST_PAGES);
+/** The size of a file in huge pages. */
+export const fileSize: Field<number> = integer(0, MOST_PAGES);

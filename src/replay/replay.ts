@@ -1,0 +1,174 @@
+/**
+ * Runs scenarios on the model, and tells where it does not do what they say.
+ */
+import { InvariantError } from '../core/errors.ts';
+import { FlatMemory } from '../core/flat-memory.ts';
+import type { TraceEvent } from '../linux/trace.ts';
+import type { Answer } from './operations.ts';
+import type { Line, PageEntry, PoolCounts, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
+import { Stage } from './stage.ts';
+import { pagesOf, poolOf, same } from './state.ts';
+
+/** In what the model differs, and what either side has. */
+export type Disagreement =
+  /** How the operation ended; that it never did is a hang. */
+  | { readonly what: 'result' | 'hang'; readonly kernel: string; readonly model: string }
+  /** The byte that was read. */
+  | { readonly what: 'value'; readonly kernel: number; readonly model: number }
+  /** The counts after an operation, and after everything. */
+  | { readonly what: 'pool' | 'end'; readonly kernel: PoolCounts; readonly model: PoolCounts }
+  | { readonly what: 'pages'; readonly kernel: readonly PageEntry[]; readonly model: readonly PageEntry[] }
+  /** A rule of the model's own was broken; its sequence is left there. */
+  | { readonly what: 'invariant'; readonly kernel: string; readonly model: string };
+
+/** What was run, and what the model did meanwhile. */
+export interface Place {
+  readonly file: string;
+  /** The number of the sequence. */
+  readonly sequence: number;
+  /** Of the operation, or of the sequence's end. */
+  readonly line: number;
+  /** That line: the operation as JSON. */
+  readonly operation: string;
+  readonly trace: readonly TraceEvent[];
+}
+
+/** A difference and where it is. */
+export type Difference = Place & Disagreement;
+
+/** A line that was run: an operation, or at last the end of its sequence. */
+export interface ReplayedLine extends Place {
+  readonly kind: 'operation' | 'end';
+  /** How the model answered; undefined at the end, or where it broke down. */
+  readonly answer: Answer | undefined;
+  readonly differences: readonly Difference[];
+}
+
+/**
+ * Runs a scenario, each sequence on a machine of its own, and gives the differences as they are found. After one, the
+ * sequence goes on.
+ *
+ * @example
+ * ```ts
+ * import { describeDifference, parseScenario, replay } from 'hugewalk/replay';
+ * const text = `{"seq":1,"pool":1}
+ * {"op":"mmap","proc":0,"slot":0,"kind":"private_anon","pages":2,"prot":"rw","noreserve":false,"result":"OK"}
+ * {"end":1}`;
+ * for (const difference of replay(parseScenario('too-much.jsonl', text))) {
+ *   console.log(difference.line, describeDifference(difference));    // 2 [ 'result: kernel OK, model ENOMEM' ]
+ * }
+ * ```
+ */
+export function* replay(scenario: Scenario): Generator<Difference, void, undefined> {
+  const tables = memoryForTables();
+  for (const sequence of scenario.sequences) {
+    for (const { differences } of replaySequence(sequence, tables)) yield* differences;
+  }
+}
+
+/** Memory for the page tables of a machine: making it costs more than most sequences do, so let them share it. */
+export function memoryForTables(): FlatMemory {
+  return new FlatMemory({ bytes: TABLES });
+}
+
+/**
+ * Runs a sequence line by line.
+ *
+ * @param tables memory that no other sequence uses until this one has come to its end
+ */
+export function* replaySequence(
+  sequence: Sequence,
+  tables: FlatMemory = memoryForTables(),
+): Generator<ReplayedLine, void, undefined> {
+  const run = new Run(sequence, tables);
+  for (const step of sequence.steps) {
+    yield run.line('operation', step, () => run.operation(step));
+    if (run.broken) return;
+  }
+  yield run.line('end', sequence.end, () => run.end(sequence.end));
+}
+
+/** Enough for as many processes as a scenario may have, with all slots in use. */
+const TABLES = 2 ** 26;
+
+/** A result that is not the kernel's, but what an observer sees: see {@link Answer}. */
+const HANG = 'HANG';
+
+/** A sequence on its way. */
+class Run {
+  /** Whether the model broke a rule of its own: what follows would tell nothing. */
+  broken = false;
+  readonly #number: number;
+  readonly #stage: Stage;
+  #found: Disagreement[] = [];
+
+  constructor({ number, setting }: Sequence, tables: FlatMemory) {
+    this.#number = number;
+    this.#stage = new Stage(setting, tables);
+  }
+
+  /** Does what a line says, and collects what comes of it. */
+  line(kind: ReplayedLine['kind'], line: Line, work: () => Answer | undefined): ReplayedLine {
+    const trace: TraceEvent[] = [];
+    this.#stage.machine.trace = trace;
+    this.#found = [];
+    const answer = this.#guarded(work);
+    const where = { file: line.file, sequence: this.#number, line: line.line, operation: line.text, trace };
+    return { ...where, kind, answer, differences: this.#found.map((found) => ({ ...found, ...where })) };
+  }
+
+  /** Runs an operation and compares what can be compared. */
+  operation(step: ScenarioStep): Answer {
+    const { operation, values, result, value, state } = step;
+    const stage = this.#stage;
+    const { proc } = values;
+    const absent = typeof proc === 'number' && !stage.has(proc);
+    const answer = absent ? { result: `no process ${proc}` } : operation.run(stage, values);
+    this.#compareResults(step, answer.result, absent);
+    const agreed = result === undefined || answer.result === result;
+    if (agreed && value !== undefined && answer.value !== undefined && answer.value !== value) {
+      this.#found.push({ what: 'value', kernel: value, model: answer.value });
+    }
+    if (!agreed && answer.result === 'OK') operation.undo?.(stage, values);
+    if (state?.pool) this.#comparePools('pool', state.pool);
+    if (state?.pages) this.#comparePages(state.pages);
+    return answer;
+  }
+
+  /** Ends all processes, closes all files, and looks what is left. */
+  end({ pool }: ScenarioEnd): undefined {
+    this.#stage.clear();
+    if (pool) this.#comparePools('end', pool);
+    this.#stage.machine.check();
+  }
+
+  /** An operation whose process the model lacks, and one that hangs, count even where no result is told. */
+  #compareResults({ result, hang }: ScenarioStep, model: string, absent: boolean): void {
+    if (hang || model === HANG) {
+      if (!hang || model !== HANG) this.#found.push({ what: 'hang', kernel: hang ? HANG : (result ?? 'OK'), model });
+    } else if (absent || (result !== undefined && model !== result)) {
+      this.#found.push({ what: 'result', kernel: result ?? 'OK', model });
+    }
+  }
+
+  #comparePools(what: 'pool' | 'end', kernel: PoolCounts): void {
+    const model = poolOf(this.#stage);
+    if (!same(kernel, model)) this.#found.push({ what, kernel, model });
+  }
+
+  #comparePages(kernel: readonly PageEntry[]): void {
+    const model = pagesOf(this.#stage);
+    if (!same(kernel, model)) this.#found.push({ what: 'pages', kernel, model });
+  }
+
+  #guarded(work: () => Answer | undefined): Answer | undefined {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof InvariantError)) throw error;
+      this.broken = true;
+      this.#found.push({ what: 'invariant', kernel: 'no such thing', model: error.message });
+      return undefined;
+    }
+  }
+}
