@@ -107,6 +107,8 @@ export class Machine {
   readonly subpools: Set<Subpool> = new Set<Subpool>();
   /** Files that exist. */
   readonly inodes: Set<HugetlbfsInode> = new Set<HugetlbfsInode>();
+  /** The number that the next process gets; it grows by itself, and may be set, as /proc/sys/kernel/ns_last_pid lets one do. */
+  nextProcess = 0;
   readonly #processes = new Set<Process>();
   readonly #faultMutexes: readonly Lock[];
   readonly #checks: boolean;
@@ -114,7 +116,6 @@ export class Machine {
   readonly #kernel: Task;
   #running: Mm | undefined;
   #nextInode = 1;
-  #nextProcess = 0;
 
   /** @throws TypeError or RangeError for options that make no machine */
   constructor(options: MachineOptions = {}) {
@@ -250,9 +251,9 @@ export class Machine {
 
   /** A process, or undefined where memory for page tables is used up. */
   newProcess(): Process | undefined {
-    const mm = Mm.create(this, this.#nextProcess);
+    const mm = Mm.create(this, this.nextProcess);
     if (!mm) return undefined;
-    const process = new Process(this, this.#nextProcess++, mm);
+    const process = new Process(this, this.nextProcess++, mm);
     this.#processes.add(process);
     return process;
   }

@@ -222,6 +222,7 @@ const fork: Operation = operation(
   {
     lives: ({ child }, alive) => alive.add(child),
     run(stage, { proc, child }) {
+      stage.machine.nextProcess = child;
       const forked = stage.process(proc).fork();
       if (typeof forked === 'string') return { result: forked };
       stage.enter(child, forked);

@@ -44,10 +44,14 @@ describe('the recording of a kernel', () => {
     expect([sequences.length, operations]).toEqual([RECORDING.sequences, RECORDING.operations]);
   });
 
-  test('takes less than two seconds', () => {
-    const began = performance.now();
-    differencesIn(RECORDING.text());
-    expect(performance.now() - began).toBeLessThan(2000);
+  test('takes less than two seconds of a processor', () => {
+    const seconds = [1, 2, 3].map(() => {
+      const before = process.cpuUsage();
+      differencesIn(RECORDING.text());
+      const { user, system } = process.cpuUsage(before);
+      return (user + system) / 1e6;
+    });
+    expect(Math.min(...seconds)).toBeLessThan(2);
   });
 
   /* The first line from the middle on that can be changed so, and what is found then. */

@@ -4,7 +4,19 @@
  */
 import { describe, expect, test } from 'vitest';
 import { MAP_FIXED } from '../../../src/linux/index.ts';
-import { counts, forkOf, KIB4, MIB2, machineWith, mapPrivate, mapShared, pageAt, SIZES, traced } from '../support.ts';
+import {
+  counts,
+  folioAt,
+  forkOf,
+  KIB4,
+  MIB2,
+  machineWith,
+  mapPrivate,
+  mapShared,
+  pageAt,
+  SIZES,
+  traced,
+} from '../support.ts';
 
 describe.each(SIZES)('pages of $name', ({ size }) => {
   const setUp = (pages: number, mapped = pages, map = mapPrivate) => {
@@ -37,6 +49,17 @@ describe.each(SIZES)('pages of $name', ({ size }) => {
     expect(now()).toEqual([1, 0, 0, 0]);
     child.munmap(at, size);
     expect(now()).toEqual([1, 1, 0, 0]);
+  });
+
+  test('that it was written is noted in a page that others keep', () => {
+    const { process, at } = setUp(2);
+    process.write(at, 1);
+    process.read(at + size);
+    const child = forkOf(process);
+    const pages = [folioAt(child, at), folioAt(child, at + size)];
+    expect(pages.map(({ dirty }) => dirty)).toEqual([false, false]);
+    process.munmap(at, 2 * size);
+    expect(pages.map(({ dirty }) => dirty)).toEqual([true, false]);
   });
 
   test('the middle of a mapping goes, and leaves two', () => {
