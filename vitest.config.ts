@@ -46,6 +46,7 @@ export default defineConfig({
                 'test/conformance/**/*.test.ts',
                 'test/oracle/*.test.ts',
                 'test/matrix/*.test.ts',
+                'test/linux/{rules,gup}/{copy-on-write,no-page,reservations,fork,pmd-sharing,steps,scan,fast}.test.ts',
                 'test/support/files.test.ts',
                 browserSuites,
               ],

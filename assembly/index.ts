@@ -48,6 +48,7 @@ export {
   WRITABLE,
   WRITE_THROUGH,
 } from "./entry";
+export { GUP_RUN_BYTES, gupCount, gupPages } from "./gup";
 export { invalidateAll, invalidatePage, invalidatePcid, invalidatePcidPage } from "./invalidate";
 export {
   addFrame,

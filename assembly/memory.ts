@@ -73,6 +73,11 @@ export function readEntries(first: usize, second: usize): v128 {
   return v128.load_lane<u64>(second, v128.load64_zero(first), 1);
 }
 
+/** Two entries that stand one behind the other. */
+export function readNeighbours(slot: usize): v128 {
+  return SHARED ? readEntries(slot, slot + 8) : v128.load(slot);
+}
+
 /**
  * Sets bits of the entry at a linear address, as a locked operation. False when the entry is no longer what it was:
  * somebody else has written to it, nothing was set, and the walk has to read it again.

@@ -17,6 +17,7 @@ import {
   PROT_READ,
   PROT_WRITE,
   type Process,
+  UFFDIO_REGISTER_MODE_MINOR,
 } from '../src/linux/index.ts';
 import { replay } from '../src/replay/replay.ts';
 import { parseScenario } from '../src/replay/scenario.ts';
@@ -55,6 +56,8 @@ const reads = best(
   MAP_PRIVATE,
 );
 line('reads of touched pages', rate(reads), '1,000,000 a second');
+
+line('UFFDIO_CONTINUE, a call a page', rate(continues()), '200,000 a second');
 
 const forks = best(
   (at) => {
@@ -96,6 +99,29 @@ function best(measure: (at: number) => number, process: Process, type: number): 
     if (typeof at === 'string') throw new Error(`mmap: ${at}`);
     least = Math.min(least, measure(at));
     process.munmap(at, PAGES * HUGE_PAGE);
+  }
+  return least;
+}
+
+/** A file that is full, and a mapping of it that is registered for minor faults; milliseconds. */
+function continues(): number {
+  const machine = new Machine({ pools: [{ hugePageSize: HUGE_PAGE, pages: PAGES }] });
+  const process = machine.createProcess();
+  const file = machine.memfdCreate({ hugePageSize: HUGE_PAGE });
+  const length = PAGES * HUGE_PAGE;
+  if (file.fallocate(0, length) !== 'OK') throw new Error('fallocate');
+  const uffd = process.userfaultfd();
+  uffd.api();
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS; round++) {
+    const at = process.mmap({ length, prot: PROT_READ | PROT_WRITE, flags: MAP_SHARED, file });
+    if (typeof at === 'string') throw new Error(`mmap: ${at}`);
+    if (uffd.register(at, length, UFFDIO_REGISTER_MODE_MINOR).result !== 'OK') throw new Error('register');
+    least = Math.min(
+      least,
+      touch(at, (address) => uffd.continue(address, HUGE_PAGE)),
+    );
+    process.munmap(at, length);
   }
   return least;
 }

@@ -29,7 +29,7 @@ const sizes = [
     budget: 16 * KIB,
   })),
   { what: 'hugewalk, minified and gzipped', bytes: await bundled('index.js'), budget: 40 * KIB },
-  { what: 'hugewalk/linux, likewise', bytes: await bundled('linux/index.js'), budget: 56 * KIB },
+  { what: 'hugewalk/linux, likewise', bytes: await bundled('linux/index.js'), budget: 66 * KIB },
 ];
 
 for (const { what, bytes, budget } of sizes) {

@@ -136,7 +136,10 @@ class Replay {
 
 /** How the model answered, and what it did until then. */
 function record(answer: Answer | undefined, trace: readonly TraceEvent[]): string[] {
-  const read = answer?.value === undefined || answer.value < 0 ? '' : `, value ${answer.value}`;
+  const read = Object.entries(answer?.found ?? {})
+    .filter(([, value]) => value >= 0)
+    .map(([field, value]) => `, ${field} ${value}`)
+    .join('');
   const nothing = trace.length === 0 ? ', nothing changed' : '';
   const events = trace.map((event) => `    ${describeTraceEvent(event)}\n`);
   return [`  model: ${answer?.result ?? 'the end'}${read}${nothing}\n`, ...events];

@@ -54,6 +54,19 @@ export interface CoreExports {
   scanCursor(): bigint;
   scanIsFull(): number;
 
+  /** assembly/gup.ts */
+  gupPages(
+    root: number,
+    shift: number,
+    first: number,
+    count: number,
+    write: number,
+    pages: number,
+    records: number,
+    room: number,
+  ): number;
+  gupCount(root: number, shift: number, first: number, count: number, write: number): number;
+
   /** assembly/tlb.ts */
   tlbBytes(log2PageEntries: number, log2TableEntries: number): number;
   setTlb(at: number, log2PageEntries: number, log2TableEntries: number): void;

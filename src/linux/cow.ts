@@ -59,6 +59,7 @@ export function* hugetlbWp(
   for (;;) {
     if (old.anon && old.mapcount === 1) {
       /* Nobody else has it: a fork's child has gone, or has copied. */
+      if (!old.anonExclusive) tables.changes++;
       old.anonExclusive = true;
       if (!unshare) setWritable(vma, address, hpte);
       return 'done';
@@ -79,13 +80,13 @@ export function* hugetlbWp(
       return 'SIGBUS';
     }
     yield* putPage(task, old);
-    const { writes } = tables;
+    const { changes } = tables;
     yield* takeFromChildren(task, vma, address, old);
     yield* hpte.lock.write(task);
     const again = hugePteOffset(vma, address);
     if (!again || !tables.read(hugetlbFullWalkContinue(vma, again, address).ptep).same(pte)) return 'done';
     /* Nothing could be taken away: after mremap the child has the page elsewhere. Linux tries again, for ever. */
-    if (tables.writes === writes && !task.preemptible) return 'HANG';
+    if (tables.changes === changes && !task.preemptible) return 'HANG';
   }
 }
 

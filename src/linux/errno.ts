@@ -9,26 +9,37 @@ export type Errno =
   | 'EACCES'
   | 'EAGAIN'
   | 'EBADF'
+  | 'EBUSY'
   | 'EEXIST'
   | 'EFAULT'
+  | 'EHWPOISON'
   | 'EINTR'
   | 'EINVAL'
   | 'EIO'
   | 'ENOENT'
   | 'ENOMEM'
   | 'ENOSPC'
+  | 'ENXIO'
   | 'EOPNOTSUPP'
   | 'EOVERFLOW'
+  | 'EPERM'
   | 'ESRCH';
 
 /** How a system call ends that has nothing else to return. */
 export type Result = 'OK' | Errno;
 
-/** The signal that a user's access gets when the fault handler cannot satisfy it. */
-export type Signal = 'SIGBUS' | 'SIGSEGV';
+/** The signal that a user's access gets when the fault handler cannot satisfy it; 'SIGKILL' if one came meanwhile. */
+export type Signal = 'SIGBUS' | 'SIGSEGV' | 'SIGKILL';
 
 /**
  * The access faults for ever: the fault handler returns, has changed nothing, and no other task is there that could.
  * Not a kernel's result but what an observer sees: the process never goes on.
  */
 export type Hang = 'HANG';
+
+/**
+ * The thread sleeps until another one wakes it: a fault waits for whoever reads a userfaultfd, or a system call for its
+ * event to be read. Nobody else was there to do that, and the thread was given up as if it had got a SIGKILL. Not a
+ * kernel's result either: with `interleave` threads really wait.
+ */
+export type Blocked = 'BLOCKED';

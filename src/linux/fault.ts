@@ -17,13 +17,15 @@ import { hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
 import { hugePteAlloc } from './pmd-share.ts';
 import type { Pte } from './pte.ts';
 import type { Path, Task } from './task.ts';
-import { VM_SHARED, VM_WRITE } from './vm-flags.ts';
+import { handleUserfault, type UffdReason } from './uffd-fault.ts';
+import { VM_SHARED, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
 /**
  * `hugetlb_fault`: maps a page at `address`, or makes it writable.
  *
  * @param flags FAULT_FLAG_ bits
+ * @returns 'RETRY' only of userfaultfd; then mmap_lock was dropped, unless FAULT_FLAG_RETRY_NOWAIT
  */
 export function* hugetlbFault(task: Task, vma: Vma, address: number, flags: number): Path<VmFault> {
   const mutex = task.machine.faultMutex(vma.inode, vma.hugeIndex(address));
@@ -34,8 +36,14 @@ export function* hugetlbFault(task: Task, vma: Vma, address: number, flags: numb
   lock?.unlock(task);
   mutex.unlock(task);
   if (typeof result === 'string') return result;
+  if ('reason' in result) return yield* handleUserfault(task, vma, address, flags, result.reason);
   yield* result.contended.lock.wait(task);
   return 'done';
+}
+
+/** The fault is userfaultfd's, which is asked when all locks but mmap_lock are dropped. */
+interface Userfault {
+  readonly reason: UffdReason;
 }
 
 /** Somebody has the page's lock: to be waited for when all other locks are dropped, since that somebody may want them. */
@@ -43,7 +51,7 @@ interface Contended {
   readonly contended: Folio;
 }
 
-function* faultLocked(task: Task, vma: Vma, address: number, flags: number): Path<VmFault | Contended> {
+function* faultLocked(task: Task, vma: Vma, address: number, flags: number): Path<VmFault | Contended | Userfault> {
   const { tables } = vma.mm.machine;
   const top = yield* hugePteAlloc(task, vma, address);
   if (!top) return 'OOM';
@@ -51,7 +59,7 @@ function* faultLocked(task: Task, vma: Vma, address: number, flags: number): Pat
   const hpte = hugetlbFullWalkContinue(vma, top, address);
   const base = Math.floor(address / hpte.size) * hpte.size;
   const pte = tables.read(hpte.ptep);
-  if (pte.none) return yield* hugetlbNoPage(task, vma, base, hpte, pte, flags);
+  if (pte.noneMostly) return yield* hugetlbNoPage(task, vma, base, hpte, pte, flags);
   if (!hpte.isPresentLeaf(pte)) return 'done';
   return yield* presentFault(task, vma, base, hpte, pte, flags);
 }
@@ -64,7 +72,7 @@ function* presentFault(
   hpte: HugetlbPte,
   pte: Pte,
   flags: number,
-): Path<VmFault | Contended> {
+): Path<VmFault | Contended | Userfault> {
   const { mm } = vma;
   const { tables, frames } = mm.machine;
   const wantsOwn = (flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0;
@@ -73,11 +81,12 @@ function* presentFault(
     pagecacheFolio = yield* findLockPage(task, vma.inode.pageCache, vma.hugeIndex(base));
   }
 
-  let result: VmFault | Contended = 'done';
+  let result: VmFault | Contended | Userfault = 'done';
   yield* hpte.lock.write(task);
   if (tables.read(hpte.ptep).same(pte)) {
     const folio = frames.folio(pte.pfn);
-    if (folio !== pagecacheFolio && !folio.lock.tryWrite(task)) result = { contended: folio };
+    if (vma.flags & VM_UFFD_WP && pte.uffdWp && flags & FAULT_FLAG_WRITE && !pte.write) result = { reason: 'wp' };
+    else if (folio !== pagecacheFolio && !folio.lock.tryWrite(task)) result = { contended: folio };
     else {
       folio.get();
       if (wantsOwn && !pte.write) result = yield* hugetlbWp(task, vma, base, hpte, flags, pagecacheFolio);
@@ -98,7 +107,14 @@ function setAccessFlags(mm: Mm, base: number, hpte: HugetlbPte, pte: Pte): void 
 }
 
 /** `hugetlb_no_page`: nothing is mapped; a page comes from the file, or is new and zero. */
-function* hugetlbNoPage(task: Task, vma: Vma, base: number, hpte: HugetlbPte, old: Pte, flags: number): Path<VmFault> {
+function* hugetlbNoPage(
+  task: Task,
+  vma: Vma,
+  base: number,
+  hpte: HugetlbPte,
+  old: Pte,
+  flags: number,
+): Path<VmFault | Userfault> {
   const { inode, mm } = vma;
   const { tables } = mm.machine;
   /* The page that belongs here was taken away for the owner's copy. A zero page would look like lost data. */
@@ -109,9 +125,13 @@ function* hugetlbNoPage(task: Task, vma: Vma, base: number, hpte: HugetlbPte, ol
   const isNew = folio === undefined;
   if (!folio) {
     if (index >= Math.floor(inode.size / vma.hstate.size)) return 'SIGBUS';
+    if (vma.flags & VM_UFFD_MISSING) return (yield* isStable(task, vma, hpte, old)) ? { reason: 'missing' } : 'done';
     const fresh = yield* newPage(task, vma, base, hpte, old, index);
     if (typeof fresh === 'string') return fresh;
     folio = fresh;
+  } else if (vma.flags & VM_UFFD_MINOR) {
+    yield* unlockAndPut(task, folio);
+    return (yield* isStable(task, vma, hpte, old)) ? { reason: 'minor' } : 'done';
   }
 
   yield* hpte.lock.write(task);
@@ -128,7 +148,8 @@ function* hugetlbNoPage(task: Task, vma: Vma, base: number, hpte: HugetlbPte, ol
   } else folio.dupFileRmap();
   const writable = (vma.flags & VM_WRITE) !== 0 && (vma.flags & VM_SHARED) !== 0;
   const subpage = folio.pfn + (base % vma.hstate.size) / 4096;
-  setHugePteAt(mm, base, hpte, makeHugePte(vma, subpage, hpte.shift, writable));
+  const fresh = makeHugePte(vma, subpage, hpte.shift, writable);
+  setHugePteAt(mm, base, hpte, old.isMarker ? fresh.mkuffdWp().wrprotect() : fresh);
   mm.hugetlbUsage += hpte.pages;
 
   let result: VmFault = 'done';
@@ -151,14 +172,10 @@ function* newPage(
   old: Pte,
   index: number,
 ): Path<Folio | VmFault> {
-  const { tables } = vma.mm.machine;
   const folio = yield* allocHugePage(task, vma, base, false);
   if (folio === 'ENOSPC') {
     /* Perhaps migration had just taken the entry away, and there is nothing to fail about. */
-    yield* hpte.lock.write(task);
-    const stable = tables.read(hpte.ptep).same(old);
-    hpte.lock.unlock(task);
-    return stable ? 'SIGBUS' : 'done';
+    return (yield* isStable(task, vma, hpte, old)) ? 'SIGBUS' : 'done';
   }
   folio.contents.clear();
   folio.uptodate = true;
@@ -166,4 +183,12 @@ function* newPage(
   if (vma.mayShare) vma.inode.pageCache.add(folio, index);
   else vma.anonVma = true;
   return folio;
+}
+
+/** `hugetlb_pte_stable`: whether the entry is still what it was, asked under its lock. */
+function* isStable(task: Task, vma: Vma, hpte: HugetlbPte, old: Pte): Path<boolean> {
+  yield* hpte.lock.write(task);
+  const stable = vma.mm.machine.tables.read(hpte.ptep).same(old);
+  hpte.lock.unlock(task);
+  return stable;
 }

@@ -23,6 +23,11 @@ export class Folio {
   mapcount = 0;
   /** Long-term and DMA pins, each with a reference besides. */
   pincount = 0;
+  /** References that GUP gave out without pinning: FOLL_GET. */
+  getcount = 0;
+  /** Of the pins, those of registered buffers; of the references, those of pipes. Neither is a caller's to give back. */
+  devicePins = 0;
+  pipeReferences = 0;
 
   /** Whose page cache it is in: a file's, or none. */
   pageCache: PageCache | undefined = undefined;

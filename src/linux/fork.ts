@@ -14,7 +14,8 @@ import type { Mm } from './mm.ts';
 import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
 import { hugePteAlloc } from './pmd-share.ts';
 import type { Path, Task } from './task.ts';
-import { isCowMapping, VM_DONTCOPY } from './vm-flags.ts';
+import { dupUserfaultfd, dupUserfaultfdComplete, type ForkedUserfaultfds } from './uffd-event.ts';
+import { isCowMapping, VM_DONTCOPY, VM_UFFD_WP } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
 /** `dup_mmap`: fills a new address space. On 'ENOMEM' the caller ends it. */
@@ -22,26 +23,29 @@ export function* dupMmap(task: Task, child: Mm, parent: Mm): Path<'OK' | 'ENOMEM
   yield* parent.mmapLock.write(task);
   yield* child.mmapLock.write(task);
   let result: 'OK' | 'ENOMEM' = 'OK';
+  const forked: ForkedUserfaultfds = new Map();
   for (const vma of parent.vmas) {
     if (vma.flags & VM_DONTCOPY) continue;
-    result = yield* dupVma(task, child, vma);
+    result = yield* dupVma(task, child, vma, forked);
     if (result !== 'OK') break;
   }
   child.mmapLock.unlock(task);
   parent.mmapLock.unlock(task);
+  yield* dupUserfaultfdComplete(task, forked);
   return result;
 }
 
-function* dupVma(task: Task, child: Mm, vma: Vma): Path<'OK' | 'ENOMEM'> {
+function* dupVma(task: Task, child: Mm, vma: Vma, forked: ForkedUserfaultfds): Path<'OK' | 'ENOMEM'> {
   const copy = vma.duplicate({ mm: child });
   copy.forgetPrivate();
+  dupUserfaultfd(copy, forked);
   child.insert(copy);
   copy.open();
   const { pageCache } = vma.inode;
   yield* pageCache.iMmapRwsem.write(task);
   pageCache.linkAfter(copy, vma);
   pageCache.iMmapRwsem.unlock(task);
-  return vma.anonVma ? yield* copyHugetlbPageRange(task, copy, vma) : 'OK';
+  return copy.flags & VM_UFFD_WP || vma.anonVma ? yield* copyHugetlbPageRange(task, copy, vma) : 'OK';
 }
 
 /** `copy_hugetlb_page_range`. */
@@ -76,6 +80,7 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<'OK' | 
     yield* source.lock.write(task);
     const pte = tables.read(source.ptep);
     if (!source.isPresentLeaf(pte)) {
+      if (pte.isMarker && to.flags & VM_UFFD_WP) setHugePteAt(to.mm, address, destination, pte);
       source.lock.unlock(task);
       destination.lock.unlock(task);
       if (!pte.present) address += source.size;

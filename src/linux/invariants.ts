@@ -3,7 +3,7 @@
  * page caches and reserve maps.
  *
  *   nr_hugepages  = free + in use                  resv_hugepages ≤ free, unless a mount has a minimum
- *   references    = entries + page cache + pins    map count      = entries
+ *   references    = entries + page cache + GUP's   map count      = entries
  *   resv_hugepages = shared maps' entries without a page in the cache
  *                  + private owners' indexes that are not in their maps
  *                  + what is left of mounts' minima
@@ -15,6 +15,7 @@ import type { Hstate } from './hstate.ts';
 import type { Machine } from './machine.ts';
 import type { Mm } from './mm.ts';
 import { leaves } from './pagemap.ts';
+import { VM_UFFD_FLAGS } from './vm-flags.ts';
 
 /** @throws InvariantError that names the count, what it is and what it should be */
 export function checkInvariants(machine: Machine): void {
@@ -24,7 +25,10 @@ export function checkInvariants(machine: Machine): void {
     checkReservations(machine, hstate);
   }
   for (const folio of machine.folios()) checkFolio(folio, entries.get(folio) ?? 0);
-  for (const { mm } of machine.processes) checkUsage(mm);
+  for (const { mm } of machine.processes) {
+    checkUsage(mm);
+    checkUserfaultfds(mm);
+  }
 }
 
 function expectEqual(what: string, found: number, expected: number): void {
@@ -60,7 +64,7 @@ function checkFolio(folio: Folio, entries: number): void {
   const name = `of pfn 0x${folio.pfn.toString(16)}`;
   const cached = folio.pageCache ? 1 : 0;
   expectEqual(`the map count ${name}`, folio.mapcount, entries);
-  expectEqual(`the reference count ${name}`, folio.refcount, entries + cached + folio.pincount);
+  expectEqual(`the reference count ${name}`, folio.refcount, entries + cached + folio.pincount + folio.getcount);
   if (cached && folio.pageCache?.find(folio.index) !== folio) {
     throw new InvariantError(`checkInvariants: the page cache does not know ${name.slice(3)}`);
   }
@@ -120,4 +124,12 @@ function checkUsage(mm: Mm): void {
   let pages = 0;
   for (const { hpte, pte } of leaves(mm)) if (pte.present) pages += hpte.pages;
   expectEqual(`hugetlb_usage of process ${mm.process}`, mm.hugetlbUsage, pages);
+}
+
+/** A range that is registered has a userfaultfd, of this process, that is open, and no other range has. */
+function checkUserfaultfds(mm: Mm): void {
+  for (const { start, flags, userfaultfd } of mm.vmas) {
+    if ((userfaultfd !== undefined) === ((flags & VM_UFFD_FLAGS) !== 0) && (userfaultfd?.mm ?? mm) === mm) continue;
+    throw new InvariantError(`checkInvariants: process ${mm.process} at 0x${start.toString(16)}: not its userfaultfd`);
+  }
 }

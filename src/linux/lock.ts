@@ -12,7 +12,7 @@
  *                   hugetlb_lock  the pools
  */
 import { hex, InvariantError } from '../core/errors.ts';
-import type { Path, Task } from './task.ts';
+import type { Awaited, Path, Task } from './task.ts';
 
 /** How a lock is held: by one task alone, by any number of readers, or not at all: only waited for. */
 export type LockMode = 'write' | 'read' | 'wait';
@@ -40,7 +40,7 @@ const FIRST_ADDRESS = 0x1000;
 const NOBODY: Task[] = [];
 
 /** A mutex, spin lock or reader-writer semaphore: the differences do not matter to a model. */
-export class Lock {
+export class Lock implements Awaited {
   readonly rank: LockRank;
   readonly #kind: string;
   readonly #of: number | undefined;
@@ -90,26 +90,26 @@ export class Lock {
   /** Takes it alone. */
   *write(task: Task): Path<void> {
     this.#checkOrder(task);
-    if (task.preemptible || !this.isFreeFor(task, 'write')) yield { lock: this, mode: 'write' };
+    if (task.preemptible || !this.isFreeFor(task, 'write')) yield { on: this, mode: 'write' };
     this.#take(task, 'write');
   }
 
   /** Takes it together with other readers. */
   *read(task: Task): Path<void> {
     this.#checkOrder(task);
-    if (task.preemptible || !this.isFreeFor(task, 'read')) yield { lock: this, mode: 'read' };
+    if (task.preemptible || !this.isFreeFor(task, 'read')) yield { on: this, mode: 'read' };
     this.#take(task, 'read');
   }
 
   /** Takes it alone where the order above is broken on purpose; the caller says why that cannot deadlock, or that it can. */
   *writeOutOfOrder(task: Task): Path<void> {
-    if (task.preemptible || !this.isFreeFor(task, 'write')) yield { lock: this, mode: 'write' };
+    if (task.preemptible || !this.isFreeFor(task, 'write')) yield { on: this, mode: 'write' };
     this.#take(task, 'write');
   }
 
   /** Like {@link writeOutOfOrder}, for readers. */
   *readOutOfOrder(task: Task): Path<void> {
-    if (task.preemptible || !this.isFreeFor(task, 'read')) yield { lock: this, mode: 'read' };
+    if (task.preemptible || !this.isFreeFor(task, 'read')) yield { on: this, mode: 'read' };
     this.#take(task, 'read');
   }
 
@@ -122,7 +122,7 @@ export class Lock {
 
   /** Waits until nobody holds it, and does not take it. */
   *wait(task: Task): Path<void> {
-    if (!this.isFreeFor(task, 'wait')) yield { lock: this, mode: 'wait' };
+    if (!this.isFreeFor(task, 'wait')) yield { on: this, mode: 'wait' };
   }
 
   /** @throws InvariantError unless the task holds it */

@@ -12,17 +12,21 @@ import { Blocks } from './contents.ts';
 import type { Errno, Result } from './errno.ts';
 import type { Folio } from './folio.ts';
 import { Frames } from './frames.ts';
+import { GupScan } from './gup-scan.ts';
 import { Hstate } from './hstate.ts';
 import { HugetlbFile, Hugetlbfs, type MountOptions } from './hugetlb-file.ts';
 import { HugetlbfsInode } from './inode.ts';
 import { checkInvariants } from './invariants.ts';
 import { Lock, LockRank } from './lock.ts';
 import { Mm } from './mm.ts';
+import type { PageList } from './pin.ts';
+import { Pipe } from './pipe.ts';
 import { Process } from './process.ts';
 import type { Subpool } from './subpool.ts';
 import { Tables } from './tables.ts';
-import { run, Task } from './task.ts';
+import { type Path, run, Task } from './task.ts';
 import type { TraceEvent } from './trace.ts';
+import { putUserPages, unpinUserPageRange, unpinUserPages } from './user-pages.ts';
 
 const MIB = 2 ** 20;
 const DEFAULT_HUGE_PAGE = 2 * MIB;
@@ -55,6 +59,11 @@ export interface MachineOptions {
   readonly levels?: 4 | 5;
   /** Fault mutexes: faults of different pages may share one. Linux has 8 a processor. Default 64. */
   readonly faultMutexes?: number;
+  /**
+   * Whether what Linux leaves to a kernel thread waits for {@link Machine.runDeferredWork}, as it may at any time later: the buffers that an
+   * ended process had registered. Default false: it is done at once.
+   */
+  readonly defersWork?: boolean;
   /** Whether all counts are checked against all page tables at the end of every system call. Slow; default false. */
   readonly checks?: boolean;
   /** Compiled cores. Default: those inlined in the package. */
@@ -99,6 +108,8 @@ export class Machine {
   readonly tables: Tables;
   /** Frames of huge pages. */
   readonly frames: Frames;
+  /** The core's part of GUP. */
+  readonly gupScan: GupScan = new GupScan(this);
   /** What is written in huge pages. */
   readonly blocks: Blocks = new Blocks();
   /** The spin lock of the pools. */
@@ -112,10 +123,13 @@ export class Machine {
   readonly #processes = new Set<Process>();
   readonly #faultMutexes: readonly Lock[];
   readonly #checks: boolean;
+  readonly #defersWork: boolean;
+  readonly #deferred: Path<void>[] = [];
   /** Who acts when no process does: a write to a file in /sys, an operation on an open file. */
   readonly #kernel: Task;
   #running: Mm | undefined;
   #nextInode = 1;
+  #nextTid = 0;
 
   /** @throws TypeError or RangeError for options that make no machine */
   constructor(options: MachineOptions = {}) {
@@ -137,6 +151,7 @@ export class Machine {
       (_, index) => new Lock('hugetlb_fault_mutex', LockRank.faultMutex, index),
     );
     this.#checks = checks;
+    this.#defersWork = options.defersWork ?? false;
     this.#kernel = new Task(this, 'kernel');
     for (const { hugePageSize, pages = 0, overcommit = 0 } of options.pools ?? []) {
       this.setNrHugepages(hugePageSize, pages);
@@ -210,6 +225,26 @@ export class Machine {
     return this.kernelExit(this.#kernel, Hugetlbfs.mount(this, this.#kernel, options));
   }
 
+  /** A pipe, for {@link Process.vmsplice}. */
+  createPipe(): Pipe {
+    return new Pipe(this.#kernel);
+  }
+
+  /** {@link Process.putPages}, also when no process is left: the pages are a driver's. */
+  putPages(pages: PageList, count: number = pages.length): void {
+    run(putUserPages(this, this.#kernel, pages, count));
+  }
+
+  /** {@link Process.unpinUserPages}, likewise. */
+  unpinUserPages(pages: PageList, count: number = pages.length, dirty = false): void {
+    run(unpinUserPages(this, this.#kernel, pages, count, dirty));
+  }
+
+  /** {@link Process.unpinUserPageRange}, likewise. */
+  unpinUserPageRange(frame: number, nrPages: number, dirty = false): void {
+    run(unpinUserPageRange(this, this.#kernel, frame, nrPages, dirty));
+  }
+
   /** The huge pages that are in use. */
   *folios(): Generator<Folio, void, undefined> {
     for (const folio of this.frames.folios()) if (folio.refcount > 0) yield folio;
@@ -234,12 +269,34 @@ export class Machine {
     return this.cpu.core;
   }
 
+  /** Whether a kernel thread has something to do. */
+  get hasDeferredWork(): boolean {
+    return this.#deferred.length > 0;
+  }
+
+  /** Does what was left to a kernel thread. */
+  runDeferredWork(): void {
+    for (const path of this.#deferred.splice(0)) run(path);
+    this.kernelExit(this.#kernel, undefined);
+  }
+
+  /** `queue_work`: leaves something to a kernel thread. @param work makes the path for its task */
+  queueWork(work: (task: Task) => Path<void>): void {
+    this.#deferred.push(work(this.#kernel));
+    if (!this.#defersWork) this.runDeferredWork();
+  }
+
   /** The end of a system call: nothing may be held. Returns `result`. */
   kernelExit<T>(task: Task, result: T): T {
     task.assertNothingHeld('kernelExit');
     /* While others are under way, counts need not agree. */
     if (this.#checks && !task.preemptible) this.check();
     return result;
+  }
+
+  /** A new thread's number; the kernel's own is 0. */
+  newTid(): number {
+    return this.#nextTid++;
   }
 
   /** A new file, with the caller's reference. */

@@ -2,11 +2,21 @@
  * madvise. mm/madvise.c of Linux 6.1: do_madvise, madvise_walk_vmas, madvise_dontneed_free, madvise_remove,
  * madvise_update_vma.
  */
-import type { Result } from './errno.ts';
+import type { Hang, Result } from './errno.ts';
 import { type Mm, splitVma } from './mm.ts';
+import { populate } from './populate.ts';
 import type { Path, Task } from './task.ts';
 import { punchHole, putInode } from './truncate.ts';
-import { MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_REMOVE } from './uapi.ts';
+import {
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+} from './uapi.ts';
+import { userfaultfdRemove } from './uffd-event.ts';
 import { MmuGather, unmapSingleVma } from './unmap.ts';
 import { VM_DONTCOPY, VM_MAYWRITE, VM_SHARED } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
@@ -14,13 +24,15 @@ import type { Vma } from './vma.ts';
 const PAGE = 4096;
 
 /** A piece of one VMA that an advice is about. */
-type Advise = (task: Task, vma: Vma, start: number, end: number) => Path<Result>;
+type Advise = (task: Task, vma: Vma, start: number, end: number) => Path<Result | Hang>;
 
 /** What each advice does to a VMA, and whether it needs mmap_lock for writing. */
 const ADVICES: ReadonlyMap<number, { readonly advise: Advise; readonly write: boolean }> = new Map([
   [MADV_DONTNEED, { advise: dontneed, write: false }],
   [MADV_DONTNEED_LOCKED, { advise: dontneed, write: false }],
   [MADV_REMOVE, { advise: remove, write: false }],
+  [MADV_POPULATE_READ, { advise: (...piece) => populate(...piece, false), write: false }],
+  [MADV_POPULATE_WRITE, { advise: (...piece) => populate(...piece, true), write: false }],
   [MADV_DONTFORK, { advise: dontfork, write: true }],
   [MADV_DOFORK, { advise: dofork, write: true }],
 ]);
@@ -29,7 +41,7 @@ const ADVICES: ReadonlyMap<number, { readonly advise: Advise; readonly write: bo
 export const ADVICE_NUMBERS: readonly number[] = [...ADVICES.keys()];
 
 /** madvise(2). A range with holes: 'ENOMEM', after everything that is mapped was done. */
-export function* sysMadvise(task: Task, mm: Mm, start: number, length: number, advice: number): Path<Result> {
+export function* sysMadvise(task: Task, mm: Mm, start: number, length: number, advice: number): Path<Result | Hang> {
   const { advise, write } = ADVICES.get(advice)!;
   if (start % PAGE !== 0) return 'EINVAL';
   const end = start + Math.ceil(length / PAGE) * PAGE;
@@ -41,7 +53,7 @@ export function* sysMadvise(task: Task, mm: Mm, start: number, length: number, a
 }
 
 /** `madvise_walk_vmas`. */
-function* walkVmas(task: Task, mm: Mm, start: number, end: number, advise: Advise): Path<Result> {
+function* walkVmas(task: Task, mm: Mm, start: number, end: number, advise: Advise): Path<Result | Hang> {
   let result: Result = 'OK';
   for (let at = start; at < end; ) {
     const vma = mm.findVma(at);
@@ -61,12 +73,32 @@ function* walkVmas(task: Task, mm: Mm, start: number, end: number, advise: Advis
 
 /** `madvise_dontneed_free`: the end is rounded down to a huge page, so that no more is lost than was named. */
 function* dontneed(task: Task, vma: Vma, start: number, end: number): Path<Result> {
-  const { size } = vma.hstate;
-  if (start % size !== 0) return 'EINVAL';
-  const until = Math.floor(end / size) * size;
+  const until = dontneedEnd(vma, start, end);
+  if (until === 'EINVAL') return until;
   if (until === start) return 'OK';
+  if (yield* userfaultfdRemove(task, vma, start, until)) return yield* zap(task, vma, start, until);
+
+  /* mmap_lock was dropped: somebody else may be mapped here by now, with other pages. */
+  const { mm } = vma;
+  yield* mm.mmapLock.read(task);
+  const here = mm.vmaLookup(start);
+  if (!here) return 'ENOMEM';
+  const left = dontneedEnd(here, start, until);
+  if (left === 'EINVAL') return left;
+  return yield* zap(task, here, start, Math.min(left, here.end));
+}
+
+/** `madvise_dontneed_free_valid_vma`. */
+function dontneedEnd(vma: Vma, start: number, end: number): number | 'EINVAL' {
+  const { size } = vma.hstate;
+  return start % size === 0 ? Math.floor(end / size) * size : 'EINVAL';
+}
+
+/** `madvise_dontneed_single_vma`. */
+function* zap(task: Task, vma: Vma, start: number, end: number): Path<'OK'> {
+  if (start === end) return 'OK';
   const gather = new MmuGather();
-  yield* unmapSingleVma(task, gather, vma, start, until, false);
+  yield* unmapSingleVma(task, gather, vma, start, end, false);
   yield* gather.finish(task);
   return 'OK';
 }
@@ -77,7 +109,7 @@ function* remove(task: Task, vma: Vma, start: number, end: number): Path<Result>
   const { mm, inode } = vma;
   const offset = start - vma.start + vma.pgoff * PAGE;
   inode.references++;
-  mm.mmapLock.unlock(task);
+  if (yield* userfaultfdRemove(task, vma, start, end)) mm.mmapLock.unlock(task);
   const result = yield* punchHole(task, inode, offset, end - start);
   yield* putInode(task, inode);
   yield* mm.mmapLock.read(task);

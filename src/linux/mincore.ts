@@ -39,7 +39,7 @@ function fill(vma: Vma, start: number, vector: Uint8Array): void {
     const size = hpte?.size ?? vma.hstate.size;
     const next = Math.min((Math.floor(address / size) + 1) * size, end);
     const piece = vector.subarray((address - start) / PAGE, (next - start) / PAGE);
-    if (hpte) piece.fill(tables.read(hpte.ptep).none ? 0 : 1);
+    if (hpte) piece.fill(tables.read(hpte.ptep).noneMostly ? 0 : 1);
     else fillFromPageCache(vma, address, piece);
     address = next;
   }

@@ -33,6 +33,8 @@ export class Mm {
   hugetlbUsage = 0;
   /** `MMF_HAS_PINNED`: some page was pinned once. */
   hasPinned = false;
+  /** `mm_users` is 0: the process has ended, and others may still know its address space by a userfaultfd. */
+  exited = false;
   /** Whether it ever used another's page table: Linux then counts `hugetlbUsage` for whoever faulted or unmapped. */
   hasSharedTables = false;
   /** Odd while fork write-protects entries: GUP-fast stays away then. */

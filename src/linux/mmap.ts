@@ -20,6 +20,7 @@ import {
   MAP_SHARED,
   MAP_SHARED_VALIDATE,
 } from './uapi.ts';
+import { type UnmapEvents, userfaultfdUnmapComplete } from './uffd-event.ts';
 import {
   protectionFlags,
   VM_DONTEXPAND,
@@ -57,9 +58,11 @@ export interface MmapRequest {
 
 /** `do_mmap` and `mmap_region` of a hugetlb file, with mmap_lock. */
 export function* sysMmap(task: Task, mm: Mm, request: MmapRequest): Path<number | Errno> {
+  const unmaps: UnmapEvents = [];
   yield* mm.mmapLock.write(task);
-  const result = yield* doMmap(task, mm, request);
+  const result = yield* doMmap(task, mm, request, unmaps);
   mm.mmapLock.unlock(task);
+  yield* userfaultfdUnmapComplete(task, unmaps);
   return result;
 }
 
@@ -67,6 +70,7 @@ function* doMmap(
   task: Task,
   mm: Mm,
   { address, length, prot, flags, inode, offset }: MmapRequest,
+  unmaps: UnmapEvents,
 ): Path<number | Errno> {
   const { size } = inode.hstate;
   const bytes = Math.ceil(length / size) * size;
@@ -86,7 +90,7 @@ function* doMmap(
   if (flags & MAP_NORESERVE) vmFlags |= VM_NORESERVE;
 
   if (mm.intersects(start, end)) {
-    const unmapped = yield* doMunmap(task, mm, start, bytes);
+    const unmapped = yield* doMunmap(task, mm, start, bytes, unmaps);
     if (unmapped !== 'OK') return 'ENOMEM';
   }
   const pgoff = offset / 4096;

@@ -2,9 +2,11 @@
  * mprotect. mm/mprotect.c of Linux 6.1: do_mprotect_pkey, mprotect_fixup; mm/hugetlb.c: hugetlb_change_protection.
  */
 import type { Result } from './errno.ts';
+import type { HugetlbPte } from './hugetlb-pte.ts';
 import { type Mm, splitVma } from './mm.ts';
 import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
-import { hugePmdUnshare } from './pmd-share.ts';
+import { hugePmdUnshare, hugePteAlloc } from './pmd-share.ts';
+import { type PageProtection, PTE_NONE, PTE_UFFD_WP_MARKER } from './pte.ts';
 import type { Path, Task } from './task.ts';
 import { PROT_EXEC, PROT_READ, PROT_SEM, PROT_WRITE } from './uapi.ts';
 import { protectionFlags, VM_ACCESS_FLAGS } from './vm-flags.ts';
@@ -46,23 +48,37 @@ function* fixup(task: Task, vma: Vma, start: number, end: number, flags: number)
   if (start !== vma.start && (yield* splitVma(task, vma, start, true)) === 'EINVAL') return 'EINVAL';
   if (end !== vma.end && (yield* splitVma(task, vma, end, false)) === 'EINVAL') return 'EINVAL';
   vma.flags = flags;
-  yield* changeProtection(task, vma, start, end);
+  yield* changeProtection(task, vma, start, end, vma.protection);
   return 'OK';
 }
 
-/** `hugetlb_change_protection`: gives every leaf of [start, end) the VMA's protection. */
-export function* changeProtection(task: Task, vma: Vma, start: number, end: number): Path<void> {
-  const { mm, hstate } = vma;
-  const { tables } = mm.machine;
+/** What userfaultfd wants of `changeProtection`: MM_CP_UFFD_WP, MM_CP_UFFD_WP_RESOLVE. */
+export type UffdWp = 'protect' | 'resolve' | 'leave';
+
+/** `hugetlb_change_protection`: gives every leaf of [start, end) a protection. */
+export function* changeProtection(
+  task: Task,
+  vma: Vma,
+  start: number,
+  end: number,
+  protection: PageProtection,
+  uffdWp: UffdWp = 'leave',
+): Path<void> {
+  const { hstate } = vma;
   const { iMmapRwsem } = vma.inode.pageCache;
   const vmaLock = vma.hugetlbLock;
   if (vmaLock) yield* vmaLock.write(task);
   yield* iMmapRwsem.write(task);
   for (let address = start; address < end; ) {
-    const top = hugePteOffset(vma, address);
+    let top = hugePteOffset(vma, address);
     if (!top) {
-      address = endOfTable(address, hstate.shift);
-      continue;
+      /* A marker needs a place to stand, also where no page table is yet. */
+      if (uffdWp === 'protect') top = yield* hugePteAlloc(task, vma, address);
+      if (!top) {
+        if (uffdWp === 'protect') break;
+        address = endOfTable(address, hstate.shift);
+        continue;
+      }
     }
     const hpte = hugetlbFullWalkContinue(vma, top, address);
     yield* hpte.lock.write(task);
@@ -72,13 +88,26 @@ export function* changeProtection(task: Task, vma: Vma, start: number, end: numb
       address = endOfTable(address, hstate.shift);
       continue;
     }
-    const pte = tables.read(hpte.ptep);
-    const leaf = hpte.isPresentLeaf(pte);
-    if (leaf) setHugePteAt(mm, address, hpte, pte.modify(vma.protection).mkhuge(hpte.shift));
+    const advanced = changeLeaf(vma, address, hpte, protection, uffdWp);
     hpte.lock.unlock(task);
-    /* A table that was put here since the walk: look again. */
-    if (leaf || !pte.present) address += hpte.size;
+    if (advanced) address += hpte.size;
   }
   iMmapRwsem.unlock(task);
   vmaLock?.unlock(task);
+}
+
+/** Changes one entry. Returns false where a table was put there since the walk: then it is to be looked at again. */
+function changeLeaf(vma: Vma, address: number, hpte: HugetlbPte, protection: PageProtection, uffdWp: UffdWp): boolean {
+  const { mm } = vma;
+  const pte = mm.machine.tables.read(hpte.ptep);
+  if (hpte.isPresentLeaf(pte)) {
+    const changed = pte.modify(protection).mkhuge(hpte.shift);
+    const marked =
+      uffdWp === 'protect' ? changed.wrprotect().mkuffdWp() : uffdWp === 'resolve' ? changed.clearUffdWp() : changed;
+    setHugePteAt(mm, address, hpte, marked);
+    return true;
+  }
+  if (pte.isMarker && uffdWp === 'resolve') setHugePteAt(mm, address, hpte, PTE_NONE);
+  if (pte.none && uffdWp === 'protect') setHugePteAt(mm, address, hpte, PTE_UFFD_WP_MARKER);
+  return !pte.present;
 }

@@ -12,6 +12,14 @@ import { hugePmdUnshare, hugePteAlloc, wantsSharedTable } from './pmd-share.ts';
 import { PTE_NONE } from './pte.ts';
 import type { Path, Task } from './task.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from './uapi.ts';
+import {
+  mremapUserfaultfdComplete,
+  mremapUserfaultfdPrep,
+  type UnmapEvents,
+  userfaultfdUnmapComplete,
+} from './uffd-event.ts';
+import { UFFD_FEATURE_EVENT_REMAP } from './uffd-uapi.ts';
+import type { Userfaultfd } from './userfaultfd.ts';
 import type { Vma } from './vma.ts';
 
 const PAGE = 4096;
@@ -32,13 +40,31 @@ export function* sysMremap(task: Task, mm: Mm, request: MremapRequest): Path<num
   if (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE)) return 'EINVAL';
   if (flags & MREMAP_DONTUNMAP && (!(flags & MREMAP_MAYMOVE) || oldLength !== newLength)) return 'EINVAL';
   if (address % PAGE !== 0 || newLength === 0) return 'EINVAL';
+  const events: MremapEvents = { early: [], late: [], moved: undefined, length: 0 };
   yield* mm.mmapLock.write(task);
-  const result = yield* remap(task, mm, request);
+  const result = yield* remap(task, mm, request, events);
   mm.mmapLock.unlock(task);
+  yield* userfaultfdUnmapComplete(task, events.early);
+  if (typeof result === 'number') {
+    yield* mremapUserfaultfdComplete(task, events.moved, address, result, events.length);
+  }
+  yield* userfaultfdUnmapComplete(task, events.late);
   return result;
 }
 
-function* remap(task: Task, mm: Mm, request: MremapRequest): Path<number | Errno | Hang> {
+/** Whom to tell when mmap_lock is dropped. */
+interface MremapEvents {
+  /** Of what was mapped at the new place. */
+  readonly early: UnmapEvents;
+  /** Of the old place, which is unmapped in the end, and of what is cut off. */
+  readonly late: UnmapEvents;
+  /** Of the mapping that was moved. */
+  moved: Userfaultfd | undefined;
+  /** The length that it is told: the old one, though only the new one is moved. */
+  length: number;
+}
+
+function* remap(task: Task, mm: Mm, request: MremapRequest, events: MremapEvents): Path<number | Errno | Hang> {
   const { address, flags, newAddress } = request;
   const vma = mm.vmaLookup(address);
   if (!vma) return 'EFAULT';
@@ -47,25 +73,26 @@ function* remap(task: Task, mm: Mm, request: MremapRequest): Path<number | Errno
   const newLength = Math.ceil(request.newLength / size) * size;
   if (address % size !== 0 || newAddress % size !== 0) return 'EINVAL';
   if (newLength > oldLength) return 'EINVAL';
+  events.length = oldLength;
   if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
-    return yield* remapTo(task, mm, { ...request, oldLength, newLength });
+    return yield* remapTo(task, mm, { ...request, oldLength, newLength }, events);
   }
   if (newLength === oldLength) return address;
-  const cut = yield* doMunmap(task, mm, address + newLength, oldLength - newLength);
+  const cut = yield* doMunmap(task, mm, address + newLength, oldLength - newLength, events.late);
   return cut === 'OK' ? address : cut;
 }
 
 /** `mremap_to`: what is mapped at the new place goes, even if the move then fails. */
-function* remapTo(task: Task, mm: Mm, request: MremapRequest): Path<number | Errno | Hang> {
+function* remapTo(task: Task, mm: Mm, request: MremapRequest, events: MremapEvents): Path<number | Errno | Hang> {
   const { address, oldLength, newLength, flags, newAddress } = request;
   if (newLength > TASK_SIZE || newAddress > TASK_SIZE - newLength) return 'EINVAL';
   if (address + oldLength > newAddress && newAddress + newLength > address) return 'EINVAL';
   if (flags & MREMAP_FIXED) {
-    const unmapped = yield* doMunmap(task, mm, newAddress, newLength);
+    const unmapped = yield* doMunmap(task, mm, newAddress, newLength, events.early);
     if (unmapped !== 'OK') return unmapped;
   }
   if (oldLength > newLength) {
-    const cut = yield* doMunmap(task, mm, address + newLength, oldLength - newLength);
+    const cut = yield* doMunmap(task, mm, address + newLength, oldLength - newLength, events.late);
     if (cut !== 'OK') return cut;
   }
   const vma = mm.vmaLookup(address);
@@ -75,11 +102,18 @@ function* remapTo(task: Task, mm: Mm, request: MremapRequest): Path<number | Err
   if (newLength > vma.end - address) return 'EFAULT';
   const target = getUnmappedArea(mm, newAddress, newLength, vma.hstate.size, true);
   if (typeof target === 'string') return target;
-  return yield* moveVma(task, vma, address, newLength, target);
+  return yield* moveVma(task, vma, address, newLength, target, events);
 }
 
 /** `move_vma`: a copy of the VMA at the new place takes over the entries and the reservations. */
-function* moveVma(task: Task, vma: Vma, address: number, length: number, target: number): Path<number | Errno | Hang> {
+function* moveVma(
+  task: Task,
+  vma: Vma,
+  address: number,
+  length: number,
+  target: number,
+  events: MremapEvents,
+): Path<number | Errno | Hang> {
   const { mm } = vma;
   const { pageCache } = vma.inode;
   const pgoff = vma.pgoff + (address - vma.start) / PAGE;
@@ -92,14 +126,15 @@ function* moveVma(task: Task, vma: Vma, address: number, length: number, target:
 
   const moved = yield* movePageTables(task, vma, copy, address, target, length);
   if (moved !== 'HANG' && moved >= length) {
+    events.moved = mremapUserfaultfdPrep(copy);
     disownReserves(vma, address, length);
-    yield* doMunmap(task, mm, address, length);
+    yield* doMunmap(task, mm, address, length, events.late);
     return target;
   }
   /* Back again: the tables are still there. Of a hang, too: Linux would be stuck, the model's user can look around. */
   yield* movePageTables(task, copy, vma, target, address, moved === 'HANG' ? length : moved);
   disownReserves(copy, target, length);
-  yield* doMunmap(task, mm, target, length);
+  yield* doMunmap(task, mm, target, length, events.late);
   return moved === 'HANG' ? 'HANG' : 'ENOMEM';
 }
 
@@ -151,6 +186,7 @@ function* movePageTables(
 function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: number, end: number): Path<number | Hang> {
   const { mm, hstate } = from;
   const { tables } = mm.machine;
+  const forget = from.userfaultfd !== undefined && !from.userfaultfd.has(UFFD_FEATURE_EVENT_REMAP);
   let address = start;
   while (address < end) {
     const top = hugePteOffset(from, address);
@@ -172,13 +208,17 @@ function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: numb
     if (wantsSharedTable(to, there)) return 'HANG';
     const destination = yield* hugePteAlloc(task, to, there);
     if (!destination) break;
-    yield* moveHugePte(task, mm, address, there, source, destination);
+    yield* moveHugePte(task, mm, address, there, source, destination, forget);
     address += source.size;
   }
   return address;
 }
 
-/** `move_huge_pte`. */
+/**
+ * `move_huge_pte`.
+ *
+ * @param forget whether userfaultfd's write protection does not move with the page
+ */
 function* moveHugePte(
   task: Task,
   mm: Mm,
@@ -186,13 +226,15 @@ function* moveHugePte(
   there: number,
   source: HugetlbPte,
   destination: HugetlbPte,
+  forget: boolean,
 ): Path<void> {
   const { tables } = mm.machine;
   yield* destination.lock.write(task);
   if (source.lock !== destination.lock) yield* source.lock.write(task);
   const pte = tables.read(source.ptep);
   setHugePteAt(mm, address, source, PTE_NONE);
-  setHugePteAt(mm, there, destination, pte);
+  if (!forget) setHugePteAt(mm, there, destination, pte);
+  else if (!pte.isMarker) setHugePteAt(mm, there, destination, pte.clearUffdWp());
   if (source.lock !== destination.lock) source.lock.unlock(task);
   destination.lock.unlock(task);
 }

@@ -7,6 +7,7 @@ import { freePageTables } from './page-table.ts';
 import { closeReservations } from './reserve-pages.ts';
 import type { Path, Task } from './task.ts';
 import { putInode } from './truncate.ts';
+import { type UnmapEvents, userfaultfdUnmapComplete, userfaultfdUnmapPrep } from './uffd-event.ts';
 import { MmuGather, unmapSingleVma } from './unmap.ts';
 import type { Vma } from './vma.ts';
 
@@ -14,14 +15,20 @@ const PAGE = 4096;
 
 /** munmap(2). */
 export function* sysMunmap(task: Task, mm: Mm, start: number, length: number): Path<Result> {
+  const unmaps: UnmapEvents = [];
   yield* mm.mmapLock.write(task);
-  const result = yield* doMunmap(task, mm, start, length);
+  const result = yield* doMunmap(task, mm, start, length, unmaps);
   mm.mmapLock.unlock(task);
+  yield* userfaultfdUnmapComplete(task, unmaps);
   return result;
 }
 
-/** `do_munmap`, with mmap_lock held for writing. A range that nothing is mapped in is no error. */
-export function* doMunmap(task: Task, mm: Mm, start: number, length: number): Path<Result> {
+/**
+ * `do_munmap`, with mmap_lock held for writing. A range that nothing is mapped in is no error.
+ *
+ * @param unmaps whom the caller has to tell when it has dropped mmap_lock
+ */
+export function* doMunmap(task: Task, mm: Mm, start: number, length: number, unmaps: UnmapEvents): Path<Result> {
   if (start % PAGE !== 0 || start > TASK_SIZE || length > TASK_SIZE - start) return 'EINVAL';
   const end = start + Math.ceil(length / PAGE) * PAGE;
   if (end === start) return 'EINVAL';
@@ -33,6 +40,7 @@ export function* doMunmap(task: Task, mm: Mm, start: number, length: number): Pa
   /* The first cut stays when the second fails. */
   if (last.end > end && (yield* splitVma(task, last, end, true)) === 'EINVAL') return 'EINVAL';
 
+  userfaultfdUnmapPrep(mm, start, end, unmaps);
   const vmas = mm.intersecting(start, end);
   for (const vma of vmas) mm.remove(vma);
   yield* unmapRegion(task, mm, vmas, start, end);
@@ -66,6 +74,7 @@ function* removeVma(task: Task, vma: Vma): Path<void> {
 
 /** `exit_mmap`: unmaps everything, and frees the page tables with the root. */
 export function* exitMmap(task: Task, mm: Mm): Path<void> {
+  mm.exited = true;
   yield* mm.mmapLock.write(task);
   const vmas = [...mm.vmas];
   if (vmas.length > 0) {

@@ -7,7 +7,13 @@ import { ACCESS_MARK, ERROR_PRESENT, FAILURE_CODE_MASK, OUTCOME_ADDRESS_MASK } f
 import { Access } from '../mmu/access.ts';
 import type { Hang, Signal } from './errno.ts';
 import { hugetlbFault } from './fault.ts';
-import { FAULT_FLAG_USER, FAULT_FLAG_WRITE } from './fault-flags.ts';
+import {
+  FAULT_FLAG_ALLOW_RETRY,
+  FAULT_FLAG_KILLABLE,
+  FAULT_FLAG_TRIED,
+  FAULT_FLAG_USER,
+  FAULT_FLAG_WRITE,
+} from './fault-flags.ts';
 import type { Mm } from './mm.ts';
 import type { Path, Task } from './task.ts';
 import { VM_ACCESS_FLAGS, VM_WRITE } from './vm-flags.ts';
@@ -33,13 +39,14 @@ export function walkUser(mm: Mm, address: number, access: number): number {
 export function* userAccess(task: Task, mm: Mm, address: number, access: number): Path<number | Signal | Hang> {
   const { tables } = mm.machine;
   for (;;) {
+    if (task.killed) return 'SIGKILL';
     const reached = walkUser(mm, address, access);
     if (reached >= 0) return reached;
-    const { writes } = tables;
+    const { changes } = tables;
     const result = yield* pageFault(task, mm, address, -1 - reached);
     if (result !== 'done') return result;
     /* The handler came back and changed no entry: the same fault follows, unless another task does something. */
-    if (tables.writes === writes && !task.preemptible) return 'HANG';
+    if (tables.changes === changes && !task.preemptible) return 'HANG';
   }
 }
 
@@ -47,22 +54,30 @@ export function* userAccess(task: Task, mm: Mm, address: number, access: number)
 function* pageFault(task: Task, mm: Mm, address: number, errorCode: number): Path<'done' | Signal | Hang> {
   const write = (errorCode & Access.write) !== 0;
   mm.machine.trace?.push({ kind: 'fault', task: task.name, address, errorCode });
-  yield* mm.mmapLock.read(task);
-  const vma = mm.vmaLookup(address);
-  if (!vma || isAccessError(vma, errorCode)) {
+  let flags = FAULT_FLAG_USER | FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE | (write ? FAULT_FLAG_WRITE : 0);
+  for (;;) {
+    yield* mm.mmapLock.read(task);
+    const vma = mm.vmaLookup(address);
+    if (!vma || isAccessError(vma, errorCode)) {
+      mm.mmapLock.unlock(task);
+      return 'SIGSEGV';
+    }
+    const fault = yield* hugetlbFault(task, vma, address, flags);
+    if (fault === 'RETRY') {
+      /* It has slept, without mmap_lock: everything may be another now. */
+      if (task.killed) return 'SIGKILL';
+      flags |= FAULT_FLAG_TRIED;
+      continue;
+    }
     mm.mmapLock.unlock(task);
-    return 'SIGSEGV';
+    /* The OOM killer would look for a victim; no table memory is a limit of the machine that its user has set. */
+    if (fault === 'OOM') {
+      throw new RangeError(
+        `tables: expected room for another page table, got ${hex(mm.machine.memory.bytes)} bytes, all in use`,
+      );
+    }
+    return fault;
   }
-  const flags = FAULT_FLAG_USER | (write ? FAULT_FLAG_WRITE : 0);
-  const fault = yield* hugetlbFault(task, vma, address, flags);
-  mm.mmapLock.unlock(task);
-  /* The OOM killer would look for a victim; no table memory is a limit of the machine that its user has set. */
-  if (fault === 'OOM') {
-    throw new RangeError(
-      `tables: expected room for another page table, got ${hex(mm.machine.memory.bytes)} bytes, all in use`,
-    );
-  }
-  return fault;
 }
 
 /** `access_error`: the VMA does not permit it, whatever the entry says. */

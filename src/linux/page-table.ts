@@ -111,6 +111,19 @@ export function hugetlbFullWalkContinue(vma: Vma, from: HugetlbPte, address: num
   return hpte;
 }
 
+/** The leaf or hole that an address lies in, whatever VMA it belongs to: a walk without locks. Undefined above the tables for leaves. */
+export function leafAt(mm: Mm, address: number): HugetlbPte | undefined {
+  const { tables } = mm.machine;
+  let table = mm.pgd.address;
+  for (let shift = mm.topShift; ; shift -= INDEX_BITS) {
+    const at = table + entryOffset(address, shift);
+    const pte = tables.read(at);
+    const pointsToTable = shift > PTE_SHIFT && (pte.lo & PAGE_PRESENT) !== 0 && !pte.huge;
+    if (!pointsToTable) return shift > PUD_SHIFT ? undefined : hugetlbPteAt(mm, at, shift);
+    table = tableOf(pte);
+  }
+}
+
 /** `set_huge_pte_at`: writes a leaf's entry. The caller holds its lock. */
 export function setHugePteAt(mm: Mm, address: number, hpte: HugetlbPte, pte: Pte): void {
   const { tables, trace } = mm.machine;

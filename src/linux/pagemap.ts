@@ -103,7 +103,7 @@ function pagemapOf(mm: Mm, address: number): bigint {
 
 /** @param page which 4 KiB of the leaf */
 function pagemapEntry(pte: Pte, folio: Folio | undefined, page: number): bigint {
-  if (!folio) return PM_SOFT_DIRTY;
+  if (!folio) return PM_SOFT_DIRTY | (pte.isMarker ? PM_UFFD_WP : 0n);
   return (
     PM_PRESENT |
     PM_SOFT_DIRTY |

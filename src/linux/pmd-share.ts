@@ -16,6 +16,7 @@ import type { Mm } from './mm.ts';
 import { allocateEntryAt, entryAt, hugePteOffset, hugetlbPteAt, PUD_SHIFT, PUD_SIZE, pointTo } from './page-table.ts';
 import { PAGE_PRESENT, PTE_NONE } from './pte.ts';
 import type { Path, Task } from './task.ts';
+import { VM_UFFD_MINOR, VM_UFFD_WP } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
 const PMD_SHIFT = 21;
@@ -23,6 +24,7 @@ const PMD_SHIFT = 21;
 /** `want_pmd_share`: whether a table for the 1 GiB around an address might be shared. */
 export function wantPmdShare(vma: Vma, address: number): boolean {
   const base = pudBase(address);
+  if (vma.flags & (VM_UFFD_WP | VM_UFFD_MINOR)) return false;
   return vma.mayShare && vma.vmaLock !== undefined && vma.start <= base && base + PUD_SIZE <= vma.end;
 }
 
@@ -133,6 +135,20 @@ export function* hugetlbSplit(task: Task, vma: Vma, address: number): Path<void>
   const floor = pudBase(address);
   if (address === floor || floor < vma.start || floor + PUD_SIZE > vma.end) return;
   yield* unshareOne(task, vma, floor);
+}
+
+/** `hugetlb_unshare_all_pmds`: takes the locks, and gives up every table of a VMA that is shared. */
+export function* unshareAllPmds(task: Task, vma: Vma): Path<void> {
+  if (!vma.mayShare) return;
+  const { iMmapRwsem } = vma.inode.pageCache;
+  const lock = vma.hugetlbLock;
+  if (lock) yield* lock.write(task);
+  yield* iMmapRwsem.write(task);
+  const end = pudBase(vma.end);
+  for (let base = Math.ceil(vma.start / PUD_SIZE) * PUD_SIZE; base < end; base += PUD_SIZE)
+    yield* unshareOne(task, vma, base);
+  iMmapRwsem.unlock(task);
+  lock?.unlock(task);
 }
 
 /** `hugetlb_unshare_pmds` over one aligned 1 GiB. The caller holds i_mmap_rwsem for writing. */

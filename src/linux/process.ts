@@ -3,18 +3,28 @@
  */
 import { checkInteger } from '../core/errors.ts';
 import type { Mmu } from '../mmu/mmu.ts';
-import { checkAddress, checkByte } from './arguments.ts';
-import type { Errno, Hang, Result, Signal } from './errno.ts';
+import { checkAddress, checkByte, checkRange } from './arguments.ts';
+import type { Blocked, Errno, Hang, Result, Signal } from './errno.ts';
 import type { Machine } from './machine.ts';
 import type { Mm } from './mm.ts';
 import { USER_READ, USER_WRITE, walkUser } from './page-fault.ts';
 import { type MappedPage, mappedPages, readPagemap } from './pagemap.ts';
+import type { PageList } from './pin.ts';
+import { GupProcess } from './process-gup.ts';
+import { unpinBuffer } from './registered-buffer.ts';
 import { type MmapOptions, Syscalls } from './syscalls.ts';
-import { run, Task } from './task.ts';
+import { run, runAlone, Task } from './task.ts';
+import { UFFD_CLOEXEC, UFFD_NONBLOCK, UFFD_USER_MODE_ONLY } from './uffd-uapi.ts';
+import { UserfaultFile } from './userfault-file.ts';
+import { Userfaultfd } from './userfaultfd.ts';
 import type { Vma } from './vma.ts';
 
+const USERFAULTFD_FLAGS = UFFD_CLOEXEC | UFFD_NONBLOCK | UFFD_USER_MODE_ONLY;
+
 /**
- * A process of a {@link Machine}. Addresses and lengths are bytes; what the kernel refuses is the name of an errno.
+ * A process of a {@link Machine}. Addresses and lengths are bytes; what the kernel refuses is the name of an errno. What
+ * would sleep until a userfaultfd is read is 'BLOCKED', and given up as if a SIGKILL had come: of system calls that are
+ * done all the same, munmap for one, only the event is lost; of a fork, the child.
  *
  * @example Copy-on-write after a fork
  * ```ts
@@ -33,7 +43,7 @@ import type { Vma } from './vma.ts';
  * parent.read(at);                                    // 1
  * ```
  */
-export class Process {
+export class Process extends GupProcess {
   /** Processes are counted from 0. */
   readonly number: number;
   /** VMAs, page tables, locks. */
@@ -41,9 +51,12 @@ export class Process {
   readonly #machine: Machine;
   readonly #main: Syscalls;
   #alive = true;
-  #threads = 1;
+  #buffer: PageList | undefined;
+  /** Of the other threads. */
+  readonly #tasks: Task[] = [];
 
   constructor(machine: Machine, number: number, mm: Mm) {
+    super();
     this.#machine = machine;
     this.number = number;
     this.mm = mm;
@@ -68,7 +81,9 @@ export class Process {
   /** Another thread, whose system calls are paths for `interleave`. */
   thread(): Syscalls {
     this.checkAlive();
-    return new Syscalls(this, new Task(this.#machine, `process ${this.number}, thread ${this.#threads++}`));
+    const task = new Task(this.#machine, `process ${this.number}, thread ${this.#tasks.length + 1}`);
+    this.#tasks.push(task);
+    return new Syscalls(this, task);
   }
 
   /**
@@ -77,13 +92,13 @@ export class Process {
    * @returns the address, or 'ENOMEM' where the pool cannot promise the pages, 'EINVAL', 'EEXIST', 'EBADF'
    * @throws RangeError for a mapping without huge pages, which the model has not
    */
-  mmap(options: MmapOptions): number | Errno {
-    return run(this.#main.mmap(options));
+  mmap(options: MmapOptions): number | Errno | Blocked {
+    return runAlone(this.#main.mmap(options));
   }
 
   /** Unmaps a range; its ends must lie between huge pages, or nothing be mapped there. */
-  munmap(address: number, length: number): Result {
-    return run(this.#main.munmap(address, length));
+  munmap(address: number, length: number): Result | Blocked {
+    return runAlone(this.#main.munmap(address, length));
   }
 
   /** Changes rights. @param prot PROT_ bits */
@@ -104,8 +119,8 @@ export class Process {
     newLength: number,
     flags: number,
     newAddress = 0,
-  ): number | Errno | Hang {
-    return run(this.#main.mremap(oldAddress, oldLength, newLength, flags, newAddress));
+  ): number | Errno | Hang | Blocked {
+    return runAlone(this.#main.mremap(oldAddress, oldLength, newLength, flags, newAddress));
   }
 
   /**
@@ -113,8 +128,8 @@ export class Process {
    *
    * @throws RangeError for an advice that the model does not know
    */
-  madvise(address: number, length: number, advice: number): Result {
-    return run(this.#main.madvise(address, length, advice));
+  madvise(address: number, length: number, advice: number): Result | Hang | Blocked {
+    return runAlone(this.#main.madvise(address, length, advice));
   }
 
   /** One byte a 4 KiB page: 1 where it is in memory. */
@@ -125,34 +140,112 @@ export class Process {
   /**
    * Reads one byte as the program would: the processor walks the tables, and the kernel handles the fault if there is one.
    *
-   * @returns the byte; or the signal that ends the process otherwise; or 'HANG', if it would fault for ever
+   * @returns the byte; or the signal that ends the process otherwise; or 'HANG', if it would fault for ever; or 'BLOCKED',
+   *   if it would wait for a userfaultfd's reader, as nobody else is there
    */
-  read(address: number): number | Signal | Hang {
+  read(address: number): number | Signal | Hang | Blocked {
     this.checkAlive();
     checkAddress(address);
     const reached = walkUser(this.mm, address, USER_READ);
-    return reached >= 0 ? this.#machine.frames.readByte(reached) : run(this.#main.read(address));
+    return reached >= 0 ? this.#machine.frames.readByte(reached) : runAlone(this.#main.read(address));
   }
 
   /** Writes one byte, likewise. @param value 0 to 255 */
-  write(address: number, value: number): 'OK' | Signal | Hang {
+  write(address: number, value: number): 'OK' | Signal | Hang | Blocked {
     this.checkAlive();
     checkAddress(address);
     checkByte(value);
     const reached = walkUser(this.mm, address, USER_WRITE);
-    if (reached < 0) return run(this.#main.write(address, value));
+    if (reached < 0) return runAlone(this.#main.write(address, value));
     this.#machine.frames.writeByte(reached, value);
     return 'OK';
   }
 
+  /**
+   * process_vm_readv: this process reads another's memory into `buffer`. Private pages that the other shares with a relative
+   * become its own: they are pinned while they are read.
+   *
+   * @returns bytes; fewer than asked for where the memory ends, or 'EFAULT' if there are none
+   */
+  processVmRead(target: Process, address: number, buffer: Uint8Array): number | Errno | Hang | Blocked {
+    return runAlone(this.#main.processVm(target, address, buffer, 'read'));
+  }
+
+  /** process_vm_writev: writes `buffer` into another's memory. */
+  processVmWrite(target: Process, address: number, buffer: Uint8Array): number | Errno | Hang | Blocked {
+    return runAlone(this.#main.processVm(target, address, buffer, 'write'));
+  }
+
+  /** Reads another's /proc/PID/mem, PROT_NONE or not; 'EIO' where nothing can be read. */
+  procMemRead(target: Process, address: number, buffer: Uint8Array): number | Errno | Hang {
+    return run(this.#main.procMem(target, address, buffer, 'read'));
+  }
+
+  /** Writes another's /proc/PID/mem; a read-only hugetlb mapping cannot be written that way. */
+  procMemWrite(target: Process, address: number, buffer: Uint8Array): number | Errno | Hang {
+    return run(this.#main.procMem(target, address, buffer, 'write'));
+  }
+
+  /**
+   * Registers a buffer with io_uring: its pages are pinned for as long as it lasts, beyond munmap. The end of the process lets it go.
+   *
+   * @returns 'EBUSY' if there is one already; 'EFAULT' where not all of it can be pinned for writing
+   */
+  registerBuffer(address: number, length: number): Result | Hang {
+    checkRange(address, length);
+    if (this.#buffer) return 'EBUSY';
+    const pages = run(this.#main.registerBuffer(address, length));
+    if (typeof pages === 'string') return pages;
+    this.#buffer = pages;
+    return 'OK';
+  }
+
+  /** Lets the buffer go. */
+  unregisterBuffer(): Result {
+    this.checkAlive();
+    if (!this.#buffer) return 'ENXIO';
+    const pages = this.#buffer;
+    this.#buffer = undefined;
+    run(this.#main.unregisterBuffer(pages));
+    return 'OK';
+  }
+
+  /**
+   * userfaultfd(2): a file by which faults of this process can be handled. {@link UserfaultFile} says how; it begins
+   * with `api`.
+   *
+   * @param flags UFFD_USER_MODE_ONLY, UFFD_NONBLOCK, UFFD_CLOEXEC
+   * @throws RangeError for flags that Linux 6.1 has not
+   *
+   * @example
+   * ```ts
+   * import { Machine, UFFD_FEATURE_EVENT_REMAP, UFFD_NONBLOCK } from 'hugewalk/linux';
+   * const uffd = new Machine().createProcess().userfaultfd(UFFD_NONBLOCK);
+   * uffd.api(UFFD_FEATURE_EVENT_REMAP).result;        // 'OK'
+   * uffd.read();                                      // 'EAGAIN'
+   * ```
+   */
+  userfaultfd(flags = 0): UserfaultFile {
+    this.checkAlive();
+    if (flags & ~USERFAULTFD_FLAGS) {
+      throw new RangeError(`flags: expected UFFD_ bits, got 0x${flags.toString(16)}`);
+    }
+    return new UserfaultFile(new Userfaultfd(this.mm, flags), this.#main);
+  }
+
   /** A child with the same mappings: 'ENOMEM' where a pinned page cannot be copied, or page tables do not fit. */
-  fork(): Process | Errno {
-    return run(this.#main.fork());
+  fork(): Process | Errno | Blocked {
+    return runAlone(this.#main.fork());
   }
 
   /** Ends the process: everything is unmapped. */
   exit(): void {
+    this.checkAlive();
+    const buffer = this.#buffer;
+    this.#buffer = undefined;
     run(this.#main.exit());
+    /* io_ring_exit_work: the ring is a file, and goes when nobody uses it any more. */
+    if (buffer) this.#machine.queueWork((task) => unpinBuffer(task, buffer));
   }
 
   /** /proc/PID/pagemap: one entry a 4 KiB page, with frame numbers. @param pages 4 KiB pages */
@@ -169,10 +262,20 @@ export class Process {
     return mappedPages(this.mm);
   }
 
+  /** `zap_other_threads`: called when one of them exits for all. */
+  killOthers(than: Task): void {
+    for (const task of [this.#main.task, ...this.#tasks]) if (task !== than) task.killed = true;
+  }
+
   /** Called at the end of exit. */
   ended(): void {
     this.#alive = false;
     this.#machine.forget(this);
+  }
+
+  protected override calls(): Syscalls {
+    this.checkAlive();
+    return this.#main;
   }
 
   /** @throws TypeError when the process has ended */

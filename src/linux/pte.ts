@@ -89,6 +89,16 @@ export class Pte {
     return (this.lo & NOT_NONE_LOW) === 0 && this.hi === 0;
   }
 
+  /** `huge_pte_none_mostly`: nothing is mapped, and no page is anywhere else; a marker may be there. */
+  get noneMostly(): boolean {
+    return this.none || this.isMarker;
+  }
+
+  /** `pte_marker_uffd_wp`. */
+  get isMarker(): boolean {
+    return this.lo === PTE_UFFD_WP_MARKER.lo && this.hi === PTE_UFFD_WP_MARKER.hi;
+  }
+
   /** `pte_present`: a page is mapped, though perhaps not for the MMU. */
   get present(): boolean {
     return (this.lo & (PAGE_PRESENT | PAGE_PROTNONE)) !== 0;
@@ -141,6 +151,14 @@ export class Pte {
     return new Pte(this.lo | PAGE_ACCESSED, this.hi);
   }
 
+  mkuffdWp(): Pte {
+    return new Pte(this.lo | PAGE_UFFD_WP, this.hi);
+  }
+
+  clearUffdWp(): Pte {
+    return new Pte(this.lo & ~PAGE_UFFD_WP, this.hi);
+  }
+
   /** `arch_make_huge_pte`: PS, except in a 4 KiB leaf, where that bit would be PAT. */
   mkhuge(shift: number): Pte {
     return shift === 12 ? this : new Pte(this.lo | PAGE_PSE, this.hi);
@@ -157,6 +175,12 @@ export class Pte {
     return new Pte(lo, hi);
   }
 }
+
+/**
+ * `make_pte_marker(PTE_MARKER_UFFD_WP)`: nothing is mapped, but what will be is to be write-protected. A swap-like entry: its type,
+ * 30, stands in bits 63:59, its offset, 1, inverted in bits 58:9. arch/x86/include/asm/pgtable_64.h, include/linux/swapops.h.
+ */
+export const PTE_UFFD_WP_MARKER: Pte = new Pte(0xffff_fc00 | 0, 0xf7ff_ffff | 0);
 
 /** The empty entry. */
 export const PTE_NONE: Pte = new Pte(0, 0);

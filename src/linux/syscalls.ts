@@ -22,10 +22,27 @@ import { sysMprotect } from './mprotect.ts';
 import { sysMremap } from './mremap.ts';
 import { exitMmap, sysMunmap } from './munmap.ts';
 import { USER_READ, USER_WRITE, userAccess } from './page-fault.ts';
+import type { PageList } from './pin.ts';
 import type { Process } from './process.ts';
+import { pinBuffer, unpinBuffer } from './registered-buffer.ts';
+import { type Direction, processVmAccess, procMemAccess } from './remote-memory.ts';
+import { GupSyscalls } from './syscalls-gup.ts';
 import type { Path, Task } from './task.ts';
 import { putInode, sysFtruncate } from './truncate.ts';
 import { MAP_ANONYMOUS, MAP_HUGE_SHIFT } from './uapi.ts';
+import { type UffdFill, uffdFill } from './uffd-fill.ts';
+import { uffdRead } from './uffd-read.ts';
+import { UFFD_EVENT_FORK } from './uffd-uapi.ts';
+import { uffdWriteprotect } from './uffd-wp.ts';
+import {
+  type FillResult,
+  fillResult,
+  type RegisterResult,
+  registerResult,
+  type UffdMessage,
+  UserfaultFile,
+} from './userfault-file.ts';
+import { uffdRegister, uffdRelease, uffdUnregister } from './userfaultfd.ts';
 
 const PAGE = 4096;
 const MAP_HUGE_MASK = 0x3f;
@@ -62,13 +79,12 @@ export interface MmapOptions {
  * interleave(works, (count) => count - 1);            // ['OK', 'OK']
  * ```
  */
-export class Syscalls {
-  readonly task: Task;
+export class Syscalls extends GupSyscalls {
   readonly #process: Process;
 
   constructor(process: Process, task: Task) {
+    super(process, task);
     this.#process = process;
-    this.task = task;
   }
 
   *mmap(options: MmapOptions): Path<number | Errno> {
@@ -118,7 +134,7 @@ export class Syscalls {
     return this.#exit(yield* sysMremap(this.task, this.#mm, request));
   }
 
-  *madvise(address: number, length: number, advice: number): Path<Result> {
+  *madvise(address: number, length: number, advice: number): Path<Result | Hang> {
     checkRange(address, length);
     checkAdvice(advice);
     return this.#exit(yield* sysMadvise(this.task, this.#mm, address, length, advice));
@@ -156,19 +172,86 @@ export class Syscalls {
     return 'OK';
   }
 
+  /** process_vm_readv or process_vm_writev with one range of `target`'s memory. */
+  *processVm(target: Process, address: number, buffer: Uint8Array, direction: Direction): Path<number | Errno | Hang> {
+    this.#process.checkAlive();
+    checkAddress(address);
+    if (!target.alive) return 'ESRCH';
+    return this.#exit(yield* processVmAccess(this.task, target.mm, address, buffer, direction));
+  }
+
+  /** pread or pwrite of /proc/PID/mem. */
+  *procMem(target: Process, address: number, buffer: Uint8Array, direction: Direction): Path<number | Errno | Hang> {
+    this.#process.checkAlive();
+    checkAddress(address);
+    if (!target.alive) return 'ESRCH';
+    return this.#exit(yield* procMemAccess(this.task, target.mm, address, buffer, direction));
+  }
+
+  /** IORING_REGISTER_BUFFERS of one buffer: pins it. */
+  *registerBuffer(address: number, length: number): Path<PageList | Errno | Hang> {
+    return this.#exit(yield* pinBuffer(this.task, this.#mm, address, length));
+  }
+
+  /** IORING_UNREGISTER_BUFFERS: unpins it. */
+  *unregisterBuffer(pages: PageList): Path<void> {
+    yield* unpinBuffer(this.task, pages);
+    this.#exit(undefined);
+  }
+
+  /** UFFDIO_REGISTER; see {@link UserfaultFile} for these. */
+  *uffdRegister({ context }: UserfaultFile, start: number, length: number, mode: number): Path<RegisterResult> {
+    const result =
+      context.features === undefined ? 'EINVAL' : yield* uffdRegister(this.task, context, start, length, mode);
+    return this.#exit(registerResult(result, mode));
+  }
+
+  /** UFFDIO_UNREGISTER. */
+  *uffdUnregister({ context }: UserfaultFile, start: number, length: number): Path<Result> {
+    if (context.features === undefined) return 'EINVAL';
+    return this.#exit(yield* uffdUnregister(this.task, context, start, length));
+  }
+
+  /** UFFDIO_COPY, UFFDIO_CONTINUE, UFFDIO_ZEROPAGE. */
+  *uffdFill({ context }: UserfaultFile, start: number, length: number, fill: UffdFill): Path<FillResult> {
+    const done = context.features === undefined ? 'EINVAL' : yield* uffdFill(this.task, context, start, length, fill);
+    return this.#exit(fillResult(done, length));
+  }
+
+  /** UFFDIO_WRITEPROTECT. */
+  *uffdWriteprotect({ context }: UserfaultFile, start: number, length: number, mode: number): Path<Result> {
+    if (context.features === undefined) return 'EINVAL';
+    return this.#exit(yield* uffdWriteprotect(this.task, context, start, length, mode));
+  }
+
+  /** read(2) of one message; without UFFD_NONBLOCK it waits for one. */
+  *uffdRead({ context }: UserfaultFile): Path<UffdMessage | 'EINVAL' | 'EAGAIN' | 'EINTR'> {
+    const message = yield* uffdRead(this.task, context);
+    this.#exit(undefined);
+    if (typeof message === 'string' || message.event !== UFFD_EVENT_FORK) return message;
+    return { event: UFFD_EVENT_FORK, ufd: new UserfaultFile(message.child, this) };
+  }
+
+  /** close(2). */
+  *uffdClose({ context }: UserfaultFile): Path<void> {
+    yield* uffdRelease(this.task, context);
+    this.#exit(undefined);
+  }
+
   *fork(): Path<Process | Errno> {
     const mm = this.#mm;
     const child = this.task.machine.newProcess();
     if (!child) return 'ENOMEM';
     const result = yield* dupMmap(this.task, child.mm, mm);
-    if (result === 'OK') return this.#exit(child);
+    if (result === 'OK' && !this.task.killed) return this.#exit(child);
     yield* exitMmap(this.task, child.mm);
     child.ended();
     /* What the copy failed with is not told: copy_mm knows one error. */
-    return this.#exit('ENOMEM');
+    return this.#exit(result === 'OK' ? 'EINTR' : 'ENOMEM');
   }
 
   *exit(): Path<void> {
+    this.#process.killOthers(this.task);
     yield* exitMmap(this.task, this.#mm);
     this.#process.ended();
     this.#exit(undefined);

@@ -39,8 +39,8 @@ export class Tables {
   #next = TABLE;
   /** Tables in use. */
   count = 0;
-  /** Grows with every entry written: who sees it unchanged knows that nothing happened. */
-  writes = 0;
+  /** Grows with every entry written, and with what a fault does instead: who sees it unchanged knows that nothing happened. */
+  changes = 0;
 
   constructor(memory: FlatMemory) {
     this.memory = memory;
@@ -94,7 +94,7 @@ export class Tables {
     const words = this.#live;
     words[at / 4] = lo;
     words[at / 4 + 1] = hi;
-    this.writes++;
+    this.changes++;
   }
 
   /** Whether a table has no entry at all. */

@@ -3,15 +3,29 @@
  *
  * A kernel path is a generator. It yields before each lock that it takes, which is where another processor's doings can
  * come in between, and it returns like the kernel's function. One task runs straight through (`run`): it never has to
- * wait, so nothing is yielded. Several take turns (`interleave`): every lock is a place to change over.
+ * wait for a lock, so nothing is yielded. Several take turns (`interleave`): every lock is a place to change over.
+ *
+ * What only another task can end is a sleep (`sleepUntil`): a fault that a userfaultfd's reader has to handle. A task
+ * that is alone would sleep for ever: `runAlone` gives it up.
  */
 import { InvariantError } from '../core/errors.ts';
+import type { Blocked } from './errno.ts';
 import type { Lock, LockMode } from './lock.ts';
 import type { Machine } from './machine.ts';
 
-/** A place where a task may be preempted, or has to wait: it goes on when it can have the lock. */
+/** What a task can wait for: a lock, or to be woken. */
+export interface Awaited {
+  /** Whether a task could go on now. */
+  isFreeFor(task: Task, mode: LockMode): boolean;
+  /** What it is, and who is to blame, in words. */
+  describe(): string;
+  /** Who sleeps there, if a SIGKILL would wake it: nobody is killed out of waiting for a lock. */
+  readonly sleeper?: Task;
+}
+
+/** A place where a task may be preempted, or has to wait: it goes on when it can have the lock, or is woken. */
 export interface Pause {
-  readonly lock: Lock;
+  readonly on: Awaited;
   readonly mode: LockMode;
 }
 
@@ -27,10 +41,17 @@ export class Task {
   readonly held: Lock[] = [];
   /** Whether another task may come in between at every lock, also at a free one. */
   preemptible = false;
+  /** `fatal_signal_pending`: a SIGKILL is on its way. */
+  killed = false;
+  /** PF_EXITING or PF_DUMPCORE: it ends, or writes its core file, and can wait for nobody. */
+  exiting = false;
+  /** `task_pid_vnr`: the thread's number. */
+  readonly tid: number;
 
   constructor(machine: Machine, name: string) {
     this.machine = machine;
     this.name = name;
+    this.tid = machine.newTid();
   }
 
   /** @throws InvariantError when something is still held: at the end of a system call nothing may be */
@@ -41,15 +62,65 @@ export class Task {
 }
 
 /**
+ * Sleeps until something holds, or a SIGKILL comes: TASK_KILLABLE.
+ *
+ * @param what for, in words
+ */
+export function* sleepUntil(task: Task, what: string, holds: () => boolean): Path<void> {
+  if (task.killed || holds()) return;
+  const on: Awaited = { isFreeFor: () => task.killed || holds(), describe: () => what, sleeper: task };
+  task.machine.trace?.push({ kind: 'sleep', task: task.name, what });
+  while (!on.isFreeFor(task, 'wait')) yield { on, mode: 'wait' };
+  task.machine.trace?.push({ kind: 'wake', task: task.name, what });
+}
+
+/** Where another processor's doings can come in between without a lock. */
+const ANYTHING: Awaited = { isFreeFor: () => true, describe: () => 'nothing' };
+
+/** A place where a task may be preempted, and holds on to nothing that others could see. */
+export function* preemptionPoint(task: Task): Path<void> {
+  if (task.preemptible) yield { on: ANYTHING, mode: 'wait' };
+}
+
+/**
  * Runs a path to its end, alone.
  *
- * @throws InvariantError when it would have to wait: nobody is there to release the lock
+ * @throws InvariantError when it would have to wait: nobody is there to release the lock, or to wake it
  */
 export function run<T>(path: Path<T>): T {
   const step = path.next();
   if (step.done) return step.value;
-  throw new InvariantError(`run: waits for ${step.value.lock.describe()}, and no other task is there to release it`);
+  throw new InvariantError(`run: waits for ${step.value.on.describe()}, and no other task is there to end that`);
 }
+
+/**
+ * Runs a path to its end, alone. Where it would sleep, nobody is there to wake it: it is given up, as if a SIGKILL had
+ * come. Nothing of it is left in any queue, and nothing is held; what a system call does before it sleeps, or when it
+ * is killed, is done.
+ *
+ * @returns what the path returns, or 'BLOCKED'
+ * @throws InvariantError when it would have to wait for a lock
+ */
+export function runAlone<T>(path: Path<T>): T | Blocked {
+  let killed: Task | undefined;
+  for (;;) {
+    const step = path.next();
+    if (step.done) {
+      if (!killed) return step.value;
+      killed.killed = false;
+      return 'BLOCKED';
+    }
+    const { on } = step.value;
+    if (!on.sleeper || killed) {
+      throw new InvariantError(`run: waits for ${on.describe()}, and no other task is there to end that`);
+    }
+    killed = on.sleeper;
+    killed.killed = true;
+  }
+}
+
+/** So many turns of one task, with all others waiting, are taken for a loop; the longest way is a fork, two a page. */
+const MOST_TURNS_ALONE = 4_000_000;
 
 /** A task and what it does. */
 export interface Work<T> {
@@ -58,23 +129,31 @@ export interface Work<T> {
 }
 
 /**
- * Runs several tasks that take turns at their locks. Tasks that wait are passed over.
+ * Runs several tasks that take turns at their locks. Tasks that wait are passed over; those that sleep, until they are
+ * woken.
  *
  * @param works one path a task
  * @param pick chooses among `count` tasks that can go on, 0 to count - 1; called at every turn
  * @returns what each path returned, in the order of `works`
- * @throws InvariantError when all that are left wait for each other
+ * @throws InvariantError when all that are left wait, for each other or for somebody who is not there, or for one that
+ *   goes round for ever: names what each waits for
  */
 export function interleave<T>(works: readonly Work<T>[], pick: (count: number) => number): T[] {
   const results = new Array<T>(works.length);
   const waiting = works.map(({ task, path }, index) => ({ task, path, index, pause: undefined as Pause | undefined }));
+  let turnsAlone = 0;
   for (const { task } of waiting) task.preemptible = true;
   try {
     while (waiting.length > 0) {
-      const ready = waiting.filter(({ task, pause }) => !pause || pause.lock.isFreeFor(task, pause.mode));
-      if (ready.length === 0) {
-        const who = waiting.map(({ task, pause }) => `${task.name} waits for ${pause!.lock.describe()}`);
-        throw new InvariantError(`interleave: a deadlock: ${who.join('; ')}`);
+      /* Who is left alone meets nobody any more, and may find out that it would go round for ever. */
+      if (waiting.length === 1) waiting[0]!.task.preemptible = false;
+      const ready = waiting.filter(({ task, pause }) => !pause || pause.on.isFreeFor(task, pause.mode));
+      turnsAlone = ready.length === 1 ? turnsAlone + 1 : 0;
+      if (ready.length === 0 || turnsAlone > MOST_TURNS_ALONE) {
+        const others = waiting.filter((one) => one !== ready[0]);
+        const who = others.map(({ task, pause }) => `${task.name} waits for ${pause!.on.describe()}`);
+        const what = ready.length === 0 ? 'a deadlock' : `${ready[0]!.task.name} goes round for ever`;
+        throw new InvariantError(`interleave: ${what}: ${who.join('; ')}`);
       }
       const turn = ready[pick(ready.length)]!;
       const step = turn.path.next();

@@ -8,6 +8,8 @@ export type TraceEvent =
   /** A lock was taken. */
   | { readonly kind: 'lock'; readonly task: string; readonly lock: string; readonly mode: 'read' | 'write' }
   | { readonly kind: 'unlock'; readonly task: string; readonly lock: string }
+  /** A task sleeps until another one does something, or goes on. */
+  | { readonly kind: 'sleep' | 'wake'; readonly task: string; readonly what: string }
   /** The processor reported a page fault, with its error code. */
   | { readonly kind: 'fault'; readonly task: string; readonly address: number; readonly errorCode: number }
   /** A page-table entry was written, by the kernel; `level` is the SDM's: 1 is a page table, 2 a page directory... */
@@ -49,6 +51,10 @@ export function describeTraceEvent(event: TraceEvent): string {
       return `${event.task} takes ${event.lock}${event.mode === 'read' ? ' (read)' : ''}`;
     case 'unlock':
       return `${event.task} releases ${event.lock}`;
+    case 'sleep':
+      return `${event.task} sleeps: waits for ${event.what}`;
+    case 'wake':
+      return `${event.task} goes on: waited for ${event.what}`;
     case 'fault':
       return `${event.task} faults at ${hex(event.address)}, error code ${hex(event.errorCode)}`;
     case 'entry':

@@ -25,7 +25,7 @@ export function* sysFtruncate(task: Task, inode: HugetlbfsInode, size: number): 
   inode.size = size;
   const { iMmapRwsem } = inode.pageCache;
   yield* iMmapRwsem.write(task);
-  yield* unmapFileRange(task, inode, size / 4096, Number.POSITIVE_INFINITY);
+  yield* unmapFileRange(task, inode, size / 4096, Number.POSITIVE_INFINITY, true);
   iMmapRwsem.unlock(task);
   yield* removeInodeHugepages(task, inode, size / inode.hstate.size, Number.POSITIVE_INFINITY);
   inode.lock.unlock(task);
@@ -42,7 +42,7 @@ export function* punchHole(task: Task, inode: HugetlbfsInode, offset: number, le
   yield* inode.lock.write(task);
   yield* iMmapRwsem.write(task);
   if (offset < holeStart) yield* zeroPartialPage(task, inode, offset, Math.min(end, holeStart));
-  if (holeEnd > holeStart) yield* unmapFileRange(task, inode, holeStart / 4096, holeEnd / 4096);
+  if (holeEnd > holeStart) yield* unmapFileRange(task, inode, holeStart / 4096, holeEnd / 4096, false);
   if (end > holeEnd && end > holeStart) yield* zeroPartialPage(task, inode, holeEnd, end);
   iMmapRwsem.unlock(task);
   if (holeEnd > holeStart) yield* removeInodeHugepages(task, inode, holeStart / size, holeEnd / size);
@@ -51,13 +51,14 @@ export function* punchHole(task: Task, inode: HugetlbfsInode, offset: number, le
 }
 
 /** `hugetlb_vmdelete_list`: unmaps a part of the file everywhere. The caller holds i_mmap_rwsem for writing. 4 KiB pages. */
-function* unmapFileRange(task: Task, inode: HugetlbfsInode, from: number, to: number): Path<void> {
+function* unmapFileRange(task: Task, inode: HugetlbfsInode, from: number, to: number, dropMarker: boolean): Path<void> {
   for (const vma of inode.pageCache.mapping(from, to)) {
     /* The VMA lock comes before i_mmap_rwsem: only try. Who is passed over is met again, page by page, below. */
     const lock = vma.hugetlbLock;
     if (lock && !lock.tryWrite(task)) continue;
     const gather = new MmuGather();
-    yield* unmapHugepageRange(task, gather, vma, addressOf(vma, from), Math.min(addressOf(vma, to), vma.end));
+    const start = addressOf(vma, from);
+    yield* unmapHugepageRange(task, gather, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker });
     yield* gather.finish(task);
     lock?.unlock(task);
   }
@@ -133,7 +134,7 @@ function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: 
     const lock = vma.hugetlbLock;
     if (lock && !lock.tryWrite(task)) return lock;
     const gather = new MmuGather();
-    yield* unmapHugepageRange(task, gather, vma, start, Math.min(addressOf(vma, to), vma.end));
+    yield* unmapHugepageRange(task, gather, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker: true });
     yield* gather.finish(task);
     lock?.unlock(task);
   }

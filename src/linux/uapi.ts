@@ -54,6 +54,10 @@ export const MADV_REMOVE = 9;
 export const MADV_DONTFORK = 10;
 /** A fork's child gets the range again. */
 export const MADV_DOFORK = 11;
+/** Fault pages in for reading. */
+export const MADV_POPULATE_READ = 22;
+/** Fault pages in for writing: private pages become the process's own. */
+export const MADV_POPULATE_WRITE = 23;
 /** Like MADV_DONTNEED, also for locked ranges. */
 export const MADV_DONTNEED_LOCKED = 24;
 

@@ -6,7 +6,7 @@ import { putPage } from './alloc-page.ts';
 import type { Folio } from './folio.ts';
 import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
 import { hugePmdUnshare } from './pmd-share.ts';
-import { PTE_NONE } from './pte.ts';
+import { PTE_NONE, PTE_UFFD_WP_MARKER } from './pte.ts';
 import type { Path, Task } from './task.ts';
 import { VM_MAYSHARE } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
@@ -29,6 +29,8 @@ export class MmuGather {
 
 /** How to unmap. */
 export interface UnmapOptions {
+  /** `ZAP_FLAG_DROP_MARKER`: nothing is left of userfaultfd's write protection. Otherwise a marker stays. */
+  readonly dropMarker?: boolean;
   /** Only this page, and only where it is met first: its VMA loses its claim to it (HPAGE_RESV_UNMAPPED). */
   readonly only?: Folio;
 }
@@ -43,7 +45,7 @@ export function* unmapHugepageRange(
   vma: Vma,
   start: number,
   end: number,
-  { only }: UnmapOptions = {},
+  { only, dropMarker = false }: UnmapOptions = {},
 ): Path<void> {
   const { mm, hstate } = vma;
   const { tables, frames } = mm.machine;
@@ -74,7 +76,9 @@ export function* unmapHugepageRange(
       continue;
     }
     if (only) vma.reserveUnmapped = true;
-    if (!pte.none) setHugePteAt(mm, address, hpte, PTE_NONE);
+    const marker = !dropMarker && (pte.isMarker || (leaf && pte.uffdWp));
+    const after = marker ? PTE_UFFD_WP_MARKER : PTE_NONE;
+    if (!pte.none && !pte.same(after)) setHugePteAt(mm, address, hpte, after);
     if (folio) {
       if (pte.dirty) folio.dirty = true;
       mm.hugetlbUsage -= hpte.pages;
@@ -104,7 +108,9 @@ export function* unmapSingleVma(
   const lock = vma.hugetlbLock;
   if (lock) yield* lock.write(task);
   yield* iMmapRwsem.write(task);
-  yield* unmapHugepageRange(task, gather, vma, Math.max(start, vma.start), Math.min(end, vma.end));
+  yield* unmapHugepageRange(task, gather, vma, Math.max(start, vma.start), Math.min(end, vma.end), {
+    dropMarker: final,
+  });
   if (final) {
     vma.unlockAndFreeLock(task);
     iMmapRwsem.unlock(task);

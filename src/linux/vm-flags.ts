@@ -25,6 +25,14 @@ export const VM_MAYEXEC = 0x40;
 export const VM_MAYSHARE = 0x80;
 /** MADV_DONTFORK: a child does not get it. */
 export const VM_DONTCOPY = 0x2_0000;
+/** userfaultfd: faults on pages that are missing are somebody's to handle. */
+export const VM_UFFD_MISSING = 0x200;
+/** userfaultfd: so are writes to pages that it protects. */
+export const VM_UFFD_WP = 0x1000;
+/** userfaultfd: so are faults on pages that are in the page cache. Linux's bit 37, here one of 32. */
+export const VM_UFFD_MINOR = 0x4000_0000;
+/** All of userfaultfd's. */
+export const VM_UFFD_FLAGS: number = VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR;
 /** Cannot grow with mremap; every hugetlb VMA has it, hence none is ever merged with a neighbour. */
 export const VM_DONTEXPAND = 0x4_0000;
 /** MAP_NORESERVE. */

@@ -9,7 +9,8 @@ import type { Mm } from './mm.ts';
 import type { PageProtection } from './pte.ts';
 import type { ReserveMap } from './reserve-map.ts';
 import type { Path, Task } from './task.ts';
-import { pageProtection, VM_MAYSHARE } from './vm-flags.ts';
+import type { Userfaultfd } from './userfaultfd.ts';
+import { pageProtection, VM_MAYSHARE, VM_SHARED, VM_UFFD_FLAGS, VM_UFFD_WP } from './vm-flags.ts';
 
 /** `hugetlb_vma_lock`: keeps a shareable VMA's page tables where they are. */
 export class VmaLock {
@@ -48,6 +49,8 @@ export class Vma {
 
   /** Whether it ever had a page of its own (`anon_vma`): fork copies the entries of such VMAs only. */
   anonVma = false;
+  /** `vm_userfaultfd_ctx`: whom its faults go to. */
+  userfaultfd: Userfaultfd | undefined = undefined;
   /** Shareable VMAs' lock. */
   vmaLock: VmaLock | undefined = undefined;
   /** Private VMAs: the map of consumed reservations. */
@@ -70,9 +73,9 @@ export class Vma {
     return this.inode.hstate;
   }
 
-  /** `vm_page_prot`. */
+  /** `vm_page_prot`. Where userfaultfd wants to know of writes, a shared mapping's pages are not made writable by it. */
   get protection(): PageProtection {
-    return pageProtection(this.flags);
+    return pageProtection(this.flags & VM_UFFD_WP ? this.flags & ~VM_SHARED : this.flags);
   }
 
   get mayShare(): boolean {
@@ -126,6 +129,7 @@ export class Vma {
     copy.ownsReserves = this.ownsReserves;
     copy.reserveUnmapped = this.reserveUnmapped;
     copy.anonVma = this.anonVma;
+    copy.userfaultfd = this.userfaultfd;
     return copy;
   }
 
@@ -135,6 +139,12 @@ export class Vma {
     this.privateMap = undefined;
     this.ownsReserves = false;
     this.reserveUnmapped = false;
+  }
+
+  /** Takes it away from userfaultfd. */
+  forgetUserfaultfd(): void {
+    this.userfaultfd = undefined;
+    this.flags &= ~VM_UFFD_FLAGS;
   }
 
   /** `hugetlb_vm_op_open`: a copy shares its sibling's map, and gets a lock of its own. */

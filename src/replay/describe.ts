@@ -18,8 +18,9 @@ import { differingPages } from './state.ts';
 export function describeDifference(difference: Disagreement): string[] {
   const { what } = difference;
   switch (what) {
+    case 'found':
+      return [`${difference.field}: kernel ${difference.kernel}, model ${difference.model}`];
     case 'result':
-    case 'value':
       return [`${what}: kernel ${difference.kernel}, model ${difference.model}`];
     case 'hang':
       return [`hang: kernel ${goesOn(difference.kernel)}, model ${goesOn(difference.model)}`];

@@ -103,8 +103,15 @@ export function parseOperation(line: Line, object: LineObject, context: Context)
     values,
     hang,
     ...(result !== undefined && { result }),
-    ...(operation.reads && !hang && values.value !== undefined && { value: values.value as number }),
+    ...(operation.found && !hang && { found: foundOf(operation.found, values) }),
   };
+}
+
+/** Those of some fields that are there. */
+function foundOf(names: readonly string[], values: Readonly<Record<string, unknown>>): Record<string, number> {
+  return Object.fromEntries(
+    names.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name] as number]])),
+  );
 }
 
 /** `{"pool":[9,8,1,0],"pages":[[0,0,0,0,1,33]]}`, or one of both. */

@@ -5,6 +5,8 @@ import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   MADV_DONTNEED,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
   MADV_REMOVE,
   MAP_ANONYMOUS,
   MAP_FIXED_NOREPLACE,
@@ -21,11 +23,20 @@ import {
   PROT_WRITE,
 } from '../linux/uapi.ts';
 import {
+  UFFDIO_COPY_MODE_WP,
+  UFFDIO_REGISTER_MODE_MINOR,
+  UFFDIO_REGISTER_MODE_MISSING,
+  UFFDIO_REGISTER_MODE_WP,
+  UFFDIO_WRITEPROTECT_MODE_WP,
+} from '../linux/uffd-uapi.ts';
+import type { UserfaultFile } from '../linux/userfault-file.ts';
+import {
   actor,
   at,
   byte,
   type Context,
   choice,
+  type Field,
   type Fields,
   file,
   fileOffset,
@@ -45,11 +56,11 @@ import {
 import { HUGE_PAGES, type Setting } from './setting.ts';
 import type { Stage } from './stage.ts';
 
-/** How an operation ended: OK, an errno, a signal, or HANG; and the value that it read. */
+/** How an operation ended: OK, an errno, a signal, or HANG; and what it found. */
 export interface Answer {
   readonly result: string;
-  /** Only of an operation that reads: the byte, or -1 where it could not be read. */
-  readonly value?: number;
+  /** The byte that was read, or -1 where none could be; bytes transferred, and their hash. By the names of the fields. */
+  readonly found?: Readonly<Record<string, number>>;
 }
 
 /** What is wrong with fields that are right one by one. */
@@ -62,8 +73,8 @@ export interface Problem {
 interface Behaviour<V> {
   /** Told of by a signal (a touch), not by an errno (a system call). */
   readonly touches?: boolean;
-  /** Has a `value` that it finds, and not one that it is given. */
-  readonly reads?: boolean;
+  /** Fields that it finds, and is not given. */
+  readonly found?: readonly string[];
   readonly problem?: (values: V, context: Context) => Problem | undefined;
   /** Who lives when the operation has succeeded, before `alive` did. */
   readonly lives?: (values: V, alive: Set<number>) => void;
@@ -199,10 +210,10 @@ const read: Operation = operation(
   { proc: actor, slot, page, at, value: optional(integer(-1, 255)) },
   {
     touches: true,
-    reads: true,
+    found: ['value'],
     run(stage, { proc, slot, page, at }) {
-      const found = stage.process(proc).read(stage.address(slot, page, at));
-      return typeof found === 'number' ? { result: 'OK', value: found } : { result: found, value: -1 };
+      const value = stage.process(proc).read(stage.address(slot, page, at));
+      return typeof value === 'number' ? { result: 'OK', found: { value } } : { result: value, found: { value: -1 } };
     },
   },
 );
@@ -216,6 +227,119 @@ const write: Operation = operation(
     }),
   },
 );
+
+/** Bytes at (`page`, `at`) of another process's memory. */
+const remote = {
+  proc: actor,
+  slot,
+  page,
+  at,
+  length: integer(1, 2 ** 24),
+  done: optional(integer(-1, 2 ** 24)),
+} as const;
+
+/** How a program reads and writes another's memory. */
+type RemoteAccess = 'processVmRead' | 'processVmWrite' | 'procMemRead' | 'procMemWrite';
+
+function remoteRead(access: RemoteAccess): Operation {
+  return operation(
+    { ...remote, fnv1a: optional(integer(0, 2 ** 32 - 1)) },
+    {
+      found: ['done', 'fnv1a'],
+      run(stage, { proc, slot, page, at, length }) {
+        const buffer = new Uint8Array(length);
+        const answer = transferred(
+          stage.process(proc)[access](stage.process(proc), stage.address(slot, page, at), buffer),
+        );
+        const { done } = answer.found;
+        return { ...answer, found: { done, fnv1a: done < 0 ? 0 : fnv1a(buffer.subarray(0, done)) } };
+      },
+    },
+  );
+}
+
+function remoteWrite(access: RemoteAccess): Operation {
+  return operation(
+    { ...remote, value: byte },
+    {
+      found: ['done'],
+      run(stage, { proc, slot, page, at, length, value }) {
+        const buffer = new Uint8Array(length).fill(value);
+        return transferred(stage.process(proc)[access](stage.process(proc), stage.address(slot, page, at), buffer));
+      },
+    },
+  );
+}
+
+function transferred(done: number | string): Answer & { readonly found: { readonly done: number } } {
+  return typeof done === 'number' ? { result: 'OK', found: { done } } : { result: done, found: { done: -1 } };
+}
+
+/** The hash of FNV-1a, 32 bits. */
+function fnv1a(bytes: Uint8Array): number {
+  let hash = 0x811c_9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x0100_0193);
+  return hash >>> 0;
+}
+
+const pinLongtermWrite: Operation = operation(
+  { proc: actor, slot, page, at, length: integer(1, 2 ** 32) },
+  {
+    run: (stage, { proc, slot, page, at, length }) => ({
+      result: stage.process(proc).registerBuffer(stage.address(slot, page, at), length),
+    }),
+  },
+);
+
+const unpin: Operation = operation(
+  { proc: actor },
+  { run: (stage, { proc }) => ({ result: stage.process(proc).unregisterBuffer() }) },
+);
+
+const UFFD_MODES: Readonly<Record<string, number>> = {
+  m: UFFDIO_REGISTER_MODE_MISSING,
+  w: UFFDIO_REGISTER_MODE_WP,
+  c: UFFDIO_REGISTER_MODE_MINOR,
+};
+
+/** `mcw` in any order, each at most once: what userfaultfd is registered for. */
+const uffdMode: Field<number> = (value) => {
+  const letters = typeof value === 'string' ? [...value] : [];
+  const known = letters.every((letter) => letter in UFFD_MODES) && new Set(letters).size === letters.length;
+  if (letters.length === 0 || !known) return new Refusal('one or more of the letters m, w and c');
+  return letters.reduce((mode, letter) => mode | UFFD_MODES[letter]!, 0);
+};
+
+const uffdRegister: Operation = operation(
+  { ...range, mode: uffdMode },
+  {
+    problem: rangeProblem,
+    run: (stage, { proc, slot, page, pages, mode }) => ({
+      result: stage.userfaultfd(proc).register(stage.address(slot, page), stage.bytes(pages), mode).result,
+    }),
+  },
+);
+
+const uffdCopy: Operation = operation(
+  { ...range, wp: truth, value: byte },
+  {
+    problem: rangeProblem,
+    run(stage, { proc, slot, page, pages, wp, value }) {
+      const source = new Uint8Array(stage.bytes(pages)).fill(value);
+      const mode = wp ? UFFDIO_COPY_MODE_WP : 0;
+      return { result: stage.userfaultfd(proc).copy(stage.address(slot, page), source, mode).result };
+    },
+  },
+);
+
+function uffdRange(call: (uffd: UserfaultFile, start: number, length: number) => string): Operation {
+  return operation(range, {
+    problem: rangeProblem,
+    run: (stage, { proc, slot, page, pages }) => ({
+      result: call(stage.userfaultfd(proc), stage.address(slot, page), stage.bytes(pages)),
+    }),
+  });
+}
 
 const fork: Operation = operation(
   { proc: actor, child: newcomer },
@@ -274,6 +398,23 @@ export const OPERATIONS: ReadonlyMap<string, Operation> = new Map(
     exit,
     madvise_dontneed: madvise(MADV_DONTNEED),
     madvise_remove: madvise(MADV_REMOVE),
+    madvise_populate_read: madvise(MADV_POPULATE_READ),
+    madvise_populate_write: madvise(MADV_POPULATE_WRITE),
+    process_vm_read: remoteRead('processVmRead'),
+    process_vm_write: remoteWrite('processVmWrite'),
+    proc_mem_read: remoteRead('procMemRead'),
+    proc_mem_write: remoteWrite('procMemWrite'),
+    pin_longterm_write: pinLongtermWrite,
+    unpin,
+    uffd_register: uffdRegister,
+    uffd_unregister: uffdRange((uffd, start, length) => uffd.unregister(start, length)),
+    uffd_copy: uffdCopy,
+    uffd_continue: uffdRange((uffd, start, length) => uffd.continue(start, length).result),
+    uffd_zeropage: uffdRange((uffd, start, length) => uffd.zeropage(start, length).result),
+    uffd_writeprotect: uffdRange((uffd, start, length) =>
+      uffd.writeprotect(start, length, UFFDIO_WRITEPROTECT_MODE_WP),
+    ),
+    uffd_unwriteprotect: uffdRange((uffd, start, length) => uffd.writeprotect(start, length, 0)),
     fallocate: fallocate(0),
     punch_hole: fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE),
     ftruncate,

@@ -13,8 +13,8 @@ import { pagesOf, poolOf, same } from './state.ts';
 export type Disagreement =
   /** How the operation ended; that it never did is a hang. */
   | { readonly what: 'result' | 'hang'; readonly kernel: string; readonly model: string }
-  /** The byte that was read. */
-  | { readonly what: 'value'; readonly kernel: number; readonly model: number }
+  /** The byte that was read, how many were, their hash. */
+  | { readonly what: 'found'; readonly field: string; readonly kernel: number; readonly model: number }
   /** The counts after an operation, and after everything. */
   | { readonly what: 'pool' | 'end'; readonly kernel: PoolCounts; readonly model: PoolCounts }
   | { readonly what: 'pages'; readonly kernel: readonly PageEntry[]; readonly model: readonly PageEntry[] }
@@ -80,12 +80,33 @@ export function* replaySequence(
   sequence: Sequence,
   tables: FlatMemory = memoryForTables(),
 ): Generator<ReplayedLine, void, undefined> {
-  const run = new Run(sequence, tables);
-  for (const step of sequence.steps) {
-    yield run.line('operation', step, () => run.operation(step));
+  const { steps, end } = sequence;
+  const moments: Moment[] = [];
+  let run = new Run(sequence, tables);
+  for (let index = 0; index < steps.length; index++) {
+    let line = run.step(index, moments);
+    if (line.differences.length > 0 && run.hasDeferredWork) {
+      /* A kernel thread has something to do: did it do so just now? Before this operation, or after it? */
+      for (const when of ['before', 'after', 'never'] as const) {
+        const tried: Moment[] = when === 'never' ? moments : [...moments, { index, when }];
+        run = Run.upTo(sequence, tables, index, tried);
+        line = run.step(index, tried);
+        if (line.differences.length > 0) continue;
+        moments.splice(0, moments.length, ...tried);
+        break;
+      }
+    }
+    yield line;
     if (run.broken) return;
   }
-  yield run.line('end', sequence.end, () => run.end(sequence.end));
+  yield run.line('end', end, () => run.end(end));
+}
+
+/** When the model's kernel threads do what was left to them. */
+interface Moment {
+  /** Of an operation. */
+  readonly index: number;
+  readonly when: 'before' | 'after';
 }
 
 /** Enough for as many processes as a scenario may have, with all slots in use. */
@@ -98,13 +119,32 @@ const HANG = 'HANG';
 class Run {
   /** Whether the model broke a rule of its own: what follows would tell nothing. */
   broken = false;
-  readonly #number: number;
+  readonly #sequence: Sequence;
   readonly #stage: Stage;
   #found: Disagreement[] = [];
 
-  constructor({ number, setting }: Sequence, tables: FlatMemory) {
-    this.#number = number;
-    this.#stage = new Stage(setting, tables);
+  constructor(sequence: Sequence, tables: FlatMemory) {
+    this.#sequence = sequence;
+    this.#stage = new Stage(sequence.setting, tables);
+  }
+
+  /** A sequence that has come to an operation. */
+  static upTo(sequence: Sequence, tables: FlatMemory, end: number, moments: readonly Moment[]): Run {
+    const run = new Run(sequence, tables);
+    for (let index = 0; index < end; index++) run.step(index, moments);
+    return run;
+  }
+
+  /** Whether what the model left to a kernel thread is still to be done. */
+  get hasDeferredWork(): boolean {
+    return this.#stage.machine.hasDeferredWork;
+  }
+
+  /** Runs an operation, and what kernel threads do around it. */
+  step(index: number, moments: readonly Moment[]): ReplayedLine {
+    const step = this.#sequence.steps[index]!;
+    const around = moments.filter((moment) => moment.index === index).map(({ when }) => when);
+    return this.line('operation', step, () => this.operation(step, around));
   }
 
   /** Does what a line says, and collects what comes of it. */
@@ -113,21 +153,24 @@ class Run {
     this.#stage.machine.trace = trace;
     this.#found = [];
     const answer = this.#guarded(work);
-    const where = { file: line.file, sequence: this.#number, line: line.line, operation: line.text, trace };
+    const where = { file: line.file, sequence: this.#sequence.number, line: line.line, operation: line.text, trace };
     return { ...where, kind, answer, differences: this.#found.map((found) => ({ ...found, ...where })) };
   }
 
   /** Runs an operation and compares what can be compared. */
-  operation(step: ScenarioStep): Answer {
-    const { operation, values, result, value, state } = step;
+  operation(step: ScenarioStep, around: readonly Moment['when'][] = []): Answer {
+    const { operation, values, result, found = {}, state } = step;
     const stage = this.#stage;
     const { proc } = values;
+    if (around.includes('before')) stage.machine.runDeferredWork();
     const absent = typeof proc === 'number' && !stage.has(proc);
     const answer = absent ? { result: `no process ${proc}` } : operation.run(stage, values);
+    if (around.includes('after')) stage.machine.runDeferredWork();
     this.#compareResults(step, answer.result, absent);
     const agreed = result === undefined || answer.result === result;
-    if (agreed && value !== undefined && answer.value !== undefined && answer.value !== value) {
-      this.#found.push({ what: 'value', kernel: value, model: answer.value });
+    for (const [field, kernel] of Object.entries(agreed ? found : {})) {
+      const model = answer.found?.[field];
+      if (model !== undefined && model !== kernel) this.#found.push({ what: 'found', field, kernel, model });
     }
     if (!agreed && answer.result === 'OK') operation.undo?.(stage, values);
     if (state?.pool) this.#comparePools('pool', state.pool);

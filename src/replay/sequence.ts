@@ -41,8 +41,8 @@ export interface ScenarioStep extends Line {
   readonly values: Readonly<Record<string, unknown>>;
   /** OK, an errno, a signal; undefined if it is not compared. */
   readonly result?: string;
-  /** The byte that it read; -1 where it could not be read. */
-  readonly value?: number;
+  /** What it found, as far as it is told. */
+  readonly found?: Readonly<Record<string, number>>;
   /** Whether it never ended. */
   readonly hang: boolean;
   readonly state?: State;

@@ -5,6 +5,8 @@ import type { FlatMemory } from '../core/flat-memory.ts';
 import type { HugetlbFile } from '../linux/hugetlb-file.ts';
 import { Machine } from '../linux/machine.ts';
 import type { Process } from '../linux/process.ts';
+import { UFFD_FEATURE_SIGBUS } from '../linux/uffd-uapi.ts';
+import type { UserfaultFile } from '../linux/userfault-file.ts';
 import { addressOf, type Setting } from './setting.ts';
 
 /** What operations act on. */
@@ -13,12 +15,18 @@ export class Stage {
   readonly machine: Machine;
   readonly files: readonly HugetlbFile[];
   readonly #processes = new Map<number, Process>();
+  readonly #userfaultfds = new Map<number, UserfaultFile>();
 
   /** @param tables memory for page tables, which nobody else uses meanwhile */
   constructor(setting: Setting, tables: FlatMemory) {
     const { hugePageSize, pool, overcommit, files } = setting;
     this.setting = setting;
-    this.machine = new Machine({ pools: [{ hugePageSize, pages: pool, overcommit }], tables, checks: true });
+    this.machine = new Machine({
+      pools: [{ hugePageSize, pages: pool, overcommit }],
+      tables,
+      checks: true,
+      defersWork: true,
+    });
     this.#processes.set(0, this.machine.createProcess());
     this.files = files.map((pages) => {
       const file = this.machine.memfdCreate({ hugePageSize });
@@ -42,6 +50,17 @@ export class Stage {
     return [...this.#processes].sort(([a], [b]) => a - b);
   }
 
+  /** The userfaultfd of a process, with the features that recordings have: nothing waits. */
+  userfaultfd(number: number): UserfaultFile {
+    let file = this.#userfaultfds.get(number);
+    if (!file) {
+      file = this.process(number).userfaultfd();
+      file.api(UFFD_FEATURE_SIGBUS);
+      this.#userfaultfds.set(number, file);
+    }
+    return file;
+  }
+
   /** A process that fork has made. */
   enter(number: number, process: Process): void {
     this.#processes.set(number, process);
@@ -50,12 +69,14 @@ export class Stage {
   /** Ends a process, if it is there. */
   leave(number: number): void {
     this.#processes.get(number)?.exit();
+    this.#userfaultfds.delete(number);
     this.#processes.delete(number);
   }
 
   /** Ends all processes and closes all files. */
   clear(): void {
     for (const [number] of this.processes()) this.leave(number);
+    this.machine.runDeferredWork();
     for (const file of this.files) file.close();
   }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { HEADER, MMAP, RECORDING, scenarioOf, WRITE } from '../replay/support.ts';
+import { HEADER, MMAP, RECORDINGS, scenarioOf, WRITE } from '../replay/support.ts';
 import { file, linesOf, type Ran, ROOT, run } from './support.ts';
 
 /** Runs `hugewalk replay`; without the lines of progress that a slow machine gets. */
@@ -24,9 +24,9 @@ const manyWrong = (): string => {
 
 describe('replay', () => {
   test('of a recording ends with status 0 and a line of three numbers', async () => {
-    const { status, stdout, stderr } = await replay(RECORDING.path);
+    const { status, stdout, stderr } = await replay(RECORDINGS.A.path);
     expect([status, stderr]).toEqual([0, '']);
-    expect(stdout).toBe(`${RECORDING.sequences} sequences, ${RECORDING.operations} operations, 0 differences\n`);
+    expect(stdout).toBe(`${RECORDINGS.A.sequences} sequences, ${RECORDINGS.A.operations} operations, 0 differences\n`);
   });
 
   test('adds up several files, plain or gzipped', async () => {
@@ -102,7 +102,7 @@ describe('replay', () => {
   });
 
   test('says that nothing differs only to somebody who reads all of it', async () => {
-    const { status, stderr } = await run(['replay', RECORDING.path, '--trace'], { hangUp: true });
+    const { status, stderr } = await run(['replay', RECORDINGS.A.path, '--trace'], { hangUp: true });
     expect([status, stderr.replace(/^hugewalk: replaying .*\n/gm, '')]).toEqual([1, '']);
   });
 });
@@ -129,7 +129,7 @@ describe('bad input ends with status 2 and one line, before anything is run or p
     ],
     [
       'a gzipped file that ends too early',
-      () => [file('cut.gz', readFileSync(`${ROOT}/${RECORDING.path}`).subarray(0, 5000))],
+      () => [file('cut.gz', readFileSync(`${ROOT}/${RECORDINGS.A.path}`).subarray(0, 5000))],
       /cut\.gz: expected a whole gzip stream, found /,
     ],
     [

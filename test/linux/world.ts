@@ -2,6 +2,7 @@
  * A machine with a few processes and files, on which operations are carried out.
  */
 import {
+  type Blocked,
   type Errno,
   type HugetlbFile,
   type Hugetlbfs,
@@ -132,7 +133,7 @@ export class World {
     }
   }
 
-  #mmap(process: Process, arena: Arena, operation: Extract<Operation, { kind: 'mmap' }>): number | Errno {
+  #mmap(process: Process, arena: Arena, operation: Extract<Operation, { kind: 'mmap' }>): number | Errno | Blocked {
     const { at, length } = bytesOf(arena, operation.span);
     const huge = arena.hugePageSize === GIB ? MAP_HUGE_1GB : MAP_HUGE_2MB;
     const { prot } = operation;

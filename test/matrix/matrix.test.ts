@@ -21,12 +21,13 @@ const debug: CoreModules = {
   threads: new WebAssembly.Module(await readFixture('build/threads-debug.wasm')),
 };
 const release = compileCoreSync();
+/* The browser's compiler is Node's: there batches, and the debug builds, are left out, for time. */
+const IN_BROWSER = 'document' in globalThis;
 const BUILDS = (['flat', 'sparse', 'threads'] as const).flatMap((kind) => [
   { name: `release, ${kind}`, kind, cores: release, way: 'single' as const },
-  { name: `debug, ${kind}`, kind, cores: debug, way: 'single' as const },
+  ...(IN_BROWSER ? [] : [{ name: `debug, ${kind}`, kind, cores: debug, way: 'single' as const }]),
 ]);
-/* Batches are slow, and the browser's compiler is Node's: there they are left out, for time. */
-const WAYS_HERE = 'document' in globalThis ? (['through a TLB'] as const) : (['through a TLB', ...PAIRED] as const);
+const WAYS_HERE = IN_BROWSER ? (['through a TLB'] as const) : (['through a TLB', ...PAIRED] as const);
 const OTHER_WAYS = WAYS_HERE.map((way) => {
   return { name: `release, flat, ${way}`, kind: 'flat' as const, cores: release, way };
 });

@@ -17,7 +17,9 @@ describe('a difference in words', () => {
     expect(describeDifference({ what: 'result', kernel: 'SIGBUS', model: 'OK' })).toEqual([
       'result: kernel SIGBUS, model OK',
     ]);
-    expect(describeDifference({ what: 'value', kernel: 7, model: 0 })).toEqual(['value: kernel 7, model 0']);
+    expect(describeDifference({ what: 'found', field: 'done', kernel: 7, model: 0 })).toEqual([
+      'done: kernel 7, model 0',
+    ]);
     expect(describeDifference({ what: 'hang', kernel: 'HANG', model: 'OK' })).toEqual(['hang: kernel hangs, model OK']);
     expect(describeDifference({ what: 'invariant', kernel: '', model: 'a count is wrong' })).toEqual([
       'invariant: the model broke a rule of its own, and its sequence is left here: a count is wrong',

@@ -6,7 +6,7 @@ import { describeDifference } from '../../src/replay/describe.ts';
 import { OPERATIONS } from '../../src/replay/operations.ts';
 import { type Difference, memoryForTables, replay, replaySequence } from '../../src/replay/replay.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
-import { END, HEADER, linesOf, MMAP, READ, RECORDING, scenarioOf, WRITE } from './support.ts';
+import { END, HEADER, linesOf, MMAP, READ, RECORDINGS, scenarioOf, textOf, WRITE } from './support.ts';
 
 /** Everything that differs in a text. */
 function differencesIn(text: string): Difference[] {
@@ -26,11 +26,9 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe('the recording of a kernel', () => {
-  const lines = linesOf(RECORDING.text());
-
+describe.each(Object.values(RECORDINGS))('the recording $path', (recording) => {
   test('is what the model does, all of it', () => {
-    const { sequences } = parseScenario(RECORDING.path, RECORDING.text());
+    const { sequences } = parseScenario(recording.path, textOf(recording));
     const tables = memoryForTables();
     let operations = 0;
     const differences: Difference[] = [];
@@ -41,13 +39,17 @@ describe('the recording of a kernel', () => {
       }
     }
     expect(differences.flatMap((one) => describeDifference(one).map((words) => `${one.line}: ${words}`))).toEqual([]);
-    expect([sequences.length, operations]).toEqual([RECORDING.sequences, RECORDING.operations]);
+    expect([sequences.length, operations]).toEqual([recording.sequences, recording.operations]);
   });
+});
+
+describe('recording A', () => {
+  const lines = linesOf(textOf(RECORDINGS.A));
 
   test('takes less than two seconds of a processor', () => {
     const seconds = [1, 2, 3].map(() => {
       const before = process.cpuUsage();
-      differencesIn(RECORDING.text());
+      differencesIn(textOf(RECORDINGS.A));
       const { user, system } = process.cpuUsage(before);
       return (user + system) / 1e6;
     });
@@ -87,7 +89,7 @@ describe('the recording of a kernel', () => {
     [
       'a value that was read',
       {
-        what: 'value',
+        what: 'found',
         change: (o) => (o.op === 'read' && o.result === 'OK' ? { ...o, value: o.value! ^ 1 } : undefined),
       },
     ],
@@ -224,7 +226,7 @@ describe('a written scenario', () => {
       ),
     ).toEqual([
       { what: 'result', line: 2, kernel: 'ENOMEM', model: 'OK' },
-      { what: 'value', line: 3, kernel: 9, model: 0 },
+      { what: 'found', line: 3, kernel: 9, model: 0 },
       { what: 'pool', line: 3, kernel: [4, 4, 0, 0], model: [4, 3, 0, 0] },
       { what: 'pages', line: 3, kernel: [], model: [[0, 0, 0, 0, 1, 1]] },
       { what: 'end', line: 5, kernel: [4, 3, 0, 0], model: [4, 4, 0, 0] },

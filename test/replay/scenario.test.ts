@@ -43,10 +43,10 @@ describe('a scenario', () => {
     ]);
     const [{ setting, steps, end } = expect.fail()] = sequences;
     expect(setting).toMatchObject({ hugePageSize: 2 ** 21, pool: 9, overcommit: 2, files: [5, 4], slotPages: 512 });
-    expect(steps.map(({ line, result, value, state, hang }) => ({ line, result, value, state, hang }))).toEqual([
-      { line: 2, result: 'ENOMEM', value: undefined, state: { pool: [9, 9, 0, 0], pages: [] }, hang: false },
-      { line: 4, result: 'OK', value: 3, state: undefined, hang: false },
-      { line: 5, result: undefined, value: undefined, state: undefined, hang: false },
+    expect(steps.map(({ line, result, found, state, hang }) => ({ line, result, found, state, hang }))).toEqual([
+      { line: 2, result: 'ENOMEM', found: undefined, state: { pool: [9, 9, 0, 0], pages: [] }, hang: false },
+      { line: 4, result: 'OK', found: { value: 3 }, state: undefined, hang: false },
+      { line: 5, result: undefined, found: undefined, state: undefined, hang: false },
     ]);
     expect([end.line, end.pool]).toEqual([6, [9, 9, 0, 0]]);
   });
@@ -95,7 +95,7 @@ describe('is refused, with file, line, field, what was expected and what is ther
     [
       'an operation that does not exist',
       [HEADER, { op: 'mmop' }, end],
-      '2: op: expected one of mmap, munmap, mprotect, mremap, read, write, fork, exit, madvise_dontneed, madvise_remove, fallocate, punch_hole, ftruncate, got "mmop"',
+      '2: op: expected one of mmap, munmap, mprotect, mremap, read, write, fork, exit, madvise_dontneed, madvise_remove, madvise_populate_read, madvise_populate_write, process_vm_read, process_vm_write, proc_mem_read, proc_mem_write, pin_longterm_write, unpin, uffd_register, uffd_unregister, uffd_copy, uffd_continue, uffd_zeropage, uffd_writeprotect, uffd_unwriteprotect, fallocate, punch_hole, ftruncate, got "mmop"',
     ],
     ['an operation that is no name', [HEADER, { op: 7 }, end], '2: op: expected one of mmap'],
     [

@@ -4,14 +4,26 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 
-/** What Debian's Linux 6.1 did: 400 sequences of operations on 2 MiB pages. */
-export const RECORDING = {
-  path: 'test/recordings/hugetlb-2M-A.jsonl.gz',
-  sequences: 400,
-  operations: 8442,
-  text: (): string =>
-    gunzipSync(readFileSync(new URL('../recordings/hugetlb-2M-A.jsonl.gz', import.meta.url))).toString(),
-} as const;
+/** What a real kernel did. */
+export interface Recording {
+  readonly path: string;
+  readonly sequences: number;
+  readonly operations: number;
+}
+
+/** Recordings of Debian's Linux 6.1, each of random sequences of operations. */
+export const RECORDINGS: Readonly<Record<'A' | 'B' | 'C' | 'P' | 'G', Recording>> = {
+  A: { path: 'test/recordings/hugetlb-2M-A.jsonl.gz', sequences: 400, operations: 8442 },
+  B: { path: 'test/recordings/hugetlb-2M-B.jsonl.gz', sequences: 400, operations: 9725 },
+  C: { path: 'test/recordings/hugetlb-2M-C.jsonl.gz', sequences: 400, operations: 9618 },
+  P: { path: 'test/recordings/hugetlb-2M-P.jsonl.gz', sequences: 250, operations: 6104 },
+  G: { path: 'test/recordings/hugetlb-1G-G.jsonl.gz', sequences: 60, operations: 1511 },
+};
+
+/** A recording's lines. */
+export function textOf({ path }: Recording): string {
+  return gunzipSync(readFileSync(new URL(`../../${path}`, import.meta.url))).toString();
+}
 
 /** The header of a sequence. */
 export const HEADER = { seq: 1, pool: 4 } as const;

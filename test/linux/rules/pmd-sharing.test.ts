@@ -162,17 +162,15 @@ describe('mappings of the same 1 GiB of a file', () => {
     }
   });
 
-  test('do not if each had its table before', () => {
-    const { file, first, second } = setUp();
-    map(first, file, {}, ALL - 1);
-    map(second, file);
-    second.read(ADDRESS);
+  test('do not if each has its table already, though nothing else is in the way any more', () => {
+    const { machine, file, first, second } = setUp();
     map(first, file);
-    expect(share(first, ADDRESS, second, ADDRESS)).toBe(true);
-    const third = setUp();
-    map(third.first, third.file, {}, ALL - 1);
-    mapShared(third.second, 1, { file: third.file, address: ADDRESS, flags: MAP_FIXED });
-    expect(share(third.first, ADDRESS, third.second, ADDRESS)).toBe(false);
+    map(second, file, { prot: PROT_READ });
+    expect(share(first, ADDRESS, second, ADDRESS)).toBe(false);
+    second.mprotect(ADDRESS, GIB1, RW);
+    expect(second.vmas[0]!.flags).toBe(first.vmas[0]!.flags);
+    expect(share(first, ADDRESS + MIB2, second, ADDRESS + MIB2)).toBe(false);
+    expect([first, second].map((process) => machine.tables.page(tableOf(process, ADDRESS)).shareCount)).toEqual([0, 0]);
   });
 
   test('of 1 GiB pages have no such table', () => {

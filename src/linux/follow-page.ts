@@ -1,0 +1,51 @@
+/**
+ * The page at an address, if there is one now: nothing is faulted in. mm/gup.c of Linux 6.1: follow_page; mm/hugetlb.c:
+ * follow_huge_pmd_pte, follow_huge_pud.
+ */
+import { FOLL_GET, FOLL_PIN } from './gup-flags.ts';
+import type { Mm } from './mm.ts';
+import { hugetlbFullWalk } from './page-table.ts';
+import { tryGrabFolio } from './pin.ts';
+import type { Path, Task } from './task.ts';
+import type { Vma } from './vma.ts';
+
+const PAGE = 4096;
+
+/**
+ * `follow_page`, with mmap_lock: rights are not looked at, nor whether the page is shared.
+ *
+ * @param flags FOLL_GET takes a reference; FOLL_PIN is not supported: no page
+ * @returns the frame number, or undefined
+ */
+export function* followPage(task: Task, mm: Mm, address: number, flags: number): Path<number | undefined> {
+  yield* mm.mmapLock.read(task);
+  const vma = mm.vmaLookup(address);
+  const frame = vma && !(flags & FOLL_PIN) ? yield* followHugePte(task, vma, address, flags) : undefined;
+  mm.mmapLock.unlock(task);
+  return frame;
+}
+
+function* followHugePte(task: Task, vma: Vma, address: number, flags: number): Path<number | undefined> {
+  const { tables, frames } = vma.mm.machine;
+  const lock = vma.hugetlbLock;
+  for (;;) {
+    if (lock) yield* lock.read(task);
+    const hpte = hugetlbFullWalk(vma, address);
+    if (!hpte) {
+      lock?.unlock(task);
+      return undefined;
+    }
+    yield* hpte.lock.write(task);
+    const pte = tables.read(hpte.ptep);
+    const leaf = hpte.isPresentLeaf(pte);
+    let frame: number | undefined;
+    if (leaf && (!(flags & FOLL_GET) || tryGrabFolio(frames.folio(pte.pfn), 1, FOLL_GET))) {
+      /* The offset in the leaf, which may be smaller than the huge page: its entry points to its own first frame. */
+      frame = pte.pfn + Math.floor((address % hpte.size) / PAGE);
+    }
+    hpte.lock.unlock(task);
+    lock?.unlock(task);
+    /* A table was put here since the walk: look again. */
+    if (leaf || !pte.present) return frame;
+  }
+}
