@@ -50,6 +50,7 @@ export {
 } from "./entry";
 export { GUP_RUN_BYTES, gupCount, gupPages } from "./gup";
 export { invalidateAll, invalidatePage, invalidatePcid, invalidatePcidPage } from "./invalidate";
+export { LEAF_RUN_BYTES, leafAt, leafModify, leafRuns, leafWrite } from "./leaf";
 export {
   addFrame,
   DIRECTORY,

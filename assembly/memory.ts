@@ -107,6 +107,59 @@ export function markBoth(first: usize, second: usize, entries: v128, bits: v128)
   return true;
 }
 
+/** Writes an entry, in one step with reading what stood there. */
+export function exchangeEntry(slot: usize, entry: u64): u64 {
+  if (SHARED) return atomic.xchg<u64>(slot, entry);
+  const before = load<u64>(slot);
+  store<u64>(slot, entry);
+  return before;
+}
+
+/** The same for two entries that stand one behind the other; in shared memory each on its own. */
+export function exchangeNeighbours(slot: usize, entries: v128): v128 {
+  if (SHARED) {
+    const first = exchangeEntry(slot, i64x2.extract_lane(entries, 0));
+    return i64x2.replace_lane(i64x2.splat(first), 1, exchangeEntry(slot + 8, i64x2.extract_lane(entries, 1)));
+  }
+  const before = v128.load(slot);
+  v128.store(slot, entries);
+  return before;
+}
+
+/**
+ * Writes (entry & keep) ^ flip, of the entry at `from`, to `to`: where both are the same, as a locked operation. Returns what
+ * stood at `from`.
+ */
+export function rewriteEntry(to: usize, from: usize, keep: u64, flip: u64): u64 {
+  let entry = readEntry(from);
+  if (SHARED) {
+    if (to != from) {
+      atomic.store<u64>(to, (entry & keep) ^ flip);
+      return entry;
+    }
+    while (true) {
+      const found = atomic.cmpxchg<u64>(to, entry, (entry & keep) ^ flip);
+      if (found == entry) return entry;
+      entry = found;
+    }
+  }
+  store<u64>(to, (entry & keep) ^ flip);
+  return entry;
+}
+
+/** The same for two entries that stand one behind the other; in shared memory each on its own. */
+export function rewriteNeighbours(to: usize, from: usize, keep: v128, flip: v128): v128 {
+  if (SHARED) {
+    const keepOne = i64x2.extract_lane(keep, 0);
+    const flipOne = i64x2.extract_lane(flip, 0);
+    const first = rewriteEntry(to, from, keepOne, flipOne);
+    return i64x2.replace_lane(i64x2.splat(first), 1, rewriteEntry(to + 8, from + 8, keepOne, flipOne));
+  }
+  const entries = v128.load(from);
+  v128.store(to, v128.xor(v128.and(entries, keep), flip));
+  return entries;
+}
+
 /** A small number that tells the frames of this memory apart: the index into a scan's notes. */
 export function frameIndex(table: usize): usize {
   return (SPARSE ? table : table - base) >> 12;

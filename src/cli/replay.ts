@@ -5,7 +5,7 @@ import { fileSource } from '../dump/file-source.ts';
 import { inflated } from '../dump/gzip.ts';
 import { describeTraceEvent, type TraceEvent } from '../linux/trace.ts';
 import { describeDifference } from '../replay/describe.ts';
-import type { Answer } from '../replay/operations.ts';
+import type { Answer } from '../replay/operation.ts';
 import { memoryForTables, type ReplayedLine, replaySequence } from '../replay/replay.ts';
 import { parseScenario } from '../replay/scenario.ts';
 import { ScenarioError } from '../replay/scenario-error.ts';
@@ -137,8 +137,8 @@ class Replay {
 /** How the model answered, and what it did until then. */
 function record(answer: Answer | undefined, trace: readonly TraceEvent[]): string[] {
   const read = Object.entries(answer?.found ?? {})
-    .filter(([, value]) => value >= 0)
-    .map(([field, value]) => `, ${field} ${value}`)
+    .filter(([, value]) => value !== -1)
+    .map(([field, value]) => `, ${field} ${typeof value === 'object' ? JSON.stringify(value) : value}`)
     .join('');
   const nothing = trace.length === 0 ? ', nothing changed' : '';
   const events = trace.map((event) => `    ${describeTraceEvent(event)}\n`);

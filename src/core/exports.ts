@@ -67,6 +67,28 @@ export interface CoreExports {
   ): number;
   gupCount(root: number, shift: number, first: number, count: number, write: number): number;
 
+  /** assembly/leaf.ts */
+  leafRuns(
+    root: number,
+    shift: number,
+    first: number,
+    count: number,
+    mayDiffer: number,
+    records: number,
+    room: number,
+  ): number;
+  leafAt(root: number, shift: number, page: number, stop: number): number;
+  leafWrite(at: number, count: number, low: number, high: number, step: number): number;
+  leafModify(
+    to: number,
+    from: number,
+    count: number,
+    keepLow: number,
+    keepHigh: number,
+    flipLow: number,
+    flipHigh: number,
+  ): number;
+
   /** assembly/tlb.ts */
   tlbBytes(log2PageEntries: number, log2TableEntries: number): number;
   setTlb(at: number, log2PageEntries: number, log2TableEntries: number): void;

@@ -94,9 +94,9 @@ export function* allocHugePage(
   return folio;
 }
 
-/** `put_page`: drops a reference; the last one gives the page back to the pool. */
-export function* putPage(task: Task, folio: Folio): Path<void> {
-  if (folio.putTestZero()) yield* folio.hstate.freeHugePage(task, folio);
+/** `put_page`: drops references; the last one gives the page back to the pool. */
+export function* putPage(task: Task, folio: Folio, references = 1): Path<void> {
+  if (folio.putTestZero(references)) yield* folio.hstate.freeHugePage(task, folio);
 }
 
 /** Gives back a page of `allocHugePage` that was not mapped, with its reservation. */

@@ -77,6 +77,23 @@ export class PageContents {
     this.#blocks.write(block, offset & 0xfff, byte);
   }
 
+  /** Copies bytes from `offset` on into `bytes`; they lie in one 4 KiB block. */
+  readBytes(offset: number, bytes: Uint8Array): void {
+    const block = this.#find(offset >>> 12);
+    if (block === NOWHERE) bytes.fill(0);
+    else bytes.set(this.#blocks.bytes(block).subarray(offset & 0xfff, (offset & 0xfff) + bytes.length));
+  }
+
+  /** Copies `bytes` to `offset`, into one 4 KiB block; zeros where there was nothing cost nothing. */
+  writeBytes(offset: number, bytes: Uint8Array): void {
+    let block = this.#find(offset >>> 12);
+    if (block === NOWHERE) {
+      if (isZero(bytes, 0, bytes.length)) return;
+      block = this.#put(offset >>> 12);
+    }
+    this.#blocks.bytes(block).set(bytes, offset & 0xfff);
+  }
+
   /** `clear_huge_page`. */
   clear(): void {
     for (const [, block] of this) this.#blocks.free(block);

@@ -6,10 +6,11 @@ import { InvariantError } from '../core/errors.ts';
 import { allocHugePage, giveBack, putPage } from './alloc-page.ts';
 import { FAULT_FLAG_UNSHARE, type VmFault } from './fault-flags.ts';
 import type { Folio } from './folio.ts';
+import { HGM_POSTED_WP_BUG } from './hgm.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import { hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
 import { Pte } from './pte.ts';
-import type { Path, Task } from './task.ts';
+import { DeadEnd, type Path, type Task } from './task.ts';
 import { unmapRefPrivate } from './unmap.ts';
 import { VM_WRITE } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
@@ -47,6 +48,9 @@ export function* hugetlbWp(
   const { mm } = vma;
   const { tables, frames } = mm.machine;
   const unshare = (flags & FAULT_FLAG_UNSHARE) !== 0;
+  if (hpte.size < vma.hstate.size && mm.machine.hgmPosted(HGM_POSTED_WP_BUG)) {
+    throw new DeadEnd(task, 'BUG', 'hugetlb_wp: the leaf is smaller than the huge page');
+  }
   const pte = tables.read(hpte.ptep);
   if (!unshare && pte.uffdWp) return 'done';
   if (!unshare && (vma.flags & VM_WRITE) === 0) return 'SIGSEGV';
@@ -127,7 +131,7 @@ function* install(
   const installed = tables.read(hpte.ptep).same(expected);
   if (installed) {
     fresh.restoreReserve = false;
-    old.removeRmap();
+    old.removeRmap(0, old.pages);
     fresh.addNewAnonRmap();
     setHugePteAt(mm, address, hpte, makeHugePte(vma, fresh.pfn, hpte.shift, writable));
     fresh.migratable = true;

@@ -32,10 +32,11 @@ export type Result = 'OK' | Errno;
 export type Signal = 'SIGBUS' | 'SIGSEGV' | 'SIGKILL';
 
 /**
- * The access faults for ever: the fault handler returns, has changed nothing, and no other task is there that could.
- * Not a kernel's result but what an observer sees: the process never goes on.
+ * The process never comes back; not a kernel's result but what an observer sees. 'HANG': the same fault follows for ever, or a loop in the
+ * kernel tries again for ever, and no other task is there that could change anything. 'BUG': the kernel has stopped at a BUG(), as only
+ * faults of the HGM series as posted make it: see HGM_POSTED_.
  */
-export type Hang = 'HANG';
+export type Hang = 'HANG' | 'BUG';
 
 /**
  * The thread sleeps until another one wakes it: a fault waits for whoever reads a userfaultfd, or a system call for its

@@ -11,10 +11,10 @@ import { hugetlbWp, makeHugePte } from './cow.ts';
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, type VmFault } from './fault-flags.ts';
 import { findLockPage, unlockAndPut } from './find-lock-page.ts';
 import type { Folio } from './folio.ts';
+import { hugetlbFullWalkAlloc } from './hgm-walk.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import type { Mm } from './mm.ts';
-import { hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
-import { hugePteAlloc } from './pmd-share.ts';
+import { setHugePteAt } from './page-table.ts';
 import type { Pte } from './pte.ts';
 import type { Path, Task } from './task.ts';
 import { handleUserfault, type UffdReason } from './uffd-fault.ts';
@@ -53,10 +53,9 @@ interface Contended {
 
 function* faultLocked(task: Task, vma: Vma, address: number, flags: number): Path<VmFault | Contended | Userfault> {
   const { tables } = vma.mm.machine;
-  const top = yield* hugePteAlloc(task, vma, address);
-  if (!top) return 'OOM';
   /* A fault never makes finer tables: a hole is filled by a leaf of its own size. */
-  const hpte = hugetlbFullWalkContinue(vma, top, address);
+  const hpte = yield* hugetlbFullWalkAlloc(task, vma, address, 0);
+  if (typeof hpte === 'string') return 'OOM';
   const base = Math.floor(address / hpte.size) * hpte.size;
   const pte = tables.read(hpte.ptep);
   if (pte.noneMostly) return yield* hugetlbNoPage(task, vma, base, hpte, pte, flags);
@@ -122,6 +121,11 @@ function* hugetlbNoPage(
 
   const index = vma.hugeIndex(base);
   let folio = yield* findLockPage(task, inode.pageCache, index);
+  if (folio?.overflown) {
+    /* v2, patch 35. Pieces of one page can be mapped more often than references are counted. */
+    yield* unlockAndPut(task, folio);
+    return 'SIGBUS';
+  }
   const isNew = folio === undefined;
   if (!folio) {
     if (index >= Math.floor(inode.size / vma.hstate.size)) return 'SIGBUS';
@@ -145,7 +149,7 @@ function* hugetlbNoPage(
   if (isNew && !vma.mayShare) {
     folio.restoreReserve = false;
     folio.addNewAnonRmap();
-  } else folio.dupFileRmap();
+  } else folio.addFileRmap((base % vma.hstate.size) / 4096, hpte.pages);
   const writable = (vma.flags & VM_WRITE) !== 0 && (vma.flags & VM_SHARED) !== 0;
   const subpage = folio.pfn + (base % vma.hstate.size) / 4096;
   const fresh = makeHugePte(vma, subpage, hpte.shift, writable);

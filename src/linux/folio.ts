@@ -19,8 +19,15 @@ export class Folio {
 
   /** References: one a page-table entry, one for the page cache, one a pin, and those of paths that are under way. */
   refcount = 0;
-  /** Page-table entries that map it, in all processes. */
+  /** Page-table entries that map it or a part of it, in all processes. */
+  leaves = 0;
+  /**
+   * What the kernel counts for the huge page as a whole. THP-like: entries of its own size; smaller ones are counted in the 4 KiB pages
+   * that they map. Per head: all entries. Without HGM both are the same.
+   */
   mapcount = 0;
+  /** `_mapcount` of each 4 KiB page, THP-like: entries smaller than the huge page that map it. Undefined as long as there was none. */
+  #subpages: Int32Array | undefined;
   /** Long-term and DMA pins, each with a reference besides. */
   pincount = 0;
   /** References that GUP gave out without pinning: FOLL_GET. */
@@ -62,29 +69,61 @@ export class Folio {
     return this.hstate.pagesPerHugePage;
   }
 
+  /** `page_mapcount` of its 4 KiB page `page`, counted from 0: entries that map it; per head, entries that map any. */
+  pageMapcount(page: number): number {
+    return this.mapcount + (this.#subpages?.[page] ?? 0);
+  }
+
+  /** Whether 4 KiB pages have map counts of their own: as soon as one was mapped by a smaller entry, unless all are counted in the head. */
+  get countsPieces(): boolean {
+    return this.#subpages !== undefined;
+  }
+
   /** `get_page`. */
-  get(): void {
+  get(references = 1): void {
     if (this.refcount <= 0) throw new InvariantError(`Folio.get: pfn 0x${this.pfn.toString(16)} is free`);
-    this.refcount++;
+    this.refcount += references;
+  }
+
+  /**
+   * Whether it has more references than the kernel's `int` can count, as `folio_ref_count() <= 0` says of a page in use: 8,192 mappings of one
+   * huge page of 1 GiB in 4 KiB pieces are enough.
+   */
+  get overflown(): boolean {
+    return this.overflownBy(0);
+  }
+
+  /** Whether it would be {@link overflown}, had it some references more. */
+  overflownBy(references: number): boolean {
+    return this.refcount + references >= 2 ** 31;
   }
 
   /** `put_page`. The last reference frees it: the caller then hands it to the pool, `freeHugePage`. */
-  putTestZero(): boolean {
-    if (this.refcount <= 0) throw new InvariantError(`Folio.put: pfn 0x${this.pfn.toString(16)} is free already`);
-    return --this.refcount === 0;
+  putTestZero(references = 1): boolean {
+    if (this.refcount < references)
+      throw new InvariantError(`Folio.put: pfn 0x${this.pfn.toString(16)} is free already`);
+    this.refcount -= references;
+    return this.refcount === 0;
   }
 
   /** `hugepage_add_new_anon_rmap`: first mapping of a new private page. */
   addNewAnonRmap(): void {
+    this.leaves = 1;
     this.mapcount = 1;
     this.pincount = 0;
     this.anon = true;
     this.anonExclusive = true;
   }
 
-  /** `page_dup_file_rmap`: one more mapping of a file's page. */
-  dupFileRmap(): void {
-    this.mapcount++;
+  /**
+   * `hugetlb_add_file_rmap`: entries that map a file's page. The caller has a reference for each.
+   *
+   * @param page the first 4 KiB page that they map
+   * @param pages how many each of them maps
+   * @param entries of one size, one behind the other
+   */
+  addFileRmap(page: number, pages: number, entries = 1): void {
+    this.#count(page, pages, entries, 1);
   }
 
   /**
@@ -97,13 +136,30 @@ export class Folio {
       if (mayBePinned) return false;
       this.anonExclusive = false;
     }
+    this.leaves++;
     this.mapcount++;
     return true;
   }
 
-  /** `page_remove_rmap`. */
-  removeRmap(): void {
-    if (this.mapcount <= 0) throw new InvariantError(`Folio.removeRmap: pfn 0x${this.pfn.toString(16)} is not mapped`);
-    this.mapcount--;
+  /** `hugetlb_remove_rmap`: the entries are gone. */
+  removeRmap(page: number, pages: number, entries = 1): void {
+    if (this.leaves < entries)
+      throw new InvariantError(`Folio.removeRmap: pfn 0x${this.pfn.toString(16)} is not mapped`);
+    this.#count(page, pages, entries, -1);
+  }
+
+  #count(page: number, pages: number, entries: number, by: 1 | -1): void {
+    this.leaves += by * entries;
+    if (pages === this.pages || this.hstate.machine.mapcounts === 'head') {
+      this.mapcount += by * entries;
+      return;
+    }
+    this.#subpages ??= new Int32Array(this.pages);
+    for (let at = page; at < page + pages * entries; at++) this.#subpages[at]! += by;
+  }
+
+  /** Called when it is free again: nobody maps it. */
+  forgetMapcounts(): void {
+    this.#subpages = undefined;
   }
 }

@@ -20,11 +20,12 @@ import {
 } from './fault-flags.ts';
 import type { Folio } from './folio.ts';
 import { FOLL_DUMP, FOLL_NOWAIT, FOLL_PIN, FOLL_TRIED, FOLL_WRITE } from './gup-flags.ts';
+import { HGM_POSTED_GUP_UNITS } from './hgm.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import { hugetlbFullWalk } from './page-table.ts';
 import { type PageList, tryGrabFolio } from './pin.ts';
 import type { Pte } from './pte.ts';
-import type { Path, Task } from './task.ts';
+import { type Path, raced, type Task } from './task.ts';
 import type { Vma } from './vma.ts';
 
 const PAGE = 4096;
@@ -97,6 +98,7 @@ export function* followHugetlbPage(
       /* A table was put here since the walk: look again. */
       hpte.lock.unlock(task);
       lock?.unlock(task);
+      raced(task, 'follow_hugetlb_page');
       continue;
     }
     const folio = hpte && pte && hpte.isPresentLeaf(pte) ? frames.folio(pte.pfn) : undefined;
@@ -130,8 +132,8 @@ export function* followHugetlbPage(
 function* followRuns(task: Task, vma: Vma, cursor: GupCursor, flags: number): Path<'some' | 'none' | 'ENOMEM'> {
   const { mm } = vma;
   const { machine } = mm;
-  if (task.preemptible || machine.trace) return 'none';
   const { pages, vmas, position } = cursor;
+  if (task.preemptible || machine.trace || (!pages && machine.hgmPosted(HGM_POSTED_GUP_UNITS))) return 'none';
   const inVma = (vma.end - (position - (position % PAGE))) / PAGE;
   const most = Math.min(inVma, cursor.remaining);
   const write = (flags & FOLL_WRITE) !== 0;
@@ -175,9 +177,13 @@ function assertPinnable(flags: number, folio: Folio): void {
 function record(vma: Vma, cursor: GupCursor, hpte: HugetlbPte, pte: Pte, folio: Folio, flags: number): boolean {
   const { pages, vmas, position } = cursor;
   const offset = Math.floor((position % hpte.size) / PAGE);
-  if (!pages && !vmas && offset === 0 && position + hpte.size < vma.end && cursor.remaining >= hpte.pages) {
-    /* Nobody wants to know which: the leaf is passed in one step, of bytes. The VMA's last one never is. */
-    advance(cursor, hpte.pages);
+  /* Of bytes: as posted, the series added pages, and then found itself in the same leaf again. */
+  const step = vma.mm.machine.hgmPosted(HGM_POSTED_GUP_UNITS) ? hpte.pages : hpte.size;
+  if (!pages && !vmas && offset === 0 && position + step < vma.end && cursor.remaining >= hpte.pages) {
+    /* Nobody wants to know which: the leaf is passed in one step. The VMA's last one never is. */
+    cursor.position += step;
+    cursor.remaining -= hpte.pages;
+    cursor.done += hpte.pages;
     return true;
   }
   const untilEnd = (vma.end - (position - (position % PAGE))) / PAGE;

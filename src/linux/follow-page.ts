@@ -3,10 +3,11 @@
  * follow_huge_pmd_pte, follow_huge_pud.
  */
 import { FOLL_GET, FOLL_PIN } from './gup-flags.ts';
+import { HGM_POSTED_FOLLOW_PAGE } from './hgm.ts';
 import type { Mm } from './mm.ts';
 import { hugetlbFullWalk } from './page-table.ts';
 import { tryGrabFolio } from './pin.ts';
-import type { Path, Task } from './task.ts';
+import { type Path, raced, type Task } from './task.ts';
 import type { Vma } from './vma.ts';
 
 const PAGE = 4096;
@@ -41,11 +42,13 @@ function* followHugePte(task: Task, vma: Vma, address: number, flags: number): P
     let frame: number | undefined;
     if (leaf && (!(flags & FOLL_GET) || tryGrabFolio(frames.folio(pte.pfn), 1, FOLL_GET))) {
       /* The offset in the leaf, which may be smaller than the huge page: its entry points to its own first frame. */
-      frame = pte.pfn + Math.floor((address % hpte.size) / PAGE);
+      const within = vma.mm.machine.hgmPosted(HGM_POSTED_FOLLOW_PAGE) ? vma.hstate.size : hpte.size;
+      frame = pte.pfn + Math.floor((address % within) / PAGE);
     }
     hpte.lock.unlock(task);
     lock?.unlock(task);
     /* A table was put here since the walk: look again. */
     if (leaf || !pte.present) return frame;
+    raced(task, 'hugetlb_follow_page_mask');
   }
 }

@@ -9,20 +9,25 @@
 import { allocHugePage, giveBack, putPage } from './alloc-page.ts';
 import { makeHugePte } from './cow.ts';
 import type { Folio } from './folio.ts';
+import { HGM_POSTED_FORK_TRY_GET } from './hgm.ts';
+import { hugetlbFullWalkAlloc } from './hgm-walk.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
+import { inRuns } from './in-runs.ts';
 import type { Mm } from './mm.ts';
-import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
-import { hugePteAlloc } from './pmd-share.ts';
-import type { Path, Task } from './task.ts';
+import { endOfHugePage, endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
+import { DeadEnd, type Path, raced, type Task } from './task.ts';
 import { dupUserfaultfd, dupUserfaultfdComplete, type ForkedUserfaultfds } from './uffd-event.ts';
-import { isCowMapping, VM_DONTCOPY, VM_UFFD_WP } from './vm-flags.ts';
+import { isCowMapping, VM_DONTCOPY, VM_HUGETLB_HGM, VM_UFFD_WP } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
-/** `dup_mmap`: fills a new address space. On 'ENOMEM' the caller ends it. */
-export function* dupMmap(task: Task, child: Mm, parent: Mm): Path<'OK' | 'ENOMEM'> {
+/** 'ENOMEM': no memory for tables, or for a page's copy. 'EFAULT': a page has all the references that can be counted. */
+type CopyResult = 'OK' | 'ENOMEM' | 'EFAULT';
+
+/** `dup_mmap`: fills a new address space. On an error the caller ends it. */
+export function* dupMmap(task: Task, child: Mm, parent: Mm): Path<CopyResult> {
   yield* parent.mmapLock.write(task);
   yield* child.mmapLock.write(task);
-  let result: 'OK' | 'ENOMEM' = 'OK';
+  let result: CopyResult = 'OK';
   const forked: ForkedUserfaultfds = new Map();
   for (const vma of parent.vmas) {
     if (vma.flags & VM_DONTCOPY) continue;
@@ -35,9 +40,11 @@ export function* dupMmap(task: Task, child: Mm, parent: Mm): Path<'OK' | 'ENOMEM
   return result;
 }
 
-function* dupVma(task: Task, child: Mm, vma: Vma, forked: ForkedUserfaultfds): Path<'OK' | 'ENOMEM'> {
+function* dupVma(task: Task, child: Mm, vma: Vma, forked: ForkedUserfaultfds): Path<CopyResult> {
   const copy = vma.duplicate({ mm: child });
   copy.forgetPrivate();
+  /* RFC v2 keeps HGM beside the VMA's lock, of which the child has a new one, and turns it on where entries are copied. */
+  if (copy.mm.machine.hgm === 'rfc-v2') copy.flags &= ~VM_HUGETLB_HGM;
   dupUserfaultfd(copy, forked);
   child.insert(copy);
   copy.open();
@@ -49,8 +56,9 @@ function* dupVma(task: Task, child: Mm, vma: Vma, forked: ForkedUserfaultfds): P
 }
 
 /** `copy_hugetlb_page_range`. */
-function* copyHugetlbPageRange(task: Task, to: Vma, from: Vma): Path<'OK' | 'ENOMEM'> {
+function* copyHugetlbPageRange(task: Task, to: Vma, from: Vma): Path<CopyResult> {
   const cow = isCowMapping(from.flags);
+  to.flags |= from.flags & VM_HUGETLB_HGM;
   const vmaLock = cow ? undefined : from.hugetlbLock;
   if (cow) from.mm.writeProtectSeq++;
   else if (vmaLock) yield* vmaLock.read(task);
@@ -60,7 +68,7 @@ function* copyHugetlbPageRange(task: Task, to: Vma, from: Vma): Path<'OK' | 'ENO
   return result;
 }
 
-function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<'OK' | 'ENOMEM'> {
+function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyResult> {
   const { tables, frames } = from.mm.machine;
   const { shift } = from.hstate;
   for (let address = from.start; address < from.end; ) {
@@ -70,8 +78,15 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<'OK' | 
       continue;
     }
     const source = hugetlbFullWalkContinue(from, top, address);
-    const destination = yield* hugePteAlloc(task, to, address);
-    if (!destination) return 'ENOMEM';
+    if (inRuns(task, from, source)) {
+      const until = Math.min(from.end, endOfHugePage(from, address));
+      const result = yield* copyRuns(task, to, from, address, until);
+      if (result !== 'OK') return result;
+      address = until;
+      continue;
+    }
+    const destination = yield* hugetlbFullWalkAlloc(task, to, address, source.size);
+    if (typeof destination === 'string') return 'ENOMEM';
     if (source.shift < 30 && tables.page(destination.ptep).shareCount > 0) {
       address = endOfTable(address, shift);
       continue;
@@ -83,12 +98,19 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<'OK' | 
       if (pte.isMarker && to.flags & VM_UFFD_WP) setHugePteAt(to.mm, address, destination, pte);
       source.lock.unlock(task);
       destination.lock.unlock(task);
-      if (!pte.present) address += source.size;
+      if (pte.present) raced(task, 'copy_hugetlb_page_range');
+      else address += source.size;
       continue;
     }
     const folio = frames.folio(pte.pfn);
+    if (from.mm.machine.hgmPosted(HGM_POSTED_FORK_TRY_GET)) keepsLocks(task);
+    if (folio.overflown) {
+      source.lock.unlock(task);
+      destination.lock.unlock(task);
+      return 'EFAULT';
+    }
     folio.get();
-    if (!folio.anon) folio.dupFileRmap();
+    if (!folio.anon) folio.addFileRmap(pte.pfn - folio.pfn, source.pages);
     else if (!folio.tryDupAnonRmap(from.mm.hasPinned && folio.pincount > 0)) {
       source.lock.unlock(task);
       destination.lock.unlock(task);
@@ -103,6 +125,40 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<'OK' | 
     source.lock.unlock(task);
     destination.lock.unlock(task);
     address += source.size;
+  }
+  return 'OK';
+}
+
+/** HGM_POSTED_FORK_TRY_GET: the copying ends with both page-table locks held, and whoever then ends the child wants one of them. */
+function keepsLocks(task: Task): never {
+  throw new DeadEnd(task, 'HANG', 'copy_hugetlb_page_range: page-table locks are never released');
+}
+
+/** The same for a huge page's pieces, run by run. Only files are mapped in pieces: the page is shared with the child as it is. */
+function* copyRuns(task: Task, to: Vma, from: Vma, start: number, end: number): Path<CopyResult> {
+  const { machine } = from.mm;
+  const { frames, leafScan } = machine;
+  for (const run = leafScan.open(from.mm, start, end); run.next(); ) {
+    const { address, entries, present, pte, size } = run;
+    const destination = yield* hugetlbFullWalkAlloc(task, to, address, size);
+    if (typeof destination === 'string') return 'ENOMEM';
+    const marker = pte.isMarker && (to.flags & VM_UFFD_WP) !== 0;
+    if (!present && !marker) continue;
+    const { lock, pages } = destination;
+    yield* lock.write(task);
+    if (present) {
+      if (machine.hgmPosted(HGM_POSTED_FORK_TRY_GET)) keepsLocks(task);
+      const folio = frames.folio(pte.pfn);
+      if (folio.overflownBy(entries - 1)) {
+        lock.unlock(task);
+        return 'EFAULT';
+      }
+      folio.get(entries);
+      folio.addFileRmap(pte.pfn - folio.pfn, pages, entries);
+      to.mm.hugetlbUsage += pages * entries;
+      leafScan.copy(run, destination.ptep, (one) => one);
+    } else leafScan.fill(destination.ptep, entries, pte, run.shift);
+    lock.unlock(task);
   }
   return 'OK';
 }

@@ -80,6 +80,18 @@ export class Frames {
     folio.contents.write(physical - folio.pfn * PAGE, value);
   }
 
+  /** Fills `bytes` from a physical address on, within one 4 KiB frame. */
+  readBytes(physical: number, bytes: Uint8Array): void {
+    const folio = this.folio(Math.floor(physical / PAGE));
+    folio.contents.readBytes(physical - folio.pfn * PAGE, bytes);
+  }
+
+  /** Writes `bytes` likewise. */
+  writeBytes(physical: number, bytes: Uint8Array): void {
+    const folio = this.folio(Math.floor(physical / PAGE));
+    folio.contents.writeBytes(physical - folio.pfn * PAGE, bytes);
+  }
+
   /** Every huge page that was ever used and is still of the pool. */
   *folios(): Generator<Folio, void, undefined> {
     for (let unit = 0; unit < this.#folios.length; ) {

@@ -166,7 +166,7 @@ export class Hstate {
 
   /** `free_huge_page`: the last reference is gone. */
   *freeHugePage(task: Task, folio: Folio): Path<void> {
-    if (folio.mapcount !== 0 || folio.refcount !== 0 || folio.pincount !== 0) {
+    if (folio.leaves !== 0 || folio.refcount !== 0 || folio.pincount !== 0) {
       throw new InvariantError(`Hstate.freeHugePage: pfn 0x${folio.pfn.toString(16)} is in use`);
     }
     const { subpool } = folio;
@@ -187,6 +187,7 @@ export class Hstate {
     if (restore) this.reserve(1);
     trace?.push({ kind: 'page', what: 'freed', pfn: folio.pfn, bytes: this.size });
     folio.contents.clear();
+    folio.forgetMapcounts();
     folio.freed = true;
     this.#giveUp(folio.pfn);
     hugetlbLock.unlock(task);

@@ -3,13 +3,13 @@
  */
 import { checkInteger } from '../core/errors.ts';
 import { checkFallocate, checkFtruncate } from './arguments.ts';
-import type { Errno, Result } from './errno.ts';
+import type { Blocked, Errno, Hang, Result } from './errno.ts';
 import { sysFallocate } from './fallocate.ts';
 import type { Hstate } from './hstate.ts';
 import type { HugetlbfsInode } from './inode.ts';
 import type { Machine } from './machine.ts';
 import { Subpool } from './subpool.ts';
-import { run, type Task } from './task.ts';
+import { run, runAlone, type Task } from './task.ts';
 import { putInode, sysFtruncate } from './truncate.ts';
 
 const LARGEST = Number.MAX_SAFE_INTEGER;
@@ -49,9 +49,9 @@ export class HugetlbFile {
    *
    * @param bytes the new size
    */
-  ftruncate(bytes: number): Result {
+  ftruncate(bytes: number): Result | Hang | Blocked {
     checkFtruncate(this, bytes);
-    return this.#task.machine.kernelExit(this.#task, run(sysFtruncate(this.#task, this.inode, bytes)));
+    return this.#task.machine.kernelExit(this.#task, runAlone(sysFtruncate(this.#task, this.inode, bytes)));
   }
 
   /**
@@ -60,9 +60,12 @@ export class HugetlbFile {
    * @param mode FALLOC_FL_ bits; default: fills holes, and makes the file as long
    * @returns 'ENOSPC' where the pool or the mount has no page left; what was filled until then stays
    */
-  fallocate(offset: number, length: number, mode = 0): Result {
+  fallocate(offset: number, length: number, mode = 0): Result | Hang | Blocked {
     checkFallocate(this, offset, length, mode);
-    return this.#task.machine.kernelExit(this.#task, run(sysFallocate(this.#task, this.inode, mode, offset, length)));
+    return this.#task.machine.kernelExit(
+      this.#task,
+      runAlone(sysFallocate(this.#task, this.inode, mode, offset, length)),
+    );
   }
 
   /** Closes it. The pages go when no mapping shows them any more, unless the file has a name on a mount. */

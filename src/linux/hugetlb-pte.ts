@@ -6,7 +6,7 @@
  * granted that a huge page has one entry.
  */
 import type { Lock } from './lock.ts';
-import type { Pte } from './pte.ts';
+import { PAGE_PRESENT, PAGE_PROTNONE, type Pte } from './pte.ts';
 
 /** A place for a leaf. */
 export class HugetlbPte {
@@ -19,11 +19,15 @@ export class HugetlbPte {
   /** The page-table lock that guards it. */
   readonly lock: Lock;
 
-  constructor(ptep: number, shift: number, lock: Lock) {
+  /** What {@link isPresentLeaf} takes for present, beside P: PROT_NONE, but for HGM_POSTED_PROT_NONE_PUD. */
+  readonly #present: number;
+
+  constructor(ptep: number, shift: number, lock: Lock, protNoneIsLeaf = true) {
     this.ptep = ptep;
     this.shift = shift;
     this.size = 1 << shift;
     this.lock = lock;
+    this.#present = protNoneIsLeaf ? PAGE_PRESENT | PAGE_PROTNONE : PAGE_PRESENT;
   }
 
   /** 4 KiB pages that it covers. */
@@ -33,6 +37,6 @@ export class HugetlbPte {
 
   /** `hugetlb_pte_present_leaf`: a page is mapped here; a present entry without PS above 4 KiB points to a table. */
   isPresentLeaf(pte: Pte): boolean {
-    return pte.present && (this.shift === 12 || pte.huge);
+    return (pte.lo & this.#present) !== 0 && (this.shift === 12 || pte.huge);
   }
 }

@@ -3,7 +3,7 @@
  * page caches and reserve maps.
  *
  *   nr_hugepages  = free + in use                  resv_hugepages ≤ free, unless a mount has a minimum
- *   references    = entries + page cache + GUP's   map count      = entries
+ *   references    = entries + page cache + GUP's   map counts     = entries, of the whole and of each piece
  *   resv_hugepages = shared maps' entries without a page in the cache
  *                  + private owners' indexes that are not in their maps
  *                  + what is left of mounts' minima
@@ -14,19 +14,20 @@ import type { Folio } from './folio.ts';
 import type { Hstate } from './hstate.ts';
 import type { Machine } from './machine.ts';
 import type { Mm } from './mm.ts';
-import { leaves } from './pagemap.ts';
+import { type Mapped, recount } from './recount.ts';
 import { VM_UFFD_FLAGS } from './vm-flags.ts';
 
 /** @throws InvariantError that names the count, what it is and what it should be */
 export function checkInvariants(machine: Machine): void {
-  const entries = countEntries(machine);
+  const { mapped, usage } = recount(machine);
   for (const hstate of machine.hstates) {
     checkPool(machine, hstate);
     checkReservations(machine, hstate);
   }
-  for (const folio of machine.folios()) checkFolio(folio, entries.get(folio) ?? 0);
+  for (const folio of machine.folios()) checkFolio(folio, mapped.get(folio) ?? UNMAPPED);
   for (const { mm } of machine.processes) {
-    checkUsage(mm);
+    /* Linux counts for whoever faults and unmaps, which are not the same where tables are shared. */
+    if (!mm.hasSharedTables) expectEqual(`hugetlb_usage of process ${mm.process}`, mm.hugetlbUsage, usage.get(mm)!);
     checkUserfaultfds(mm);
   }
 }
@@ -35,35 +36,15 @@ function expectEqual(what: string, found: number, expected: number): void {
   if (found !== expected) throw new InvariantError(`checkInvariants: ${what} is ${found}, expected ${expected}`);
 }
 
-/** How many entries map each folio; an entry of a shared table counts once. */
-function countEntries(machine: Machine): Map<Folio, number> {
-  const entries = new Map<Folio, number>();
-  const seen = new Set<number>();
-  for (const { mm } of machine.processes) {
-    for (const { hpte, pte, address } of leaves(mm)) {
-      if (seen.has(hpte.ptep) || !pte.present) continue;
-      seen.add(hpte.ptep);
-      const folio = machine.frames.folio(pte.pfn);
-      if (folio.refcount <= 0) {
-        throw new InvariantError(
-          `checkInvariants: process ${mm.process} maps a free page at 0x${address.toString(16)}`,
-        );
-      }
-      if (folio.anon && !folio.anonExclusive && pte.write) {
-        throw new InvariantError(
-          `checkInvariants: process ${mm.process} may write a shared page at 0x${address.toString(16)}`,
-        );
-      }
-      entries.set(folio, (entries.get(folio) ?? 0) + 1);
-    }
-  }
-  return entries;
-}
+const UNMAPPED: Mapped = { entries: 0, whole: 0, pieces: undefined };
 
-function checkFolio(folio: Folio, entries: number): void {
+function checkFolio(folio: Folio, { entries, whole, pieces }: Mapped): void {
   const name = `of pfn 0x${folio.pfn.toString(16)}`;
   const cached = folio.pageCache ? 1 : 0;
-  expectEqual(`the map count ${name}`, folio.mapcount, entries);
+  expectEqual(`the count of entries ${name}`, folio.leaves, entries);
+  const perHead = folio.hstate.machine.mapcounts === 'head';
+  expectEqual(`the map count ${name}`, folio.mapcount, perHead ? entries : whole);
+  if (folio.countsPieces || (pieces && !perHead)) checkPieces(folio, whole, pieces, name);
   expectEqual(`the reference count ${name}`, folio.refcount, entries + cached + folio.pincount + folio.getcount);
   if (cached && folio.pageCache?.find(folio.index) !== folio) {
     throw new InvariantError(`checkInvariants: the page cache does not know ${name.slice(3)}`);
@@ -71,6 +52,14 @@ function checkFolio(folio: Folio, entries: number): void {
   if (folio.anonExclusive && entries > 1)
     throw new InvariantError(`checkInvariants: exclusive and mapped twice: ${name}`);
   if (folio.lock.isHeld) throw new InvariantError(`checkInvariants: locked: ${name}`);
+}
+
+function checkPieces(folio: Folio, whole: number, pieces: Int32Array | undefined, name: string): void {
+  for (let page = 0; page < folio.pages; page++) {
+    const found = folio.pageMapcount(page) - whole;
+    const expected = pieces?.[page] ?? 0;
+    if (found !== expected) expectEqual(`the map count of page ${page} ${name}`, found, expected);
+  }
 }
 
 function checkPool(machine: Machine, hstate: Hstate): void {
@@ -116,14 +105,6 @@ function checkReservations(machine: Machine, hstate: Hstate): void {
     if (subpool.hstate === hstate && subpool.minPages !== -1) reserved += subpool.reservedPages;
   }
   expectEqual('resv_hugepages', hstate.resvHugePages, reserved);
-}
-
-/** `hugetlb_usage`. Linux counts for whoever faults and unmaps, which are not the same where tables are shared. */
-function checkUsage(mm: Mm): void {
-  if (mm.hasSharedTables) return;
-  let pages = 0;
-  for (const { hpte, pte } of leaves(mm)) if (pte.present) pages += hpte.pages;
-  expectEqual(`hugetlb_usage of process ${mm.process}`, mm.hugetlbUsage, pages);
 }
 
 /** A range that is registered has a userfaultfd, of this process, that is open, and no other range has. */

@@ -2,12 +2,17 @@
  * madvise. mm/madvise.c of Linux 6.1: do_madvise, madvise_walk_vmas, madvise_dontneed_free, madvise_remove,
  * madvise_update_vma.
  */
+import { collapse } from './collapse.ts';
+import { hgmEligible } from './enable-hgm.ts';
 import type { Hang, Result } from './errno.ts';
+import { HGM_POSTED_SPLIT_UNSHARES_FIRST } from './hgm.ts';
 import { type Mm, splitVma } from './mm.ts';
+import { unshareAllPmds } from './pmd-share.ts';
 import { populate } from './populate.ts';
 import type { Path, Task } from './task.ts';
 import { punchHole, putInode } from './truncate.ts';
 import {
+  MADV_COLLAPSE,
   MADV_DOFORK,
   MADV_DONTFORK,
   MADV_DONTNEED,
@@ -15,10 +20,11 @@ import {
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_REMOVE,
+  MADV_SPLIT,
 } from './uapi.ts';
 import { userfaultfdRemove } from './uffd-event.ts';
 import { MmuGather, unmapSingleVma } from './unmap.ts';
-import { VM_DONTCOPY, VM_MAYWRITE, VM_SHARED } from './vm-flags.ts';
+import { VM_DONTCOPY, VM_HUGETLB_HGM, VM_MAYWRITE, VM_SHARED } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
 const PAGE = 4096;
@@ -33,6 +39,8 @@ const ADVICES: ReadonlyMap<number, { readonly advise: Advise; readonly write: bo
   [MADV_REMOVE, { advise: remove, write: false }],
   [MADV_POPULATE_READ, { advise: (...piece) => populate(...piece, false), write: false }],
   [MADV_POPULATE_WRITE, { advise: (...piece) => populate(...piece, true), write: false }],
+  [MADV_COLLAPSE, { advise: collapse, write: false }],
+  [MADV_SPLIT, { advise: split, write: true }],
   [MADV_DONTFORK, { advise: dontfork, write: true }],
   [MADV_DOFORK, { advise: dofork, write: true }],
 ]);
@@ -43,6 +51,7 @@ export const ADVICE_NUMBERS: readonly number[] = [...ADVICES.keys()];
 /** madvise(2). A range with holes: 'ENOMEM', after everything that is mapped was done. */
 export function* sysMadvise(task: Task, mm: Mm, start: number, length: number, advice: number): Path<Result | Hang> {
   const { advise, write } = ADVICES.get(advice)!;
+  if (advice === MADV_SPLIT && mm.machine.hgm !== 'v2') return 'EINVAL';
   if (start % PAGE !== 0) return 'EINVAL';
   const end = start + Math.ceil(length / PAGE) * PAGE;
   if (end === start) return 'OK';
@@ -114,6 +123,15 @@ function* remove(task: Task, vma: Vma, start: number, end: number): Path<Result>
   yield* putInode(task, inode);
   yield* mm.mmapLock.read(task);
   return result;
+}
+
+/** MADV_SPLIT of HGM v2: pieces of huge pages may be mapped from now on. */
+function* split(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  if (!hgmEligible(vma)) return 'EINVAL';
+  if (vma.mm.machine.hgmPosted(HGM_POSTED_SPLIT_UNSHARES_FIRST)) yield* unshareAllPmds(task, vma);
+  const updated = yield* updateVma(task, vma, start, end, vma.flags | VM_HUGETLB_HGM);
+  if (updated === 'OK') yield* unshareAllPmds(task, vma);
+  return updated;
 }
 
 /** MADV_DONTFORK: the child does not get this part. */

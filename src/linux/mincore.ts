@@ -2,6 +2,7 @@
  * mincore. mm/mincore.c and mm/pagewalk.c of Linux 6.1: do_mincore, mincore_hugetlb, __mincore_unmapped_range.
  */
 import type { Errno } from './errno.ts';
+import { HGM_POSTED_PAGEWALK_OVERRUN } from './hgm.ts';
 import { type Mm, TASK_SIZE } from './mm.ts';
 import { hugePteOffset, hugetlbFullWalkContinue } from './page-table.ts';
 import type { Path, Task } from './task.ts';
@@ -32,12 +33,15 @@ export function* sysMincore(task: Task, mm: Mm, start: number, length: number): 
 
 function fill(vma: Vma, start: number, vector: Uint8Array): void {
   const { tables } = vma.mm.machine;
+  const overruns = vma.mm.machine.hgmPosted(HGM_POSTED_PAGEWALK_OVERRUN);
   const end = start + vector.length * PAGE;
   for (let address = start; address < end; ) {
     const top = hugePteOffset(vma, address);
     const hpte = top && hugetlbFullWalkContinue(vma, top, address);
     const size = hpte?.size ?? vma.hstate.size;
-    const next = Math.min((Math.floor(address / size) + 1) * size, end);
+    /* To the end of the leaf; as posted, one leaf's size further, which answers for pages behind it. */
+    const from = hpte && overruns ? address : address - (address % size);
+    const next = Math.min(from + size, end);
     const piece = vector.subarray((address - start) / PAGE, (next - start) / PAGE);
     if (hpte) piece.fill(tables.read(hpte.ptep).noneMostly ? 0 : 1);
     else fillFromPageCache(vma, address, piece);

@@ -4,12 +4,13 @@
  */
 import { InvariantError } from '../core/errors.ts';
 import { Mmu } from '../mmu/mmu.ts';
+import { HGM_POSTED_SPLIT_LOSES_HGM } from './hgm.ts';
 import { Lock, LockRank } from './lock.ts';
 import type { Machine } from './machine.ts';
 import { hugetlbSplit } from './pmd-share.ts';
 import type { TablePage } from './tables.ts';
 import type { Path, Task } from './task.ts';
-import { VM_MAYSHARE } from './vm-flags.ts';
+import { VM_HUGETLB_HGM, VM_MAYSHARE } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
 /** `TASK_SIZE`: behind the last address that a program may use, less a guard page; 5 levels need a hint to go beyond. */
@@ -142,6 +143,7 @@ export function* splitVma(task: Task, vma: Vma, address: number, newBelow: boole
   const { pageCache } = vma.inode;
   const middle = vma.pgoff + (address - vma.start) / 4096;
   const part = vma.duplicate(newBelow ? { end: address } : { start: address, pgoff: middle });
+  if (mm.machine.hgmPosted(HGM_POSTED_SPLIT_LOSES_HGM)) part.flags &= ~VM_HUGETLB_HGM;
   part.open();
 
   yield* pageCache.iMmapRwsem.write(task);

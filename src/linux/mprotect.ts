@@ -2,12 +2,21 @@
  * mprotect. mm/mprotect.c of Linux 6.1: do_mprotect_pkey, mprotect_fixup; mm/hugetlb.c: hugetlb_change_protection.
  */
 import type { Result } from './errno.ts';
+import { HGM_POSTED_MARKER_OVER_TABLE } from './hgm.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
+import { inRuns } from './in-runs.ts';
 import { type Mm, splitVma } from './mm.ts';
-import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
+import {
+  endOfHugePage,
+  endOfTable,
+  hugePteOffset,
+  hugetlbFullWalkContinue,
+  hugetlbPteAt,
+  setHugePteAt,
+} from './page-table.ts';
 import { hugePmdUnshare, hugePteAlloc } from './pmd-share.ts';
-import { type PageProtection, PTE_NONE, PTE_UFFD_WP_MARKER } from './pte.ts';
-import type { Path, Task } from './task.ts';
+import { type PageProtection, PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from './pte.ts';
+import { type Path, raced, type Task } from './task.ts';
 import { PROT_EXEC, PROT_READ, PROT_SEM, PROT_WRITE } from './uapi.ts';
 import { protectionFlags, VM_ACCESS_FLAGS } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
@@ -81,6 +90,12 @@ export function* changeProtection(
       }
     }
     const hpte = hugetlbFullWalkContinue(vma, top, address);
+    if (inRuns(task, vma, hpte) && !vma.mm.machine.hgmPosted(HGM_POSTED_MARKER_OVER_TABLE)) {
+      const until = Math.min(end, endOfHugePage(vma, address));
+      yield* changeRuns(task, vma, address, until, protection, uffdWp);
+      address = until;
+      continue;
+    }
     yield* hpte.lock.write(task);
     if (hugePmdUnshare(task, vma, address, hpte)) {
       /* The others keep their rights; this process faults again, into a table of its own. */
@@ -88,26 +103,72 @@ export function* changeProtection(
       address = endOfTable(address, hstate.shift);
       continue;
     }
-    const advanced = changeLeaf(vma, address, hpte, protection, uffdWp);
+    const advanced = changeLeaf(vma, address, hpte, top, protection, uffdWp);
     hpte.lock.unlock(task);
     if (advanced) address += hpte.size;
+    else raced(task, 'hugetlb_change_protection');
   }
   iMmapRwsem.unlock(task);
   vmaLock?.unlock(task);
 }
 
-/** Changes one entry. Returns false where a table was put there since the walk: then it is to be looked at again. */
-function changeLeaf(vma: Vma, address: number, hpte: HugetlbPte, protection: PageProtection, uffdWp: UffdWp): boolean {
+/**
+ * Changes one entry. Returns false where a table was put there since the walk: then it is to be looked at again.
+ *
+ * @param top the place of the huge page's own entry
+ */
+function changeLeaf(
+  vma: Vma,
+  address: number,
+  hpte: HugetlbPte,
+  top: HugetlbPte,
+  protection: PageProtection,
+  uffdWp: UffdWp,
+): boolean {
   const { mm } = vma;
   const pte = mm.machine.tables.read(hpte.ptep);
-  if (hpte.isPresentLeaf(pte)) {
-    const changed = pte.modify(protection).mkhuge(hpte.shift);
-    const marked =
-      uffdWp === 'protect' ? changed.wrprotect().mkuffdWp() : uffdWp === 'resolve' ? changed.clearUffdWp() : changed;
-    setHugePteAt(mm, address, hpte, marked);
-    return true;
+  const leaf = hpte.isPresentLeaf(pte);
+  if (pte.present && !leaf) return false;
+  const after = changed(pte, leaf, hpte.shift, protection, uffdWp);
+  if (!after) return true;
+  const overTable = after.isMarker && mm.machine.hgmPosted(HGM_POSTED_MARKER_OVER_TABLE);
+  setHugePteAt(mm, address, overTable ? top : hpte, after);
+  return true;
+}
+
+/** What becomes of an entry; undefined where it stays as it is. @param leaf whether it maps a page */
+function changed(pte: Pte, leaf: boolean, shift: number, protection: PageProtection, uffdWp: UffdWp): Pte | undefined {
+  if (leaf) {
+    const allowed = pte.modify(protection).mkhuge(shift);
+    return uffdWp === 'protect'
+      ? allowed.wrprotect().mkuffdWp()
+      : uffdWp === 'resolve'
+        ? allowed.clearUffdWp()
+        : allowed;
   }
-  if (pte.isMarker && uffdWp === 'resolve') setHugePteAt(mm, address, hpte, PTE_NONE);
-  if (pte.none && uffdWp === 'protect') setHugePteAt(mm, address, hpte, PTE_UFFD_WP_MARKER);
-  return !pte.present;
+  if (pte.isMarker && uffdWp === 'resolve') return PTE_NONE;
+  return pte.none && uffdWp === 'protect' ? PTE_UFFD_WP_MARKER : undefined;
+}
+
+/** The same for a huge page's pieces, run by run. */
+function* changeRuns(
+  task: Task,
+  vma: Vma,
+  start: number,
+  end: number,
+  protection: PageProtection,
+  uffdWp: UffdWp,
+): Path<void> {
+  const { mm } = vma;
+  const { leafScan } = mm.machine;
+  for (const run = leafScan.open(mm, start, end); run.next(); ) {
+    const { present, shift } = run;
+    const after = changed(run.pte, present, shift, protection, uffdWp);
+    if (!after) continue;
+    const { lock } = hugetlbPteAt(mm, run.ptep, shift);
+    yield* lock.write(task);
+    if (present) leafScan.modify(run, (pte) => changed(pte, true, shift, protection, uffdWp)!);
+    else leafScan.fill(run.ptep, run.entries, after, shift);
+    lock.unlock(task);
+  }
 }

@@ -3,12 +3,14 @@
  * move_huge_pte, clear_vma_resv_huge_pages.
  */
 import type { Errno, Hang } from './errno.ts';
+import { HGM_POSTED_SPLIT_LOSES_HGM } from './hgm.ts';
+import { hugetlbFullWalkAlloc } from './hgm-walk.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import { type Mm, TASK_SIZE } from './mm.ts';
 import { getUnmappedArea } from './mmap.ts';
 import { doMunmap } from './munmap.ts';
 import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
-import { hugePmdUnshare, hugePteAlloc, wantsSharedTable } from './pmd-share.ts';
+import { hugePmdUnshare, wantsSharedTable } from './pmd-share.ts';
 import { PTE_NONE } from './pte.ts';
 import type { Path, Task } from './task.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from './uapi.ts';
@@ -20,6 +22,7 @@ import {
 } from './uffd-event.ts';
 import { UFFD_FEATURE_EVENT_REMAP } from './uffd-uapi.ts';
 import type { Userfaultfd } from './userfaultfd.ts';
+import { VM_HUGETLB_HGM } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
 const PAGE = 4096;
@@ -118,6 +121,7 @@ function* moveVma(
   const { pageCache } = vma.inode;
   const pgoff = vma.pgoff + (address - vma.start) / PAGE;
   const copy = vma.duplicate({ start: target, end: target + length, pgoff });
+  if (mm.machine.hgmPosted(HGM_POSTED_SPLIT_LOSES_HGM)) copy.flags &= ~VM_HUGETLB_HGM;
   copy.open();
   yield* pageCache.iMmapRwsem.write(task);
   mm.insert(copy);
@@ -125,17 +129,17 @@ function* moveVma(
   pageCache.iMmapRwsem.unlock(task);
 
   const moved = yield* movePageTables(task, vma, copy, address, target, length);
-  if (moved !== 'HANG' && moved >= length) {
+  if (typeof moved === 'number' && moved >= length) {
     events.moved = mremapUserfaultfdPrep(copy);
     disownReserves(vma, address, length);
     yield* doMunmap(task, mm, address, length, events.late);
     return target;
   }
   /* Back again: the tables are still there. Of a hang, too: Linux would be stuck, the model's user can look around. */
-  yield* movePageTables(task, copy, vma, target, address, moved === 'HANG' ? length : moved);
+  yield* movePageTables(task, copy, vma, target, address, typeof moved === 'number' ? moved : length);
   disownReserves(copy, target, length);
   yield* doMunmap(task, mm, target, length, events.late);
-  return moved === 'HANG' ? 'HANG' : 'ENOMEM';
+  return typeof moved === 'number' ? 'ENOMEM' : moved;
 }
 
 /**
@@ -176,7 +180,7 @@ function* movePageTables(
   const reached = yield* moveLeaves(task, from, to, start, target, start + length);
   iMmapRwsem.unlock(task);
   vmaLock?.unlock(task);
-  if (reached === 'HANG') return reached;
+  if (typeof reached !== 'number') return reached;
   const moved = Number(BigInt.asIntN(32, BigInt(reached - start)));
   /* The caller takes it for an unsigned number of 64 bits: what is negative is more than enough. */
   return moved < 0 ? Number.POSITIVE_INFINITY : moved;
@@ -206,8 +210,8 @@ function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: numb
     const there = target + (address - start);
     /* huge_pmd_share takes i_mmap_rwsem, which this path holds already: Linux 6.1 waits for itself. */
     if (wantsSharedTable(to, there)) return 'HANG';
-    const destination = yield* hugePteAlloc(task, to, there);
-    if (!destination) break;
+    const destination = yield* hugetlbFullWalkAlloc(task, to, there, source.size);
+    if (typeof destination === 'string') break;
     yield* moveHugePte(task, mm, address, there, source, destination, forget);
     address += source.size;
   }

@@ -5,9 +5,11 @@
  * Shifts name levels: an entry of shift 39 covers 512 GiB, of 30 1 GiB (PUD), of 21 2 MiB (PMD), of 12 4 KiB.
  */
 import { InvariantError } from '../core/errors.ts';
+import { HGM_POSTED_PROT_NONE_PUD, hgmEnabled } from './hgm.ts';
 import { HugetlbPte } from './hugetlb-pte.ts';
 import type { Mm } from './mm.ts';
 import { PAGE_PRESENT, PAGE_TABLE, PTE_NONE, type Pte } from './pte.ts';
+import type { TablePage } from './tables.ts';
 import type { Vma } from './vma.ts';
 
 const PTE_SHIFT = 12;
@@ -80,7 +82,9 @@ export function pointTo(mm: Mm, at: number, table: number): void {
 
 /** `huge_pte_lockptr`: a table's own lock for 2 MiB entries, the process's for larger ones. */
 export function hugetlbPteAt(mm: Mm, at: number, shift: number): HugetlbPte {
-  return new HugetlbPte(at, shift, shift < PUD_SHIFT ? mm.machine.tables.page(at).lock : mm.pageTableLock);
+  const { tables } = mm.machine;
+  if (shift < PUD_SHIFT) return new HugetlbPte(at, shift, tables.page(at).lock);
+  return new HugetlbPte(at, shift, mm.pageTableLock, !mm.machine.hgmPosted(HGM_POSTED_PROT_NONE_PUD));
 }
 
 /** `huge_pte_offset`: the place of the leaf of the pool's size; undefined where a table above is missing. */
@@ -98,17 +102,29 @@ export function hugetlbFullWalk(vma: Vma, address: number): HugetlbPte | undefin
   return hpte && hugetlbFullWalkContinue(vma, hpte, address);
 }
 
-/** `hugetlb_full_walk_continue`: the same, from a place that may hold a table by now. */
+/**
+ * `hugetlb_full_walk_continue`: the same, from a place that may hold a table by now. Without HGM the place is a leaf's, and what looks
+ * like a table is not walked.
+ */
 export function hugetlbFullWalkContinue(vma: Vma, from: HugetlbPte, address: number): HugetlbPte {
-  const { tables } = vma.mm.machine;
+  return hgmEnabled(vma) ? walkToLeaf(vma.mm, from, address) : from;
+}
+
+/** Down to the leaf or hole that an address lies in. */
+export function walkToLeaf(mm: Mm, from: HugetlbPte, address: number): HugetlbPte {
   let hpte = from;
   while (hpte.shift > PTE_SHIFT) {
-    const pte = tables.read(hpte.ptep);
+    const pte = mm.machine.tables.read(hpte.ptep);
     if (!pte.present || pte.huge) break;
-    const shift = hpte.shift - INDEX_BITS;
-    hpte = hugetlbPteAt(vma.mm, tableOf(pte) + entryOffset(address, shift), shift);
+    hpte = entryBelow(mm, hpte, pte, address);
   }
   return hpte;
+}
+
+/** One level down: the entry for an address in the table that `pte`, the entry at `hpte`, points to. */
+export function entryBelow(mm: Mm, hpte: HugetlbPte, pte: Pte, address: number): HugetlbPte {
+  const shift = hpte.shift - INDEX_BITS;
+  return hugetlbPteAt(mm, tableOf(pte) + entryOffset(address, shift), shift);
 }
 
 /** The leaf or hole that an address lies in, whatever VMA it belongs to: a walk without locks. Undefined above the tables for leaves. */
@@ -149,6 +165,29 @@ export function endOfTable(address: number, shift: number): number {
   return (Math.floor(address / covered) + 1) * covered;
 }
 
+/** Where the huge page ends that an address lies in. */
+export function endOfHugePage({ hstate }: Vma, address: number): number {
+  return (Math.floor(address / hstate.size) + 1) * hstate.size;
+}
+
+/** Frees the table that an entry points to, with those below it, in which no entry is left; the entry is empty then. */
+export function freeTableBelow(mm: Mm, hpte: HugetlbPte, address: number): void {
+  const { tables } = mm.machine;
+  const page = tables.page(tableOf(tables.read(hpte.ptep)));
+  const end = address + hpte.size;
+  if (page.shift > PTE_SHIFT) freeBelow(mm, page.address, page.shift, address, end, address, end);
+  unlinkTable(mm, hpte.ptep, page, address);
+}
+
+/** Empties the entry at `at`, and frees the table that it pointed to. @param address the first that the table covers */
+function unlinkTable(mm: Mm, at: number, page: TablePage, address: number): void {
+  const { tables, trace } = mm.machine;
+  tables.write(at, PTE_NONE);
+  tables.free(page);
+  const level = levelOf(page.shift);
+  trace?.push({ kind: 'table', process: mm.process, what: 'freed', address, table: page.address, level });
+}
+
 /**
  * `free_pgd_range`: frees the tables of an unmapped range that nothing else can need.
  *
@@ -168,7 +207,7 @@ function freeBelow(
   floor: number,
   ceiling: number,
 ): void {
-  const { tables, trace } = mm.machine;
+  const { tables } = mm.machine;
   const covered = 2 ** shift;
   for (let from = Math.floor(start / covered) * covered; from < end; from += covered) {
     const at = table + entryOffset(from, shift);
@@ -180,15 +219,6 @@ function freeBelow(
     }
     if (from < floor || from + covered > ceiling) continue;
     if (page.shareCount > 0) throw new InvariantError(`freePageTables: table 0x${page.address.toString(16)} is shared`);
-    tables.write(at, PTE_NONE);
-    tables.free(page);
-    trace?.push({
-      kind: 'table',
-      process: mm.process,
-      what: 'freed',
-      address: from,
-      table: page.address,
-      level: levelOf(page.shift),
-    });
+    unlinkTable(mm, at, page, from);
   }
 }

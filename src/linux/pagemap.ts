@@ -10,7 +10,7 @@
 import type { Folio } from './folio.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import type { Mm } from './mm.ts';
-import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, levelOf } from './page-table.ts';
+import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, levelOf, walkToLeaf } from './page-table.ts';
 import type { Pte } from './pte.ts';
 
 /** A page is mapped, be it for the processor or, under PROT_NONE, for nobody. */
@@ -75,7 +75,7 @@ export function* leaves(mm: Mm): Generator<Leaf, void, undefined> {
         address = endOfTable(address, vma.hstate.shift);
         continue;
       }
-      const hpte = hugetlbFullWalkContinue(vma, top, address);
+      const hpte = walkToLeaf(mm, top, address);
       const pte = tables.read(hpte.ptep);
       if (!pte.none) yield { address, hpte, pte };
       address += hpte.size;
@@ -108,7 +108,7 @@ function pagemapEntry(pte: Pte, folio: Folio | undefined, page: number): bigint 
     PM_PRESENT |
     PM_SOFT_DIRTY |
     (folio.anon ? 0n : PM_FILE) |
-    (folio.mapcount === 1 ? PM_MMAP_EXCLUSIVE : 0n) |
+    (folio.pageMapcount(pte.pfn - folio.pfn) === 1 ? PM_MMAP_EXCLUSIVE : 0n) |
     (pte.uffdWp ? PM_UFFD_WP : 0n) |
     BigInt(pte.pfn + page)
   );

@@ -10,9 +10,6 @@ import type { Path, Task } from './task.ts';
 /** Frame numbers of 4 KiB pages, as GUP records them: an array with room for them, or one that grows. */
 export type PageList = Float64Array | number[];
 
-/** A reference count is an `int`: beyond this it is negative, and nobody gets another reference. */
-const MOST_REFERENCES = 2 ** 31 - 1;
-
 /**
  * `try_grab_folio`: takes `refs` references, with FOLL_PIN also pins. A huge page's pins are counted exactly, beside its references.
  *
@@ -20,7 +17,7 @@ const MOST_REFERENCES = 2 ** 31 - 1;
  */
 export function tryGrabFolio(folio: Folio, refs: number, flags: number): boolean {
   if ((flags & (FOLL_GET | FOLL_PIN)) === 0) return false;
-  if (folio.refcount <= 0 || folio.refcount > MOST_REFERENCES) return false;
+  if (folio.refcount <= 0 || folio.overflown) return false;
   folio.refcount += refs;
   if (flags & FOLL_GET) folio.getcount += refs;
   else folio.pincount += refs;

@@ -16,7 +16,7 @@ import type { Mm } from './mm.ts';
 import { allocateEntryAt, entryAt, hugePteOffset, hugetlbPteAt, PUD_SHIFT, PUD_SIZE, pointTo } from './page-table.ts';
 import { PAGE_PRESENT, PTE_NONE } from './pte.ts';
 import type { Path, Task } from './task.ts';
-import { VM_UFFD_MINOR, VM_UFFD_WP } from './vm-flags.ts';
+import { VM_HUGETLB_HGM, VM_UFFD_MINOR, VM_UFFD_WP } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
 const PMD_SHIFT = 21;
@@ -24,7 +24,7 @@ const PMD_SHIFT = 21;
 /** `want_pmd_share`: whether a table for the 1 GiB around an address might be shared. */
 export function wantPmdShare(vma: Vma, address: number): boolean {
   const base = pudBase(address);
-  if (vma.flags & (VM_UFFD_WP | VM_UFFD_MINOR)) return false;
+  if (vma.flags & (VM_UFFD_WP | VM_UFFD_MINOR | VM_HUGETLB_HGM)) return false;
   return vma.mayShare && vma.vmaLock !== undefined && vma.start <= base && base + PUD_SIZE <= vma.end;
 }
 

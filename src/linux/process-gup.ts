@@ -420,7 +420,7 @@ function checkRemote(target: Process, vmas: Vma[] | undefined, locked: Locked | 
 }
 
 /** Alone, and what was done before it had to wait counts. */
-function alone<T extends number | string>(path: Path<T>): T | Blocked {
+function alone<T extends number | string>(path: Path<T>): T | Hang | Blocked {
   let told: T | undefined;
   const result = runAlone(
     (function* (): Path<T> {

@@ -12,6 +12,7 @@ import { type MappedPage, mappedPages, readPagemap } from './pagemap.ts';
 import type { PageList } from './pin.ts';
 import { GupProcess } from './process-gup.ts';
 import { unpinBuffer } from './registered-buffer.ts';
+import type { Smaps } from './smaps.ts';
 import { type MmapOptions, Syscalls } from './syscalls.ts';
 import { run, runAlone, Task } from './task.ts';
 import { UFFD_CLOEXEC, UFFD_NONBLOCK, UFFD_USER_MODE_ONLY } from './uffd-uapi.ts';
@@ -92,18 +93,18 @@ export class Process extends GupProcess {
    * @returns the address, or 'ENOMEM' where the pool cannot promise the pages, 'EINVAL', 'EEXIST', 'EBADF'
    * @throws RangeError for a mapping without huge pages, which the model has not
    */
-  mmap(options: MmapOptions): number | Errno | Blocked {
+  mmap(options: MmapOptions): number | Errno | Hang | Blocked {
     return runAlone(this.#main.mmap(options));
   }
 
   /** Unmaps a range; its ends must lie between huge pages, or nothing be mapped there. */
-  munmap(address: number, length: number): Result | Blocked {
+  munmap(address: number, length: number): Result | Hang | Blocked {
     return runAlone(this.#main.munmap(address, length));
   }
 
   /** Changes rights. @param prot PROT_ bits */
-  mprotect(address: number, length: number, prot: number): Result {
-    return run(this.#main.mprotect(address, length, prot));
+  mprotect(address: number, length: number, prot: number): Result | Hang | Blocked {
+    return runAlone(this.#main.mprotect(address, length, prot));
   }
 
   /**
@@ -177,13 +178,13 @@ export class Process extends GupProcess {
   }
 
   /** Reads another's /proc/PID/mem, PROT_NONE or not; 'EIO' where nothing can be read. */
-  procMemRead(target: Process, address: number, buffer: Uint8Array): number | Errno | Hang {
-    return run(this.#main.procMem(target, address, buffer, 'read'));
+  procMemRead(target: Process, address: number, buffer: Uint8Array): number | Errno | Hang | Blocked {
+    return runAlone(this.#main.procMem(target, address, buffer, 'read'));
   }
 
   /** Writes another's /proc/PID/mem; a read-only hugetlb mapping cannot be written that way. */
-  procMemWrite(target: Process, address: number, buffer: Uint8Array): number | Errno | Hang {
-    return run(this.#main.procMem(target, address, buffer, 'write'));
+  procMemWrite(target: Process, address: number, buffer: Uint8Array): number | Errno | Hang | Blocked {
+    return runAlone(this.#main.procMem(target, address, buffer, 'write'));
   }
 
   /**
@@ -191,10 +192,10 @@ export class Process extends GupProcess {
    *
    * @returns 'EBUSY' if there is one already; 'EFAULT' where not all of it can be pinned for writing
    */
-  registerBuffer(address: number, length: number): Result | Hang {
+  registerBuffer(address: number, length: number): Result | Hang | Blocked {
     checkRange(address, length);
     if (this.#buffer) return 'EBUSY';
-    const pages = run(this.#main.registerBuffer(address, length));
+    const pages = runAlone(this.#main.registerBuffer(address, length));
     if (typeof pages === 'string') return pages;
     this.#buffer = pages;
     return 'OK';
@@ -234,18 +235,20 @@ export class Process extends GupProcess {
   }
 
   /** A child with the same mappings: 'ENOMEM' where a pinned page cannot be copied, or page tables do not fit. */
-  fork(): Process | Errno | Blocked {
+  fork(): Process | Errno | Hang | Blocked {
     return runAlone(this.#main.fork());
   }
 
-  /** Ends the process: everything is unmapped. */
-  exit(): void {
+  /** Ends the process: everything is unmapped. @returns what stands in the way: 'HANG', 'BUG'; undefined if it has ended */
+  exit(): Hang | undefined {
     this.checkAlive();
     const buffer = this.#buffer;
     this.#buffer = undefined;
-    run(this.#main.exit());
+    const stuck = runAlone(this.#main.exit());
+    if (stuck === 'HANG' || stuck === 'BUG') return stuck;
     /* io_ring_exit_work: the ring is a file, and goes when nobody uses it any more. */
     if (buffer) this.#machine.queueWork((task) => unpinBuffer(task, buffer));
+    return undefined;
   }
 
   /** /proc/PID/pagemap: one entry a 4 KiB page, with frame numbers. @param pages 4 KiB pages */
@@ -254,6 +257,11 @@ export class Process extends GupProcess {
     checkAddress(address);
     checkInteger('pages', pages, 0, 2 ** 24);
     return readPagemap(this.mm, address - (address % 4096), pages);
+  }
+
+  /** /proc/PID/smaps: what the mappings that overlap a range have of huge pages, and whether others have them, too. */
+  smaps(address: number, length: number): Smaps[] {
+    return run(this.#main.smaps(address, length));
   }
 
   /** The page-table entries under the VMAs that are not empty, in ascending order of the address. */

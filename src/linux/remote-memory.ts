@@ -84,10 +84,12 @@ export function* procMemAccess(
 /** Copies between a buffer and pages that follow each other in linear memory, from `offset` in the first one on. */
 function transfer(task: Task, pages: ArrayLike<number>, offset: number, buffer: Uint8Array, write: boolean): void {
   const { frames } = task.machine;
-  for (let at = 0; at < buffer.length; at++) {
-    const place = offset + at;
-    const physical = pages[Math.floor(place / PAGE)]! * PAGE + (place % PAGE);
-    if (write) frames.writeByte(physical, buffer[at]!);
-    else buffer[at] = frames.readByte(physical);
+  for (let at = 0; at < buffer.length; ) {
+    const place = (offset + at) % PAGE;
+    const piece = buffer.subarray(at, at + PAGE - place);
+    const physical = pages[Math.floor((offset + at) / PAGE)]! * PAGE + place;
+    if (write) frames.writeBytes(physical, piece);
+    else frames.readBytes(physical, piece);
+    at += piece.length;
   }
 }

@@ -26,6 +26,7 @@ import type { PageList } from './pin.ts';
 import type { Process } from './process.ts';
 import { pinBuffer, unpinBuffer } from './registered-buffer.ts';
 import { type Direction, processVmAccess, procMemAccess } from './remote-memory.ts';
+import { readSmaps, type Smaps } from './smaps.ts';
 import { GupSyscalls } from './syscalls-gup.ts';
 import type { Path, Task } from './task.ts';
 import { putInode, sysFtruncate } from './truncate.ts';
@@ -143,6 +144,12 @@ export class Syscalls extends GupSyscalls {
   *mincore(address: number, length: number): Path<Uint8Array | Errno> {
     checkRange(address, length);
     return this.#exit(yield* sysMincore(this.task, this.#mm, address, length));
+  }
+
+  /** /proc/PID/smaps of the process's own. */
+  *smaps(address: number, length: number): Path<Smaps[]> {
+    checkRange(address, length);
+    return this.#exit(yield* readSmaps(this.task, this.#mm, address, length));
   }
 
   *ftruncate(file: HugetlbFile, bytes: number): Path<Result> {

@@ -9,7 +9,7 @@
  * that is alone would sleep for ever: `runAlone` gives it up.
  */
 import { InvariantError } from '../core/errors.ts';
-import type { Blocked } from './errno.ts';
+import type { Blocked, Hang } from './errno.ts';
 import type { Lock, LockMode } from './lock.ts';
 import type { Machine } from './machine.ts';
 
@@ -47,6 +47,8 @@ export class Task {
   exiting = false;
   /** `task_pid_vnr`: the thread's number. */
   readonly tid: number;
+  /** How many entries had been written when it last lost a race, see {@link raced}. */
+  racedAt = -1;
 
   constructor(machine: Machine, name: string) {
     this.machine = machine;
@@ -59,6 +61,44 @@ export class Task {
     if (this.held.length === 0) return;
     throw new InvariantError(`${where}: ${this.name} still holds ${this.held.map(({ name }) => name).join(', ')}`);
   }
+}
+
+/**
+ * The kernel goes no further: a loop that nothing can end, or a BUG(). Thrown where no caller in the kernel could make anything of a
+ * value; whoever runs the path makes it the path's result. What the kernel was doing stays half done, but for the locks.
+ */
+export class DeadEnd extends Error {
+  readonly task: Task;
+  readonly outcome: Hang;
+
+  /** @param where the kernel's function, and what is wrong there */
+  constructor(task: Task, outcome: Hang, where: string) {
+    super(where);
+    this.task = task;
+    this.outcome = outcome;
+  }
+}
+
+/**
+ * Another task has changed what was just looked at: the caller looks again. Where it sees the same again, no entry was written since, and no
+ * other task is there to write one, the caller would look again for ever. Once alone is not enough: the other may have ended meanwhile.
+ *
+ * @throws DeadEnd
+ */
+export function raced(task: Task, where: string): void {
+  const { changes } = task.machine.tables;
+  if (!task.preemptible && task.racedAt === changes)
+    throw new DeadEnd(task, 'HANG', `${where}: a table where a leaf should be, for ever`);
+  task.racedAt = changes;
+}
+
+/** What comes of an error that ended a path: its outcome, if the path had come to a dead end. @throws all others */
+function deadEnd(error: unknown): Hang {
+  if (!(error instanceof DeadEnd)) throw error;
+  const { held, machine } = error.task;
+  machine.trace?.push({ kind: 'dead end', task: error.task.name, outcome: error.outcome, where: error.message });
+  while (held.length > 0) held.at(-1)!.unlock(error.task);
+  return error.outcome;
 }
 
 /**
@@ -98,10 +138,18 @@ export function run<T>(path: Path<T>): T {
  * come. Nothing of it is left in any queue, and nothing is held; what a system call does before it sleeps, or when it
  * is killed, is done.
  *
- * @returns what the path returns, or 'BLOCKED'
+ * @returns what the path returns, or 'BLOCKED'; 'HANG' or 'BUG' where the kernel goes no further
  * @throws InvariantError when it would have to wait for a lock
  */
-export function runAlone<T>(path: Path<T>): T | Blocked {
+export function runAlone<T>(path: Path<T>): T | Blocked | Hang {
+  try {
+    return runToItsEnd(path);
+  } catch (error) {
+    return deadEnd(error);
+  }
+}
+
+function runToItsEnd<T>(path: Path<T>): T | Blocked {
   let killed: Task | undefined;
   for (;;) {
     const step = path.next();
@@ -128,6 +176,15 @@ export interface Work<T> {
   readonly path: Path<T>;
 }
 
+/** A path's next turn; its last, where it comes to a dead end. */
+function next<T>(path: Path<T>): IteratorResult<Pause, T | Hang> {
+  try {
+    return path.next();
+  } catch (error) {
+    return { done: true, value: deadEnd(error) };
+  }
+}
+
 /**
  * Runs several tasks that take turns at their locks. Tasks that wait are passed over; those that sleep, until they are
  * woken.
@@ -138,8 +195,8 @@ export interface Work<T> {
  * @throws InvariantError when all that are left wait, for each other or for somebody who is not there, or for one that
  *   goes round for ever: names what each waits for
  */
-export function interleave<T>(works: readonly Work<T>[], pick: (count: number) => number): T[] {
-  const results = new Array<T>(works.length);
+export function interleave<T>(works: readonly Work<T>[], pick: (count: number) => number): (T | Hang)[] {
+  const results = new Array<T | Hang>(works.length);
   const waiting = works.map(({ task, path }, index) => ({ task, path, index, pause: undefined as Pause | undefined }));
   let turnsAlone = 0;
   for (const { task } of waiting) task.preemptible = true;
@@ -156,7 +213,7 @@ export function interleave<T>(works: readonly Work<T>[], pick: (count: number) =
         throw new InvariantError(`interleave: ${what}: ${who.join('; ')}`);
       }
       const turn = ready[pick(ready.length)]!;
-      const step = turn.path.next();
+      const step = next(turn.path);
       if (step.done) {
         results[turn.index] = step.value;
         waiting.splice(waiting.indexOf(turn), 1);

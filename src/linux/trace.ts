@@ -2,6 +2,7 @@
  * The model's own record of what it does: locks, entries, pages.
  */
 import { hex } from '../core/errors.ts';
+import type { Hang } from './errno.ts';
 
 /** Something that happened in the kernel. */
 export type TraceEvent =
@@ -10,6 +11,8 @@ export type TraceEvent =
   | { readonly kind: 'unlock'; readonly task: string; readonly lock: string }
   /** A task sleeps until another one does something, or goes on. */
   | { readonly kind: 'sleep' | 'wake'; readonly task: string; readonly what: string }
+  /** The kernel goes no further: it tries again for ever, or has stopped at a BUG(). */
+  | { readonly kind: 'dead end'; readonly task: string; readonly outcome: Hang; readonly where: string }
   /** The processor reported a page fault, with its error code. */
   | { readonly kind: 'fault'; readonly task: string; readonly address: number; readonly errorCode: number }
   /** A page-table entry was written, by the kernel; `level` is the SDM's: 1 is a page table, 2 a page directory... */
@@ -55,6 +58,8 @@ export function describeTraceEvent(event: TraceEvent): string {
       return `${event.task} sleeps: waits for ${event.what}`;
     case 'wake':
       return `${event.task} goes on: waited for ${event.what}`;
+    case 'dead end':
+      return `${event.task} goes no further, ${event.outcome}: ${event.where}`;
     case 'fault':
       return `${event.task} faults at ${hex(event.address)}, error code ${hex(event.errorCode)}`;
     case 'entry':

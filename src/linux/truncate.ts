@@ -99,7 +99,7 @@ function* removeInodeSingleFolio(
   isTruncation: boolean,
 ): Path<void> {
   yield* folio.lock.write(task);
-  if (folio.mapcount > 0) yield* unmapFileFolio(task, inode, folio, index);
+  if (folio.leaves > 0) yield* unmapFileFolio(task, inode, folio, index);
   inode.pageCache.delete(folio);
   yield* putPage(task, folio);
   if (!isTruncation) yield* unreservePages(task, inode, index, index + 1, 1);

@@ -61,6 +61,11 @@ export const MADV_POPULATE_WRITE = 23;
 /** Like MADV_DONTNEED, also for locked ranges. */
 export const MADV_DONTNEED_LOCKED = 24;
 
+/** Map with the largest leaves there can be: HGM's way back. */
+export const MADV_COLLAPSE = 25;
+/** High-granularity mapping from now on, for good: HGM v1 and v2. */
+export const MADV_SPLIT = 26;
+
 /** fallocate does not change the file's size. */
 export const FALLOC_FL_KEEP_SIZE = 0x01;
 /** fallocate takes pages away instead. */

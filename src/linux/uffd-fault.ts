@@ -12,6 +12,7 @@ import {
   FAULT_FLAG_WRITE,
   type VmFault,
 } from './fault-flags.ts';
+import { hgmEnabled } from './hgm.ts';
 import { hugetlbFullWalk } from './page-table.ts';
 import { type Path, preemptionPoint, sleepUntil, type Task } from './task.ts';
 import { validRange } from './uffd-range.ts';
@@ -24,6 +25,8 @@ import {
 } from './uffd-uapi.ts';
 import type { Userfaultfd } from './userfaultfd.ts';
 import type { Vma } from './vma.ts';
+
+const PAGE = 4096;
 
 /** Why a fault is userfaultfd's. */
 export type UffdReason = 'missing' | 'wp' | 'minor';
@@ -62,17 +65,16 @@ export function* handleUserfault(
   if (!(flags & FAULT_FLAG_ALLOW_RETRY)) return 'SIGBUS';
   if (flags & FAULT_FLAG_RETRY_NOWAIT) return 'RETRY';
 
-  const base = Math.floor(address / vma.hstate.size) * vma.hstate.size;
   const fault: Userfault = {
     task,
-    address: context.has(UFFD_FEATURE_EXACT_ADDRESS) ? address : base,
+    address: context.has(UFFD_FEATURE_EXACT_ADDRESS) ? address : roundedAddress(vma, address, reason),
     flags: messageFlags(flags, reason),
     woken: false,
   };
   context.pendingFaults.add(fault);
   /* From here on it can be read and woken. Who has brought the page already found nobody to wake: so look again. */
   yield* preemptionPoint(task);
-  const mustWait = hugeMustWait(vma, base, reason);
+  const mustWait = hugeMustWait(vma, address, reason);
   mm.mmapLock.unlock(task);
   if (mustWait && !context.released) {
     yield* sleepUntil(task, `a userfaultfd at 0x${fault.address.toString(16)}`, () => fault.woken);
@@ -80,6 +82,12 @@ export function* handleUserfault(
   context.pendingFaults.delete(fault);
   context.readFaults.delete(fault);
   return 'RETRY';
+}
+
+/** Without UFFD_FEATURE_EXACT_ADDRESS: the huge page's address; v2 of HGM: of a minor fault, which can be met by 4 KiB, the page's. */
+function roundedAddress(vma: Vma, address: number, reason: UffdReason): number {
+  const finely = vma.mm.machine.hgm === 'v2' && hgmEnabled(vma) && reason === 'minor';
+  return address - (address % (finely ? PAGE : vma.hstate.size));
 }
 
 function messageFlags(flags: number, reason: UffdReason): number {

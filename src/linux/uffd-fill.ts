@@ -8,16 +8,19 @@ import { makeHugePte } from './cow.ts';
 import type { Errno } from './errno.ts';
 import { findLockPage, unlockAndPut } from './find-lock-page.ts';
 import type { Folio } from './folio.ts';
+import { hgmEnabled } from './hgm.ts';
+import { hugetlbAllocLargestPte, hugetlbFullWalkAlloc } from './hgm-walk.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import { setHugePteAt } from './page-table.ts';
-import { hugePteAlloc } from './pmd-share.ts';
 import type { Path, Task } from './task.ts';
 import { wakeUserfault } from './uffd-fault.ts';
 import { findDestination, validRange } from './uffd-range.ts';
-import { UFFDIO_COPY_MODE_DONTWAKE, UFFDIO_COPY_MODE_WP } from './uffd-uapi.ts';
+import { UFFD_FEATURE_MINOR_HUGETLBFS_HGM, UFFDIO_COPY_MODE_DONTWAKE, UFFDIO_COPY_MODE_WP } from './uffd-uapi.ts';
 import type { Userfaultfd } from './userfaultfd.ts';
 import { VM_SHARED, VM_UFFD_WP, VM_WRITE } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
+
+const PAGE = 4096;
 
 /** What to put there, and how. */
 export interface UffdFill {
@@ -25,7 +28,7 @@ export interface UffdFill {
   readonly kind: 'copy' | 'continue' | 'zeropage';
   /** UFFDIO_COPY_MODE_ bits; those of the others are among them. */
   readonly mode: number;
-  /** Of a copy: the first byte is for the first address. */
+  /** Of a copy: the first byte is for the first address. Where it is shorter than the range, no more of the source is mapped. */
   readonly bytes?: Uint8Array;
 }
 
@@ -69,6 +72,12 @@ function wantsWp({ kind, mode }: UffdFill): boolean {
   return kind === 'copy' && (mode & UFFDIO_COPY_MODE_WP) !== 0;
 }
 
+/** Whether UFFDIO_CONTINUE maps pieces: RFC v2 asks the mapping and its userfaultfd, v2 the mapping alone. */
+function continuesFinely(vma: Vma): boolean {
+  const asked = vma.mm.machine.hgm !== 'rfc-v2' || vma.userfaultfd!.has(UFFD_FEATURE_MINOR_HUGETLBFS_HGM);
+  return asked && hgmEnabled(vma);
+}
+
 /** `__mcopy_atomic_hugetlb`: bytes done, or the error of the first page. */
 function* mcopyAtomicHugetlb(
   task: Task,
@@ -78,8 +87,9 @@ function* mcopyAtomicHugetlb(
   fill: UffdFill,
 ): Path<number | Errno> {
   const { tables } = vma.mm.machine;
-  const { size } = vma.hstate;
-  if (start % size !== 0 || length % size !== 0) return 'EINVAL';
+  const finely = fill.kind === 'continue' && continuesFinely(vma);
+  const unit = finely ? PAGE : vma.hstate.size;
+  if (start % unit !== 0 || length % unit !== 0) return 'EINVAL';
   if (!(vma.flags & VM_SHARED)) vma.anonVma = true;
   let done = 0;
   while (done < length) {
@@ -88,17 +98,34 @@ function* mcopyAtomicHugetlb(
     const lock = vma.hugetlbLock;
     yield* mutex.write(task);
     if (lock) yield* lock.read(task);
-    const hpte = yield* hugePteAlloc(task, vma, address);
-    let result: 'OK' | Errno = 'ENOMEM';
-    if (hpte && fill.kind !== 'continue' && !tables.read(hpte.ptep).noneMostly) result = 'EEXIST';
-    else if (hpte) result = yield* mcopyAtomicPte(task, vma, address, hpte, fill, done);
+    const hpte: HugetlbPte | Errno = finely
+      ? yield* hugetlbAllocLargestPte(task, vma, address, start + length)
+      : yield* hugetlbFullWalkAlloc(task, vma, address, vma.hstate.size);
+    let result: 'OK' | Errno;
+    if (typeof hpte === 'string') result = hpte;
+    else if (fill.kind !== 'continue' && !tables.read(hpte.ptep).noneMostly) result = 'EEXIST';
+    else result = yield* mcopyAtomicPte(task, vma, address, hpte, fill, done);
     lock?.unlock(task);
     mutex.unlock(task);
     if (result !== 'OK') return done || result;
-    done += size;
+    done += (hpte as HugetlbPte).size;
     if (task.killed) break;
   }
   return done;
+}
+
+/**
+ * The source of a copy is not all there. The page goes back with its reservation, and the source is asked again without any lock, where it could be
+ * faulted in, into a page for the time being: it is needed even to find out that nothing is there to be copied.
+ */
+function* sourceMissing(task: Task, vma: Vma, address: number, fresh: Folio): Path<'ENOMEM' | 'EFAULT'> {
+  const { hugetlbLock } = task.machine;
+  const { hstate } = vma;
+  yield* giveBack(task, vma, address, fresh);
+  yield* hugetlbLock.write(task);
+  const available = hstate.available > 0;
+  hugetlbLock.unlock(task);
+  return available || !hstate.gigantic ? 'EFAULT' : 'ENOMEM';
 }
 
 /** `hugetlb_mcopy_atomic_pte`: one page. */
@@ -118,13 +145,19 @@ function* mcopyAtomicPte(
   if (fill.kind === 'continue') {
     folio = yield* findLockPage(task, inode.pageCache, index);
     if (!folio) return 'EFAULT';
+    if (folio.overflown) {
+      yield* unlockAndPut(task, folio);
+      return 'EFAULT';
+    }
   } else {
     if (shared && inode.pageCache.find(index)) return 'EEXIST';
     const fresh = yield* allocHugePage(task, vma, address, false);
     if (fresh === 'ENOSPC') return 'ENOMEM';
     folio = fresh;
+    const source = fill.bytes!.subarray(offset, offset + vma.hstate.size);
+    if (source.length < vma.hstate.size) return yield* sourceMissing(task, vma, address, folio);
     folio.contents.clear();
-    if (fill.bytes) folio.contents.set(fill.bytes.subarray(offset, offset + vma.hstate.size));
+    folio.contents.set(source);
     folio.uptodate = true;
     if (shared) {
       if (index >= Math.floor(inode.size / vma.hstate.size)) {
@@ -143,14 +176,17 @@ function* mcopyAtomicPte(
     else yield* giveBack(task, vma, address, folio);
     return 'EEXIST';
   }
-  if (cached) folio.dupFileRmap();
+  const page = (address % vma.hstate.size) / PAGE;
+  if (cached) folio.addFileRmap(page, hpte.pages);
   else {
     folio.restoreReserve = false;
     folio.addNewAnonRmap();
   }
   const wp = wantsWp(fill);
   const writable = !wp && !(fill.kind === 'continue' && !shared) && (vma.flags & VM_WRITE) !== 0;
-  const pte = makeHugePte(vma, folio.pfn, hpte.shift, writable).mkdirty().mkyoung();
+  const pte = makeHugePte(vma, folio.pfn + page, hpte.shift, writable)
+    .mkdirty()
+    .mkyoung();
   setHugePteAt(mm, address, hpte, wp ? pte.mkuffdWp() : pte);
   mm.hugetlbUsage += hpte.pages;
   hpte.lock.unlock(task);

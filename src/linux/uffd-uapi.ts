@@ -36,6 +36,8 @@ export const UFFD_FEATURE_MINOR_SHMEM = 0x400;
 export const UFFD_FEATURE_EXACT_ADDRESS = 0x800;
 /** Files can be write-protected: huge pages, and shared memory. */
 export const UFFD_FEATURE_WP_HUGETLBFS_SHMEM = 0x1000;
+/** HGM RFC v2: what is registered can be mapped in pieces, by UFFDIO_CONTINUE of 4 KiB. */
+export const UFFD_FEATURE_MINOR_HUGETLBFS_HGM = 0x2000;
 /** All features of Linux 6.1. */
 export const UFFD_API_FEATURES = 0x1fff;
 

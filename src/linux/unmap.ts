@@ -4,26 +4,43 @@
  */
 import { putPage } from './alloc-page.ts';
 import type { Folio } from './folio.ts';
-import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
+import { inRuns } from './in-runs.ts';
+import {
+  endOfHugePage,
+  endOfTable,
+  hugePteOffset,
+  hugetlbFullWalkContinue,
+  hugetlbPteAt,
+  setHugePteAt,
+} from './page-table.ts';
 import { hugePmdUnshare } from './pmd-share.ts';
-import { PTE_NONE, PTE_UFFD_WP_MARKER } from './pte.ts';
-import type { Path, Task } from './task.ts';
+import { PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from './pte.ts';
+import { type Path, raced, type Task } from './task.ts';
 import { VM_MAYSHARE } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
 /** `mmu_gather`: pages that were unmapped, and are let go when no processor can have them in its TLB any more. */
 export class MmuGather {
   readonly #folios: Folio[] = [];
+  /** References to each: a huge page that was mapped in pieces has as many as there were, one behind the other. */
+  readonly #references: number[] = [];
 
-  /** `tlb_remove_page_size`: takes over a reference. */
-  add(folio: Folio): void {
+  /** `tlb_remove_page_size`: takes over references. */
+  add(folio: Folio, references = 1): void {
+    const last = this.#folios.length - 1;
+    if (this.#folios[last] === folio) {
+      this.#references[last]! += references;
+      return;
+    }
     this.#folios.push(folio);
+    this.#references.push(references);
   }
 
   /** `tlb_finish_mmu`. */
   *finish(task: Task): Path<void> {
-    for (const folio of this.#folios) yield* putPage(task, folio);
+    for (const [at, folio] of this.#folios.entries()) yield* putPage(task, folio, this.#references[at]);
     this.#folios.length = 0;
+    this.#references.length = 0;
   }
 }
 
@@ -56,6 +73,12 @@ export function* unmapHugepageRange(
       continue;
     }
     const hpte = hugetlbFullWalkContinue(vma, top, address);
+    if (!only && inRuns(task, vma, hpte)) {
+      const until = Math.min(end, endOfHugePage(vma, address));
+      yield* unmapRuns(task, gather, vma, address, until, dropMarker);
+      address = until;
+      continue;
+    }
     yield* hpte.lock.write(task);
     if (hugePmdUnshare(task, vma, address, hpte)) {
       hpte.lock.unlock(task);
@@ -67,6 +90,7 @@ export function* unmapHugepageRange(
     if (pte.present && !leaf) {
       /* Somebody put a table here since the walk: look again. */
       hpte.lock.unlock(task);
+      raced(task, '__unmap_hugepage_range');
       continue;
     }
     const folio = leaf ? frames.folio(pte.pfn) : undefined;
@@ -76,18 +100,52 @@ export function* unmapHugepageRange(
       continue;
     }
     if (only) vma.reserveUnmapped = true;
-    const marker = !dropMarker && (pte.isMarker || (leaf && pte.uffdWp));
-    const after = marker ? PTE_UFFD_WP_MARKER : PTE_NONE;
+    const after = unmapped(pte, leaf, dropMarker);
     if (!pte.none && !pte.same(after)) setHugePteAt(mm, address, hpte, after);
     if (folio) {
       if (pte.dirty) folio.dirty = true;
       mm.hugetlbUsage -= hpte.pages;
-      folio.removeRmap();
+      folio.removeRmap(pte.pfn - folio.pfn, hpte.pages);
     }
     hpte.lock.unlock(task);
     if (folio) gather.add(folio);
     if (only) return;
     address += hpte.size;
+  }
+}
+
+/** What stands where an entry was. @param leaf whether it mapped a page */
+function unmapped(pte: Pte, leaf: boolean, dropMarker: boolean): Pte {
+  const marker = !dropMarker && (pte.isMarker || (leaf && pte.uffdWp));
+  return marker ? PTE_UFFD_WP_MARKER : PTE_NONE;
+}
+
+/** The same for a huge page's pieces, run by run. */
+function* unmapRuns(
+  task: Task,
+  gather: MmuGather,
+  vma: Vma,
+  start: number,
+  end: number,
+  dropMarker: boolean,
+): Path<void> {
+  const { mm } = vma;
+  const { frames, leafScan } = mm.machine;
+  for (const run = leafScan.open(mm, start, end); run.next(); ) {
+    const { pte, present, entries } = run;
+    const after = unmapped(pte, present, dropMarker);
+    if (pte.none || pte.same(after)) continue;
+    const { lock, pages } = hugetlbPteAt(mm, run.ptep, run.shift);
+    yield* lock.write(task);
+    leafScan.fill(run.ptep, entries, after, run.shift);
+    if (present) {
+      const folio = frames.folio(pte.pfn);
+      if (run.dirty) folio.dirty = true;
+      mm.hugetlbUsage -= pages * entries;
+      folio.removeRmap(pte.pfn - folio.pfn, pages, entries);
+      gather.add(folio, entries);
+    }
+    lock.unlock(task);
   }
 }
 

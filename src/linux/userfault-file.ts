@@ -2,7 +2,7 @@
  * A userfaultfd as a program holds it: its ioctls, read, close. include/uapi/linux/userfaultfd.h of Linux 6.1.
  */
 import { checkInteger } from '../core/errors.ts';
-import type { Blocked, Errno, Result } from './errno.ts';
+import type { Blocked, Errno, Hang, Result } from './errno.ts';
 import type { Syscalls } from './syscalls.ts';
 import { run, runAlone } from './task.ts';
 import type { UffdEventBody } from './uffd-event.ts';
@@ -150,21 +150,22 @@ export class UserfaultFile {
   }
 
   /** UFFDIO_UNREGISTER: the range's faults are ordinary ones again; who waits for a missing page goes on. */
-  unregister(start: number, length: number): Result {
+  unregister(start: number, length: number): Result | Hang | Blocked {
     this.#check(start, length);
-    return run(this.#calls.uffdUnregister(this, start, length));
+    return runAlone(this.#calls.uffdUnregister(this, start, length));
   }
 
   /**
    * UFFDIO_COPY: new pages with the bytes of `source`, and wakes who waits for them.
    *
    * @param mode UFFDIO_COPY_MODE_ bits
+   * @param length bytes; more than `source` has, where the rest of the source is not mapped: 'EFAULT' there
    * @returns 'ENOENT' where not all of it is one registered mapping; 'EEXIST' for a page that is there; 'ENOMEM' without
    *   a free page; 'EAGAIN' after a part, or while an event is on its way; 'EFAULT' behind the end of the file; 'ESRCH'
    *   when the process has ended; 'EINVAL' between huge pages, or UFFDIO_COPY_MODE_WP without UFFDIO_REGISTER_MODE_WP
    */
-  copy(start: number, source: Uint8Array, mode = 0): FillResult {
-    return this.#fill(start, source.length, { kind: 'copy', mode, bytes: source });
+  copy(start: number, source: Uint8Array, mode = 0, length: number = source.length): FillResult {
+    return this.#fill(start, length, { kind: 'copy', mode, bytes: source });
   }
 
   /**
@@ -187,9 +188,9 @@ export class UserfaultFile {
    *
    * @param mode UFFDIO_WRITEPROTECT_MODE_ bits
    */
-  writeprotect(start: number, length: number, mode: number): Result {
+  writeprotect(start: number, length: number, mode: number): Result | Hang | Blocked {
     this.#check(start, length, mode);
-    return run(this.#calls.uffdWriteprotect(this, start, length, mode));
+    return runAlone(this.#calls.uffdWriteprotect(this, start, length, mode));
   }
 
   /** UFFDIO_WAKE: who waits for an address of the range tries again. */
@@ -203,7 +204,7 @@ export class UserfaultFile {
    *
    * @returns 'EAGAIN' where there is none; 'BLOCKED' for that without UFFD_NONBLOCK, as nobody is there to send one
    */
-  read(): UffdMessage | 'EINVAL' | 'EAGAIN' | 'EINTR' | Blocked {
+  read(): UffdMessage | 'EINVAL' | 'EAGAIN' | 'EINTR' | Hang | Blocked {
     this.#check();
     return runAlone(this.#calls.uffdRead(this));
   }

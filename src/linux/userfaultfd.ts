@@ -8,6 +8,8 @@
  *   uffd-fill     UFFDIO_COPY, UFFDIO_CONTINUE
  *   uffd-wp       UFFDIO_WRITEPROTECT
  */
+
+import { enableHgm, hgmEligible } from './enable-hgm.ts';
 import type { Result } from './errno.ts';
 import { type Mm, splitVma } from './mm.ts';
 import { unshareAllPmds } from './pmd-share.ts';
@@ -17,6 +19,7 @@ import { type Userfault, wakeUserfault } from './uffd-fault.ts';
 import { validRange } from './uffd-range.ts';
 import {
   UFFD_API_FEATURES,
+  UFFD_FEATURE_MINOR_HUGETLBFS_HGM,
   UFFD_USER_MODE_ONLY,
   UFFDIO_REGISTER_MODE_MINOR,
   UFFDIO_REGISTER_MODE_MISSING,
@@ -68,7 +71,8 @@ export class Userfaultfd {
 
 /** UFFDIO_API, once: 'EINVAL' for features that Linux 6.1 has not. */
 export function uffdApi(context: Userfaultfd, features: number): Result {
-  if (features & ~UFFD_API_FEATURES || context.features !== undefined) return 'EINVAL';
+  const hgm = context.mm.machine.hgm === 'rfc-v2' ? UFFD_FEATURE_MINOR_HUGETLBFS_HGM : 0;
+  if (features & ~(UFFD_API_FEATURES | hgm) || context.features !== undefined) return 'EINVAL';
   context.features = features;
   return 'OK';
 }
@@ -106,10 +110,15 @@ function* register(task: Task, context: Userfaultfd, start: number, end: number,
     if (end <= vma.end && end % vma.hstate.size !== 0) return 'EINVAL';
     if (vma.userfaultfd && vma.userfaultfd !== context) return 'EBUSY';
   }
+  const hgm = context.has(UFFD_FEATURE_MINOR_HUGETLBFS_HGM);
   for (const vma of vmas) {
     if (vma.userfaultfd === context && (vma.flags & flags) === flags) continue;
     const cut = yield* cutOut(task, vma, Math.max(start, vma.start), Math.min(end, vma.end));
     if (cut !== 'OK') return cut;
+    if (hgm) {
+      if (!hgmEligible(vma)) return 'EINVAL';
+      yield* enableHgm(task, vma);
+    }
     vma.flags = (vma.flags & ~VM_UFFD_FLAGS) | flags;
     vma.userfaultfd = context;
     /* A shared table has one protection for all, and a page that another process maps there would never fault here. */

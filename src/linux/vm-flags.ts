@@ -39,6 +39,8 @@ export const VM_DONTEXPAND = 0x4_0000;
 export const VM_NORESERVE = 0x20_0000;
 /** From the pools of huge pages. */
 export const VM_HUGETLB = 0x40_0000;
+/** High-granularity mapping: leaves may be smaller than the huge page. The series' bit 38, here one of 32. */
+export const VM_HUGETLB_HGM = 0x2000_0000;
 
 /** The bits that mprotect changes. */
 export const VM_ACCESS_FLAGS: number = VM_READ | VM_WRITE | VM_EXEC;

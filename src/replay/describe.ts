@@ -1,9 +1,10 @@
 /**
  * Differences in words.
  */
-import type { Disagreement } from './replay.ts';
-import type { PageEntry } from './sequence.ts';
-import { differingPages } from './state.ts';
+import type { Disagreement } from './disagreement.ts';
+import { differingEntries, runsOf } from './hgm/differences.ts';
+import { differingPages, type PageEntry } from './hugetlb/pages.ts';
+import type { Found } from './operation.ts';
 
 /**
  * A difference in one line, or in one a page.
@@ -19,7 +20,7 @@ export function describeDifference(difference: Disagreement): string[] {
   const { what } = difference;
   switch (what) {
     case 'found':
-      return [`${difference.field}: kernel ${difference.kernel}, model ${difference.model}`];
+      return [`${difference.field}: kernel ${wordOf(difference.kernel)}, model ${wordOf(difference.model)}`];
     case 'result':
       return [`${what}: kernel ${difference.kernel}, model ${difference.model}`];
     case 'hang':
@@ -33,7 +34,29 @@ export function describeDifference(difference: Disagreement): string[] {
     }
     case 'pages':
       return describePages(difference.kernel, difference.model);
+    case 'usage':
+      return describeEntries('usage (proc, 4 KiB pages)', 1, difference.kernel, difference.model);
+    case 'cache':
+      return describeEntries(CACHE, 2, difference.kernel, difference.model);
+    case 'maps':
+      return describeEntries(MAPS, 3, runsOf(difference.kernel), runsOf(difference.model));
   }
+}
+
+const CACHE = 'cache (file, huge page, mapcount, refcount, mapcounts of its pages)';
+const MAPS = 'maps (proc, slot, page, count, size, file, filepage, flags)';
+
+/** Entries that only one side has, or that differ. @param key how many of its first items tell which entry it is */
+function describeEntries(name: string, key: number, kernel: Entries, model: Entries): string[] {
+  const differing = differingEntries(kernel, model, key);
+  if (differing.length === 0) return [`${name}: ${bothSides(kernel, model)}`];
+  return differing.map((entry) => `${name}: ${bothSides(entry.kernel, entry.model)}`);
+}
+
+type Entries = readonly (readonly unknown[])[];
+
+function wordOf(found: Found): string {
+  return typeof found === 'object' ? JSON.stringify(found) : `${found}`;
 }
 
 function goesOn(result: string): string {

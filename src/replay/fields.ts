@@ -1,7 +1,7 @@
 /**
  * The fields of a scenario's lines: what may stand in each, and what it means.
  */
-import { MOST_PAGES, MOST_PROCESSES, MOST_SLOTS, type Setting } from './setting.ts';
+import { MOST_FILES, MOST_PAGES, MOST_PROCESSES, MOST_SLOTS, type Setting } from './setting.ts';
 
 /** What a field's value depends on, at its line. */
 export interface Context {
@@ -87,12 +87,12 @@ function notAlive({ alive }: Context): Refusal {
 
 /** An address range that can hold a mapping. */
 export const slot: Field<number> = integer(0, MOST_SLOTS - 1);
-/** A huge page of a slot. */
+/** A page of a slot: a huge page, or one of 4 KiB, as the format counts. */
 export const page: Field<number> = integer(0, ({ slotPages }) => slotPages - 1);
-/** How many huge pages of a slot. */
+/** How many pages of a slot. */
 export const pages: Field<number> = integer(1, ({ slotPages }) => slotPages);
-/** A byte of a huge page. */
-export const at: Field<number> = integer(0, ({ hugePageSize }) => hugePageSize - 1);
+/** A byte of a page. */
+export const at: Field<number> = integer(0, ({ pageBytes }) => pageBytes - 1);
 /** A byte's value. */
 export const byte: Field<number> = integer(0, 255);
 
@@ -108,3 +108,12 @@ export const fileOffset: Field<number> = integer(0, MOST_PAGES - 1);
 export const filePages: Field<number> = integer(1, MOST_PAGES);
 /** The size of a file in huge pages. */
 export const fileSize: Field<number> = integer(0, MOST_PAGES);
+
+/** The sizes of a sequence's files, in huge pages. */
+export const fileSizes: Field<number[]> = (value, context) => {
+  const sizes = Array.isArray(value) && value.length <= MOST_FILES ? value.map((size) => fileSize(size, context)) : [];
+  if (!Array.isArray(value) || value.length > MOST_FILES || sizes.some((size) => size instanceof Refusal)) {
+    return new Refusal(`a list of at most ${MOST_FILES} integers from 0 to ${MOST_PAGES}`);
+  }
+  return sizes as number[];
+};

@@ -5,10 +5,14 @@
  */
 
 export { describeDifference } from './describe.ts';
-export type { Answer } from './operations.ts';
+export type { Disagreement } from './disagreement.ts';
+export type { CacheEntry } from './hgm/cache.ts';
+export type { MapRun, SlotMap } from './hgm/maps.ts';
+export type { Usage } from './hgm/state.ts';
+export type { PageEntry } from './hugetlb/pages.ts';
+export type { Answer, Found } from './operation.ts';
 export {
   type Difference,
-  type Disagreement,
   memoryForTables,
   type Place,
   type ReplayedLine,
@@ -17,4 +21,4 @@ export {
 } from './replay.ts';
 export { parseScenario } from './scenario.ts';
 export { ScenarioError } from './scenario-error.ts';
-export type { PageEntry, PoolCounts, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
+export type { PoolCounts, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';

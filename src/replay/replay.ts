@@ -4,22 +4,10 @@
 import { InvariantError } from '../core/errors.ts';
 import { FlatMemory } from '../core/flat-memory.ts';
 import type { TraceEvent } from '../linux/trace.ts';
-import type { Answer } from './operations.ts';
-import type { Line, PageEntry, PoolCounts, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
-import { Stage } from './stage.ts';
-import { pagesOf, poolOf, same } from './state.ts';
-
-/** In what the model differs, and what either side has. */
-export type Disagreement =
-  /** How the operation ended; that it never did is a hang. */
-  | { readonly what: 'result' | 'hang'; readonly kernel: string; readonly model: string }
-  /** The byte that was read, how many were, their hash. */
-  | { readonly what: 'found'; readonly field: string; readonly kernel: number; readonly model: number }
-  /** The counts after an operation, and after everything. */
-  | { readonly what: 'pool' | 'end'; readonly kernel: PoolCounts; readonly model: PoolCounts }
-  | { readonly what: 'pages'; readonly kernel: readonly PageEntry[]; readonly model: readonly PageEntry[] }
-  /** A rule of the model's own was broken; its sequence is left there. */
-  | { readonly what: 'invariant'; readonly kernel: string; readonly model: string };
+import { type Disagreement, same } from './disagreement.ts';
+import type { Answer } from './operation.ts';
+import type { Line, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
+import type { Stage } from './stage.ts';
 
 /** What was run, and what the model did meanwhile. */
 export interface Place {
@@ -36,9 +24,9 @@ export interface Place {
 /** A difference and where it is. */
 export type Difference = Place & Disagreement;
 
-/** A line that was run: an operation, or at last the end of its sequence. */
+/** A line that was run: an operation, a look at something, or at last the end of its sequence. */
 export interface ReplayedLine extends Place {
-  readonly kind: 'operation' | 'end';
+  readonly kind: ScenarioStep['kind'] | 'end';
   /** How the model answered; undefined at the end, or where it broke down. */
   readonly answer: Answer | undefined;
   readonly differences: readonly Difference[];
@@ -99,7 +87,7 @@ export function* replaySequence(
     yield line;
     if (run.broken) return;
   }
-  yield run.line('end', end, () => run.end(end));
+  if (end) yield run.line('end', end, () => run.end(end));
 }
 
 /** When the model's kernel threads do what was left to them. */
@@ -125,7 +113,7 @@ class Run {
 
   constructor(sequence: Sequence, tables: FlatMemory) {
     this.#sequence = sequence;
-    this.#stage = new Stage(sequence.setting, tables);
+    this.#stage = sequence.format.stage(sequence.setting, tables);
   }
 
   /** A sequence that has come to an operation. */
@@ -144,7 +132,7 @@ class Run {
   step(index: number, moments: readonly Moment[]): ReplayedLine {
     const step = this.#sequence.steps[index]!;
     const around = moments.filter((moment) => moment.index === index).map(({ when }) => when);
-    return this.line('operation', step, () => this.operation(step, around));
+    return this.line(step.kind, step, () => this.operation(step, around));
   }
 
   /** Does what a line says, and collects what comes of it. */
@@ -161,7 +149,7 @@ class Run {
   operation(step: ScenarioStep, around: readonly Moment['when'][] = []): Answer {
     const { operation, values, result, found = {}, state } = step;
     const stage = this.#stage;
-    const { proc } = values;
+    const proc = operation.needs ? operation.needs(values) : values.proc;
     if (around.includes('before')) stage.machine.runDeferredWork();
     const absent = typeof proc === 'number' && !stage.has(proc);
     const answer = absent ? { result: `no process ${proc}` } : operation.run(stage, values);
@@ -170,18 +158,22 @@ class Run {
     const agreed = result === undefined || answer.result === result;
     for (const [field, kernel] of Object.entries(agreed ? found : {})) {
       const model = answer.found?.[field];
-      if (model !== undefined && model !== kernel) this.#found.push({ what: 'found', field, kernel, model });
+      if (model !== undefined && !same(model, kernel)) this.#found.push({ what: 'found', field, kernel, model });
     }
     if (!agreed && answer.result === 'OK') operation.undo?.(stage, values);
-    if (state?.pool) this.#comparePools('pool', state.pool);
-    if (state?.pages) this.#comparePages(state.pages);
+    if (state) this.#found.push(...this.#sequence.format.compare(stage, state));
     return answer;
   }
 
   /** Ends all processes, closes all files, and looks what is left. */
-  end({ pool }: ScenarioEnd): undefined {
-    this.#stage.clear();
-    if (pool) this.#comparePools('end', pool);
+  end({ pool: kernel }: ScenarioEnd): undefined {
+    const model = this.#stage.clear();
+    if (model !== 'OK') {
+      this.#found.push({ what: 'hang', kernel: 'OK', model });
+      return;
+    }
+    const { pool } = this.#stage;
+    if (kernel && !same(kernel, pool)) this.#found.push({ what: 'end', kernel, model: pool });
     this.#stage.machine.check();
   }
 
@@ -192,16 +184,6 @@ class Run {
     } else if (absent || (result !== undefined && model !== result)) {
       this.#found.push({ what: 'result', kernel: result ?? 'OK', model });
     }
-  }
-
-  #comparePools(what: 'pool' | 'end', kernel: PoolCounts): void {
-    const model = poolOf(this.#stage);
-    if (!same(kernel, model)) this.#found.push({ what, kernel, model });
-  }
-
-  #comparePages(kernel: readonly PageEntry[]): void {
-    const model = pagesOf(this.#stage);
-    if (!same(kernel, model)) this.#found.push({ what: 'pages', kernel, model });
   }
 
   #guarded(work: () => Answer | undefined): Answer | undefined {

@@ -1,24 +1,25 @@
 /**
- * Scenarios: sequences of operations on huge pages, as lines of JSON. The recordings of a real kernel are scenarios in
- * which every result and every state is told. docs/replay.md has the format.
+ * Scenarios: sequences of operations on huge pages, as lines of JSON. The recordings of real kernels are scenarios in
+ * which every result and every state is told. docs/replay.md has the formats.
  */
-import type { Context } from './fields.ts';
-import {
-  checkHang,
-  checkNote,
-  type LineObject,
-  objectOf,
-  parseEnd,
-  parseHeader,
-  parseOperation,
-  parseState,
-  refused,
-} from './lines.ts';
+import { Begun } from './begun.ts';
+import type { Format } from './format.ts';
+import { HGM } from './hgm/format.ts';
+import { checkKernel } from './hgm/kernel.ts';
+import { HUGETLB } from './hugetlb/format.ts';
+import { checkHang, checkNote, type LineObject, objectOf, parseEnd, parseOperation, refused } from './lines.ts';
 import { ScenarioError } from './scenario-error.ts';
-import type { Line, Scenario, ScenarioStep, Sequence } from './sequence.ts';
+import type { Line, Scenario, Sequence } from './sequence.ts';
 
-/** What a line is, by a field that it has; a state has one or both of the last two. */
-const KINDS = ['op', 'seq', 'end', 'hang', 'note', 'pool', 'pages'] as const;
+/** What a line is, by a field that it has; there are more that one format has, and not the other. */
+const KINDS = ['op', 'seq', 'end', 'hang', 'note'];
+/** Outside sequences. */
+const ALL_KINDS = [...new Set([...KINDS, 'kernel', ...HUGETLB.kinds, ...HGM.kinds])];
+
+/** The format of a sequence, by its header: HGM's says how many 4 KiB pages a huge page has. */
+function formatOf({ hugepage }: LineObject): Format {
+  return typeof hugepage === 'number' ? HGM : HUGETLB;
+}
 
 /**
  * Reads a scenario to its end: what this returns can be run.
@@ -33,30 +34,24 @@ export function parseScenario(file: string, text: string): Scenario {
   return { file, sequences: parser.finish(lines.findLast(({ text }) => text !== '') ?? lines[0]!) };
 }
 
-/** A sequence that has not ended. */
-interface Begun extends Omit<Sequence, 'end'> {
-  readonly steps: ScenarioStep[];
-  /** The processes that live. */
-  readonly alive: Set<number>;
-}
-
 /** Takes lines one after the other, and knows which may come next. */
 class Parser {
   readonly #sequences: Sequence[] = [];
+  /** The sequence that has not ended. */
   #begun: Begun | undefined;
-  /** Whether a state, or that it hangs, may be told of the last operation. */
-  #open = false;
+  /** What the last line about it said. */
+  #kernel: string | undefined;
 
   take(line: Line): void {
     const object = objectOf(line);
-    const kind = KINDS.find((field) => Object.hasOwn(object, field));
-    if (kind === 'op') this.#takeOperation(line, object);
-    else if (kind === 'pool' || kind === 'pages') this.#takeState(line, object);
+    const kinds = this.#begun ? [...KINDS, ...this.#begun.format.kinds] : ALL_KINDS;
+    const kind = kinds.find((field) => Object.hasOwn(object, field));
+    if (kind === undefined) throw refused(line, 'line', `an object with one of ${kinds.join(', ')}`, object);
+    if (kind === 'note') checkNote(line, object);
     else if (kind === 'seq') this.#begin(line, object);
-    else if (kind === 'end') this.#end(line, object);
-    else if (kind === 'hang') this.#takeHang(line, object);
-    else if (kind === 'note') checkNote(line, object);
-    else throw refused(line, 'line', `an object with one of ${KINDS.join(', ')}`, object);
+    else if (kind === 'kernel') this.#kernel = checkKernel(line, object);
+    else if (!this.#begun) throw refused(line, kind, 'the header of a sequence before it', object[kind]);
+    else this.#takeInside(kind, line, object, this.#begun);
   }
 
   /** After the last line. */
@@ -69,53 +64,32 @@ class Parser {
 
   #begin(line: Line, object: LineObject): void {
     if (this.#begun) throw refused(line, 'seq', `the end of sequence ${this.#begun.number} before it`, object.seq);
-    this.#begun = { ...line, ...parseHeader(line, object), steps: [], alive: new Set([0]) };
-    this.#open = false;
+    const format = formatOf(object);
+    this.#begun = new Begun(line, format, format.header(line, object, this.#kernel));
   }
 
-  #takeOperation(line: Line, object: LineObject): void {
-    const begun = this.#sequence(line, 'op', object);
-    if (begun.steps.at(-1)?.hang) throw refused(line, 'op', 'the end of the sequence, since it hangs', object.op);
-    const step = parseOperation(line, object, begun);
-    if (!step.hang && (step.result ?? 'OK') === 'OK') step.operation.lives?.(step.values, begun.alive);
-    begun.steps.push(step);
-    this.#open = true;
-  }
-
-  #takeState(line: Line, object: LineObject): void {
-    const field = object.pool === undefined ? 'pages' : 'pool';
-    const begun = this.#sequence(line, field, object);
-    const step = this.#last(line, field, object, begun);
-    if (step.hang) throw refused(line, field, 'no state, since the operation hangs', object[field]);
-    begun.steps[begun.steps.length - 1] = { ...step, state: parseState(line, object, begun) };
-  }
-
-  #takeHang(line: Line, object: LineObject): void {
-    const begun = this.#sequence(line, 'hang', object);
-    checkHang(line, object, begun.number);
-    const step = this.#last(line, 'hang', object, begun);
-    if (step.result !== undefined) {
-      throw refused(line, 'hang', `an operation without a result before it, not with "${step.result}"`, object.hang);
-    }
-    begun.steps[begun.steps.length - 1] = { ...step, hang: true };
-  }
-
-  #end(line: Line, object: LineObject): void {
-    const { alive: _, ...begun } = this.#sequence(line, 'end', object);
-    this.#sequences.push({ ...begun, end: { ...line, ...parseEnd(line, object, begun.number) } });
+  #takeInside(kind: string, line: Line, object: LineObject, begun: Begun): void {
+    if (kind === 'op') takeOperation(line, object, begun);
+    else if (kind === 'hang') takeHang(line, object, begun);
+    else if (kind === 'end') begun.finish({ ...line, ...parseEnd(line, object, begun.number) });
+    else begun.format.take(kind, line, object, begun);
+    if (!begun.ended) return;
+    this.#sequences.push(begun.sequence);
     this.#begun = undefined;
   }
+}
 
-  /** The sequence that a line belongs to. */
-  #sequence(line: Line, field: string, object: LineObject): Begun & Context {
-    if (this.#begun) return this.#begun;
-    throw refused(line, field, 'the header of a sequence before it', object[field]);
-  }
+function takeOperation(line: Line, object: LineObject, begun: Begun): void {
+  if (begun.last?.hang) throw refused(line, 'op', 'the end of the sequence, since it hangs', object.op);
+  begun.operation(parseOperation(line, object, begun.format.operations, begun));
+}
 
-  /** The operation that a line completes. */
-  #last(line: Line, field: string, object: LineObject, { steps }: Begun): ScenarioStep {
-    if (!this.#open) throw refused(line, field, 'an operation before it', object[field]);
-    this.#open = false;
-    return steps.at(-1)!;
+function takeHang(line: Line, object: LineObject, begun: Begun): void {
+  checkHang(line, object, begun.number);
+  if (begun.last?.hang) return;
+  const step = begun.completed(line, 'hang', object);
+  if (step.result !== undefined) {
+    throw refused(line, 'hang', `an operation without a result before it, not with "${step.result}"`, object.hang);
   }
+  begun.complete({ ...step, hang: true });
 }

@@ -1,30 +1,12 @@
 /**
  * What a scenario consists of, once it has been read.
  */
-import type { Operation } from './operations.ts';
+import type { Format } from './format.ts';
+import type { Found, Operation } from './operation.ts';
 import type { Setting } from './setting.ts';
 
 /** Huge pages of the pool: total, free, reserved, surplus. */
 export type PoolCounts = readonly [total: number, free: number, reserved: number, surplus: number];
-
-/**
- * A huge page in a process's page tables. Entries of one state have the same class when they map the same physical
- * page; class -1 is an entry that is not present.
- */
-export type PageEntry = readonly [
-  proc: number,
-  slot: number,
-  page: number,
-  physical: number,
-  mapcount: number,
-  flags: number,
-];
-
-/** What can be observed between two operations; what is left out is not compared. */
-export interface State {
-  readonly pool?: PoolCounts;
-  readonly pages?: readonly PageEntry[];
-}
 
 /** A line and where it stands. */
 export interface Line {
@@ -34,18 +16,21 @@ export interface Line {
   readonly text: string;
 }
 
-/** An operation, and what is known of how it ended. */
+/** An operation, or a look at something, and what is known of how it ended. */
 export interface ScenarioStep extends Line {
+  /** A look is not counted: it is no operation of the scenario's. */
+  readonly kind: 'operation' | 'look';
   readonly operation: Operation;
   /** What its fields mean. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** OK, an errno, a signal; undefined if it is not compared. */
+  /** OK, an errno, a signal, 'BUG'; undefined if it is not compared. */
   readonly result?: string;
   /** What it found, as far as it is told. */
-  readonly found?: Readonly<Record<string, number>>;
+  readonly found?: Readonly<Record<string, Found>>;
   /** Whether it never ended. */
   readonly hang: boolean;
-  readonly state?: State;
+  /** What could be observed after it: the format knows what that is. */
+  readonly state?: object;
 }
 
 /** How a sequence ends: all processes are gone, all files closed. */
@@ -56,9 +41,11 @@ export interface ScenarioEnd extends Line {
 /** Operations on a machine of their own. */
 export interface Sequence extends Line {
   readonly number: number;
+  readonly format: Format;
   readonly setting: Setting;
   readonly steps: readonly ScenarioStep[];
-  readonly end: ScenarioEnd;
+  /** Undefined where the kernel died before. */
+  readonly end: ScenarioEnd | undefined;
 }
 
 /** Everything that a file holds. */

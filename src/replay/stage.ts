@@ -5,9 +5,8 @@ import type { FlatMemory } from '../core/flat-memory.ts';
 import type { HugetlbFile } from '../linux/hugetlb-file.ts';
 import { Machine } from '../linux/machine.ts';
 import type { Process } from '../linux/process.ts';
-import { UFFD_FEATURE_SIGBUS } from '../linux/uffd-uapi.ts';
-import type { UserfaultFile } from '../linux/userfault-file.ts';
-import { addressOf, type Setting } from './setting.ts';
+import type { PoolCounts } from './sequence.ts';
+import { addressOf, MOST_PROCESSES, type Setting } from './setting.ts';
 
 /** What operations act on. */
 export class Stage {
@@ -15,15 +14,15 @@ export class Stage {
   readonly machine: Machine;
   readonly files: readonly HugetlbFile[];
   readonly #processes = new Map<number, Process>();
-  readonly #userfaultfds = new Map<number, UserfaultFile>();
 
   /** @param tables memory for page tables, which nobody else uses meanwhile */
   constructor(setting: Setting, tables: FlatMemory) {
-    const { hugePageSize, pool, overcommit, files } = setting;
+    const { hugePageSize, pool, overcommit, files, hgm } = setting;
     this.setting = setting;
     this.machine = new Machine({
       pools: [{ hugePageSize, pages: pool, overcommit }],
       tables,
+      hgm,
       checks: true,
       defersWork: true,
     });
@@ -50,34 +49,55 @@ export class Stage {
     return [...this.#processes].sort(([a], [b]) => a - b);
   }
 
-  /** The userfaultfd of a process, with the features that recordings have: nothing waits. */
-  userfaultfd(number: number): UserfaultFile {
-    let file = this.#userfaultfds.get(number);
-    if (!file) {
-      file = this.process(number).userfaultfd();
-      file.api(UFFD_FEATURE_SIGBUS);
-      this.#userfaultfds.set(number, file);
-    }
-    return file;
+  /** Who reads and writes a process's memory from outside. */
+  stranger(number: number): Process {
+    return this.process(number);
   }
 
-  /** A process that fork has made. */
-  enter(number: number, process: Process): void {
-    this.#processes.set(number, process);
+  /** A process that no scenario can name. */
+  protected outsider(): Process {
+    this.machine.nextProcess = Math.max(this.machine.nextProcess, MOST_PROCESSES);
+    return this.machine.createProcess();
+  }
+
+  /** Forks. @param child the number of the new process */
+  fork(number: number, child: number): string {
+    this.machine.nextProcess = child;
+    const forked = this.copy(this.process(number));
+    if (typeof forked === 'string') return forked;
+    this.#processes.set(child, forked);
+    return 'OK';
+  }
+
+  /** The system call. */
+  protected copy(parent: Process): Process | string {
+    return parent.fork();
   }
 
   /** Ends a process, if it is there. */
-  leave(number: number): void {
-    this.#processes.get(number)?.exit();
-    this.#userfaultfds.delete(number);
+  leave(number: number): string {
+    const process = this.#processes.get(number);
     this.#processes.delete(number);
+    return process ? ended(process) : 'OK';
   }
 
-  /** Ends all processes and closes all files. */
-  clear(): void {
-    for (const [number] of this.processes()) this.leave(number);
+  /** Ends all processes and closes all files; but not where a process never ends. */
+  clear(): string {
+    for (const [number] of this.processes()) {
+      const result = this.leave(number);
+      if (result !== 'OK') return result;
+    }
     this.machine.runDeferredWork();
     for (const file of this.files) file.close();
+    return 'OK';
+  }
+
+  /** The counts of the pool. */
+  get pool(): PoolCounts {
+    const { nrHugePages, freeHugePages, resvHugePages, surplusHugePages } = this.machine.hstate(
+      this.setting.hugePageSize,
+    );
+    return [nrHugePages, freeHugePages, resvHugePages, surplusHugePages];
   }
 
   /** The address of a byte of a slot's page. */
@@ -85,8 +105,19 @@ export class Stage {
     return addressOf(this.setting, slot, page, at);
   }
 
-  /** Bytes of huge pages. */
+  /** Bytes of pages, as `pages` counts them. */
   bytes(pages: number): number {
+    return pages * this.setting.pageBytes;
+  }
+
+  /** Bytes of huge pages. */
+  hugeBytes(pages: number): number {
     return pages * this.setting.hugePageSize;
   }
+}
+
+/** Ends a process: OK, or HANG or BUG where that never comes to its end. */
+export function ended(process: Process): string {
+  const result: unknown = process.exit();
+  return typeof result === 'string' ? result : 'OK';
 }

@@ -86,11 +86,12 @@ export function inTurns(world: World, threads: readonly Thread[], picks: readonl
     return { task: syscalls.task, path: calls(world, syscalls, operations) };
   });
   let turn = 0;
-  return interleave(works, (count) => {
+  const answers = interleave(works, (count) => {
     const pick = turn < picks.length ? picks[turn]! : turn;
     turn++;
     return pick % count;
   });
+  return answers.map((answer) => (typeof answer === 'string' ? [answer] : answer));
 }
 
 /** Runs the threads' first operations one after the other, in an order. */

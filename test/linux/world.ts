@@ -2,8 +2,6 @@
  * A machine with a few processes and files, on which operations are carried out.
  */
 import {
-  type Blocked,
-  type Errno,
   type HugetlbFile,
   type Hugetlbfs,
   MAP_ANONYMOUS,
@@ -133,7 +131,7 @@ export class World {
     }
   }
 
-  #mmap(process: Process, arena: Arena, operation: Extract<Operation, { kind: 'mmap' }>): number | Errno | Blocked {
+  #mmap(process: Process, arena: Arena, operation: Extract<Operation, { kind: 'mmap' }>): Answer {
     const { at, length } = bytesOf(arena, operation.span);
     const huge = arena.hugePageSize === GIB ? MAP_HUGE_1GB : MAP_HUGE_2MB;
     const { prot } = operation;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { describeDifference } from '../../src/replay/describe.ts';
-import type { PageEntry } from '../../src/replay/sequence.ts';
+import type { PageEntry } from '../../src/replay/hugetlb/pages.ts';
 
 const NAME = 'pages (proc, slot, page, class, mapcount, flags)';
 const a: PageEntry = [0, 0, 0, 0, 1, 1];

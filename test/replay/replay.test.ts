@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { InvariantError } from '../../src/core/errors.ts';
 import { Process } from '../../src/linux/process.ts';
 import { describeDifference } from '../../src/replay/describe.ts';
-import { OPERATIONS } from '../../src/replay/operations.ts';
+import { OPERATIONS } from '../../src/replay/hugetlb/operations.ts';
 import { type Difference, memoryForTables, replay, replaySequence } from '../../src/replay/replay.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
 import { END, HEADER, linesOf, MMAP, READ, RECORDINGS, scenarioOf, textOf, WRITE } from './support.ts';

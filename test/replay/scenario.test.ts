@@ -48,7 +48,7 @@ describe('a scenario', () => {
       { line: 4, result: 'OK', found: { value: 3 }, state: undefined, hang: false },
       { line: 5, result: undefined, found: undefined, state: undefined, hang: false },
     ]);
-    expect([end.line, end.pool]).toEqual([6, [9, 9, 0, 0]]);
+    expect([end?.line, end?.pool]).toEqual([6, [9, 9, 0, 0]]);
   });
 
   test('may have notes and empty lines anywhere, and lines that end as those of Windows do', () => {

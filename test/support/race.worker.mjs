@@ -50,6 +50,26 @@ const jobs = {
     return { intruded };
   },
 
+  /**
+   * Sets a bit in each entry (byte offset in memory) that is not 0 and has it not, as a processor sets A and D, `milliseconds` long;
+   * tells how often.
+   */
+  mark({ memory, entries, bits, milliseconds }) {
+    const words = new BigInt64Array(memory.buffer);
+    const end = performance.now() + milliseconds;
+    let marked = 0;
+    while (performance.now() < end) {
+      for (let round = 0; round < 1000; round++) {
+        for (const [i, at] of entries.entries()) {
+          const entry = Atomics.load(words, at / 8);
+          if (!entry || entry & bits[i]) continue;
+          if (Atomics.compareExchange(words, at / 8, entry, entry | bits[i]) === entry) marked++;
+        }
+      }
+    }
+    return { marked };
+  },
+
   /** Changes a bit of entries that the processor ignores, to and fro, `milliseconds` long; tells how often. */
   toggle({ memory, entries, milliseconds }) {
     const words = new BigInt64Array(memory.buffer);

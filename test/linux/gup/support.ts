@@ -1,5 +1,5 @@
 /**
- * Mappings to try GUP on, and leaves that are smaller than their huge page, which nothing makes yet: by hand.
+ * Mappings to try GUP on, and leaves that are smaller than their huge page, planted by hand where all of it is mapped.
  */
 
 import type { HugetlbPte } from '../../../src/linux/hugetlb-pte.ts';
@@ -16,6 +16,7 @@ import {
   PROT_READ,
   PROT_WRITE,
   type Process,
+  VM_HUGETLB_HGM,
 } from '../../../src/linux/index.ts';
 import { leafAt, pointTo } from '../../../src/linux/page-table.ts';
 import { Pte } from '../../../src/linux/pte.ts';
@@ -98,7 +99,10 @@ export function folioOf(process: Process, address: number): Folio {
   return machine.frames.folio(machine.tables.read(leafOf(process, address).ptep).pfn);
 }
 
-/** Puts a table of 512 leaves in the place of one, as high-granularity mapping would; each counts as a mapping. */
+/**
+ * Puts a table of 512 leaves in the place of one, and turns high-granularity mapping on. The series' own ways, MADV_SPLIT and UFFDIO_CONTINUE,
+ * make tables only where nothing is mapped yet; a leaf that is there is cut when memory fails.
+ */
 export function splitLeaf(process: Process, address: number): void {
   const { mm } = process;
   const { tables } = mm.machine;
@@ -106,7 +110,9 @@ export function splitLeaf(process: Process, address: number): void {
   const pte = tables.read(leaf.ptep);
   const shift = leaf.shift - 9;
   const table = tables.allocate(shift);
-  if (!table) throw new Error('no memory for a table');
+  const vma = mm.vmaLookup(address);
+  if (!table || !vma) throw new Error('no memory for a table, or nothing mapped');
+  vma.flags |= VM_HUGETLB_HGM;
   const pages = 2 ** (shift - 12);
   for (let index = 0; index < 512; index++) {
     const pfn = pte.pfn + index * pages;
@@ -115,7 +121,9 @@ export function splitLeaf(process: Process, address: number): void {
   }
   pointTo(mm, leaf.ptep, table.address);
   const folio = mm.machine.frames.folio(pte.pfn);
-  folio.mapcount += 511;
+  const first = pte.pfn - folio.pfn;
+  folio.removeRmap(first, leaf.pages);
+  folio.addFileRmap(first, pages, 512);
   folio.refcount += 511;
 }
 

@@ -133,6 +133,15 @@ describe.each(SIZES)('pages of $name', ({ size }) => {
     expect(child.read(at + 2 * size)).toBe(5);
   });
 
+  test('a fork of such a child knows nothing of it: where the page was it finds zeros', () => {
+    const { machine, parent, at } = setUp(1);
+    const child = forkOf(parent);
+    parent.write(at, 2);
+    const grandchild = forkOf(child);
+    machine.setNrHugepages(size, 2);
+    expect([grandchild.read(at), child.read(at)]).toEqual([0, 'SIGBUS']);
+  });
+
   test('a mapping that the child makes itself does not suffer', () => {
     const { machine, parent, at } = setUp(1);
     const child = forkOf(parent);

@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   type HugetlbFile,
+  MADV_DONTFORK,
   MADV_DONTNEED,
   MAP_FIXED,
   MAP_NORESERVE,
@@ -215,7 +216,7 @@ describe('mappings of the same 1 GiB of a file', () => {
       expect(second.write(ADDRESS, 4)).toBe('SIGSEGV');
     });
 
-    test('share again when the rights are the same again, once the table of its own is gone', () => {
+    test('share again when the rights are the same again, if it needed no table of its own meanwhile', () => {
       const { second, table, shares } = sharing();
       second.mprotect(ADDRESS, GIB1, PROT_READ);
       second.mprotect(ADDRESS, GIB1, RW);
@@ -244,25 +245,36 @@ describe('mappings of the same 1 GiB of a file', () => {
       expect(machine.tables.count).toBe(0);
     });
 
-    test('part before one is cut: its pieces have tables of their own', () => {
-      const { first, second, table, shares, machine } = sharing();
-      expect(second.munmap(ADDRESS + 2 * MIB2, MIB2)).toBe('OK');
+    test('part when one is cut inside the 1 GiB, though nothing is unmapped: its pieces get a table of its own', () => {
+      const { machine, first, second, table, shares } = sharing();
+      expect(second.madvise(ADDRESS + 2 * MIB2, MIB2, MADV_DONTFORK)).toBe('OK');
+      expect(second.vmas).toHaveLength(3);
       expect([...second.mappedPages()]).toEqual([]);
       expect(shares()).toBe(0);
       expect([second.read(ADDRESS), second.read(ADDRESS + MIB2)]).toEqual([1, 2]);
       expect(tableOf(second, ADDRESS)).not.toBe(table);
+      expect(faultsIn(machine, () => expect(first.read(ADDRESS)).toBe(1))).toBe(0);
+    });
+
+    test('part when a piece is unmapped', () => {
+      const { first, second, table, shares } = sharing();
+      expect(second.munmap(ADDRESS + 2 * MIB2, MIB2)).toBe('OK');
+      expect(shares()).toBe(0);
+      expect([second.read(ADDRESS), second.read(ADDRESS + MIB2)]).toEqual([1, 2]);
       expect(tableOf(first, ADDRESS)).toBe(table);
-      machine.check();
     });
 
     test('stay together where a larger mapping is cut between two 1 GiB', () => {
       const { machine, file, first, second } = setUp();
       map(first, file, {}, 2 * ALL);
       map(second, file, {}, 2 * ALL);
-      expect(share(first, ADDRESS, second, ADDRESS)).toBe(true);
-      second.munmap(ADDRESS + GIB1, GIB1);
-      expect(machine.tables.page(tableOf(first, ADDRESS)).shareCount).toBe(1);
-      expect(tableOf(second, ADDRESS)).toBe(tableOf(first, ADDRESS));
+      for (const at of [ADDRESS, ADDRESS + GIB1]) expect(share(first, at, second, at)).toBe(true);
+      second.madvise(ADDRESS, GIB1, MADV_DONTFORK);
+      expect(second.vmas).toHaveLength(2);
+      for (const at of [ADDRESS, ADDRESS + GIB1]) {
+        expect(tableOf(second, at)).toBe(tableOf(first, at));
+        expect(machine.tables.page(tableOf(first, at)).shareCount).toBe(1);
+      }
     });
 
     test('part when one drops a single page: all of its 1 GiB is unmapped, and the entry stays for the other', () => {

@@ -79,6 +79,8 @@ describe('UFFDIO_API', () => {
       UFFD_FEATURE_MINOR_SHMEM: 1 << 10,
       UFFD_FEATURE_EXACT_ADDRESS: 1 << 11,
       UFFD_FEATURE_WP_HUGETLBFS_SHMEM: 1 << 12,
+      /* Of high-granularity mapping, RFC v2. */
+      UFFD_FEATURE_MINOR_HUGETLBFS_HGM: 1 << 13,
       UFFD_EVENT_PAGEFAULT: 0x12,
       UFFD_EVENT_FORK: 0x13,
       UFFD_EVENT_REMAP: 0x14,
@@ -97,7 +99,7 @@ describe('UFFDIO_API', () => {
     };
     const exported = linux as unknown as Record<string, unknown>;
     for (const [name, value] of Object.entries(header)) expect([name, exported[name]]).toEqual([name, value]);
-    expect(Object.keys(linux).filter((name) => name.startsWith('UFFD_FEATURE_'))).toHaveLength(13);
+    expect(Object.keys(linux).filter((name) => name.startsWith('UFFD_FEATURE_'))).toHaveLength(14);
   });
 });
 

@@ -1,10 +1,22 @@
 /**
- * What can be observed of a stage between two operations, as scenarios write it.
+ * The huge pages in page tables, as states list them.
  */
-import type { Folio } from '../linux/folio.ts';
-import type { PageEntry, PoolCounts } from './sequence.ts';
-import { placeOf } from './setting.ts';
-import type { Stage } from './stage.ts';
+import type { Folio } from '../../linux/folio.ts';
+import { placeOf } from '../setting.ts';
+import type { HugetlbStage } from './stage.ts';
+
+/**
+ * A huge page in a process's page tables. Entries of one state have the same class when they map the same physical
+ * page; class -1 is an entry that is not present.
+ */
+export type PageEntry = readonly [
+  proc: number,
+  slot: number,
+  page: number,
+  physical: number,
+  mapcount: number,
+  flags: number,
+];
 
 /** Where the bits of a pagemap entry begin that states tell of. */
 const FLAGS_SHIFT = 56n;
@@ -15,14 +27,8 @@ const OTHER_FLAGS = 0x7f;
 /** The class of an entry that is not present. */
 const NOT_PRESENT = -1;
 
-/** The counts of the pool. */
-export function poolOf({ machine, setting }: Stage): PoolCounts {
-  const { nrHugePages, freeHugePages, resvHugePages, surplusHugePages } = machine.hstate(setting.hugePageSize);
-  return [nrHugePages, freeHugePages, resvHugePages, surplusHugePages];
-}
-
 /** Every huge page in the page tables of every process, in order of process, slot and page. */
-export function pagesOf(stage: Stage): PageEntry[] {
+export function pagesOf(stage: HugetlbStage): PageEntry[] {
   const { setting } = stage;
   const entries: PageEntry[] = [];
   const classes = new Map<Folio, number>();
@@ -41,13 +47,6 @@ export function pagesOf(stage: Stage): PageEntry[] {
     }
   }
   return entries;
-}
-
-/** Whether two lists of numbers, or lists of such lists, are the same. */
-export function same(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return (
-    a.length === b.length && a.every((item, i) => item === b[i] || (Array.isArray(item) && same(item, b[i] as [])))
-  );
 }
 
 /** One page as two states have it; undefined where a state does not have it. */

@@ -1,0 +1,109 @@
+/**
+ * MADV_COLLAPSE of huge pages: the largest leaves again. mm/hugetlb.c of the HGM series: hugetlb_collapse, __hugetlb_collapse.
+ *
+ *   before   PMD entry ──> PTE table: │4 KiB│4 KiB│empty│ ... │4 KiB│
+ *   after    PMD entry: a leaf of 2 MiB                                  the table is freed; what was empty is mapped, too
+ *
+ * Nothing is faulted in: a range that has no finer tables stays as it is, and one whose page the file does not have becomes empty. What
+ * userfaultfd has write-protected is not any more.
+ */
+import { makeHugePte } from './cow.ts';
+import type { Errno, Result } from './errno.ts';
+import { findLockPage } from './find-lock-page.ts';
+import type { Folio } from './folio.ts';
+import {
+  HGM_POSTED_COLLAPSE_LOOP,
+  HGM_POSTED_COLLAPSE_NOT_COUNTED,
+  HGM_POSTED_PARTIAL_COLLAPSE,
+  hgmEnabled,
+} from './hgm.ts';
+import { hugetlbAllocLargestPte } from './hgm-walk.ts';
+import type { HugetlbPte } from './hugetlb-pte.ts';
+import { freeTableBelow, setHugePteAt } from './page-table.ts';
+import { DeadEnd, type Path, type Task } from './task.ts';
+import { MmuGather, unmapHugepageRange } from './unmap.ts';
+import { VM_WRITE } from './vm-flags.ts';
+import type { Vma } from './vma.ts';
+
+/**
+ * MADV_COLLAPSE over a piece of one VMA, with mmap_lock held for reading. v2 takes it for writing instead, so that nobody walks the tables that
+ * go; RFC v2 takes the VMA lock.
+ */
+export function* collapse(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  const { mm } = vma;
+  const { hgm } = mm.machine;
+  if (hgm === 'none') return 'EINVAL';
+  if (hgm === 'rfc-v2') return yield* collapseVma(task, vma, start, end);
+  mm.mmapLock.unlock(task);
+  yield* mm.mmapLock.write(task);
+  const result = yield* collapseFrom(task, vma, start, end);
+  mm.mmapLock.unlock(task);
+  yield* mm.mmapLock.read(task);
+  return result;
+}
+
+/** `hugetlb_collapse` of v2, with mmap_lock held for writing: it was dropped, so the mapping may be another by now. */
+function* collapseFrom(task: Task, { mm }: Vma, start: number, end: number): Path<Result> {
+  let result: Result = 'OK';
+  const goesOn = mm.machine.hgmPosted(HGM_POSTED_COLLAPSE_LOOP);
+  for (let at = start; at < end || (goesOn && result !== 'OK'); ) {
+    const vma = mm.findVma(at);
+    if (!vma) return 'EINVAL';
+    result = yield* collapseVma(task, vma, Math.max(at, vma.start), Math.min(end, vma.end));
+    if (result !== 'OK' && !goesOn) break;
+    at = vma.end;
+  }
+  return result;
+}
+
+/** `__hugetlb_collapse`. 'EINVAL' of private mappings, whose pages are in no file to be looked up. */
+function* collapseVma(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  if (!vma.mayShare) return 'EINVAL';
+  if (!hgmEnabled(vma)) return 'OK';
+  const { iMmapRwsem } = vma.inode.pageCache;
+  const lock = vma.hugetlbLock;
+  const gather = new MmuGather();
+  if (lock) yield* lock.write(task);
+  yield* iMmapRwsem.write(task);
+  const result = yield* collapseRange(task, gather, vma, start, end);
+  iMmapRwsem.unlock(task);
+  lock?.unlock(task);
+  yield* gather.finish(task);
+  return result;
+}
+
+function* collapseRange(task: Task, gather: MmuGather, vma: Vma, start: number, end: number): Path<Result> {
+  const { tables } = vma.mm.machine;
+  for (let address = start; address < end; ) {
+    const hpte: HugetlbPte | Errno = yield* hugetlbAllocLargestPte(task, vma, address, end);
+    if (typeof hpte === 'string') return hpte;
+    const pte = tables.read(hpte.ptep);
+    if (pte.present && !hpte.isPresentLeaf(pte)) yield* collapseTable(task, gather, vma, address, hpte);
+    address += hpte.size;
+  }
+  return 'OK';
+}
+
+/** One entry that points to a table: becomes a leaf. */
+function* collapseTable(task: Task, gather: MmuGather, vma: Vma, address: number, hpte: HugetlbPte): Path<void> {
+  const { mm, hstate, inode } = vma;
+  if (hpte.size < hstate.size && mm.machine.hgmPosted(HGM_POSTED_PARTIAL_COLLAPSE)) {
+    throw new DeadEnd(task, 'BUG', '__unmap_hugepage_range: the range does not begin or end with a huge page');
+  }
+  const folio = yield* findLockPage(task, inode.pageCache, vma.hugeIndex(address));
+  yield* unmapHugepageRange(task, gather, vma, address, address + hpte.size, { dropMarker: true });
+  yield* hpte.lock.write(task);
+  freeTableBelow(mm, hpte, address);
+  if (folio) mapLeaf(vma, address, hpte, folio);
+  hpte.lock.unlock(task);
+  if (folio) folio.lock.unlock(task);
+}
+
+/** Maps the file's page; the reference of whoever found it becomes the entry's. */
+function mapLeaf(vma: Vma, address: number, hpte: HugetlbPte, folio: Folio): void {
+  const { mm, hstate } = vma;
+  const page = (address % hstate.size) / 4096;
+  folio.addFileRmap(page, hpte.pages);
+  setHugePteAt(mm, address, hpte, makeHugePte(vma, folio.pfn + page, hpte.shift, (vma.flags & VM_WRITE) !== 0));
+  if (!mm.machine.hgmPosted(HGM_POSTED_COLLAPSE_NOT_COUNTED)) mm.hugetlbUsage += hpte.pages;
+}

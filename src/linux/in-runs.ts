@@ -1,0 +1,16 @@
+/**
+ * When the core may do the work: see leaf-scan.ts.
+ */
+import type { HugetlbPte } from './hugetlb-pte.ts';
+import type { Task } from './task.ts';
+import type { Vma } from './vma.ts';
+
+/**
+ * Whether the pieces that a huge page is mapped in are worked on run by run: there are pieces, nobody can come in between two of them, and
+ * nobody wants a trace of each.
+ *
+ * @param hpte one of them
+ */
+export function inRuns({ machine, preemptible }: Task, { hstate }: Vma, hpte: HugetlbPte): boolean {
+  return hpte.shift < hstate.shift && !preemptible && !machine.trace;
+}

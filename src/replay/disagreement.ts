@@ -1,0 +1,42 @@
+/**
+ * In what the model can differ from what a scenario tells.
+ */
+import type { CacheEntry } from './hgm/cache.ts';
+import type { SlotMap } from './hgm/maps.ts';
+import type { Usage } from './hgm/state.ts';
+import type { PageEntry } from './hugetlb/pages.ts';
+import type { Found } from './operation.ts';
+import type { PoolCounts } from './sequence.ts';
+
+/** In what the model differs, and what either side has. */
+export type Disagreement =
+  /** How the operation ended; that it never did is a hang. */
+  | Sides<'result' | 'hang', string>
+  /** The byte that was read, how many were, their hash. */
+  | (Sides<'found', Found> & { readonly field: string })
+  /** The counts after an operation, and after everything. */
+  | Sides<'pool' | 'end', PoolCounts>
+  /** Huge pages in page tables. */
+  | Sides<'pages', readonly PageEntry[]>
+  /** 4 KiB pages that processes have mapped. */
+  | Sides<'usage', readonly Usage[]>
+  /** Huge pages of files. */
+  | Sides<'cache', readonly CacheEntry[]>
+  /** Page tables, entry by entry. */
+  | Sides<'maps', readonly SlotMap[]>
+  /** A rule of the model's own was broken; its sequence is left there. */
+  | Sides<'invariant', string>;
+
+interface Sides<W extends string, T> {
+  readonly what: W;
+  readonly kernel: T;
+  readonly model: T;
+}
+
+/** Whether two values are the same: numbers, words, or lists of such. */
+export function same(a: unknown, b: unknown): boolean {
+  if (!Array.isArray(a) || !Array.isArray(b)) return a === b;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!same(a[i], b[i])) return false;
+  return true;
+}

@@ -1,0 +1,45 @@
+/**
+ * The huge pages of files, as states list them.
+ */
+import type { Folio } from '../../linux/folio.ts';
+import type { HgmStage } from './stage.ts';
+
+/** Neighbouring 4 KiB pages that are mapped equally often: first page, how many, `page_mapcount`. */
+export type MapcountRun = readonly [page: number, count: number, mapcount: number];
+
+/**
+ * A huge page in the page cache: file, place in the file, map count, reference count. In v2 the map count is that of the whole
+ * page, mapped by one entry, and those of its 4 KiB pages follow.
+ */
+export type CacheEntry = readonly [
+  file: number,
+  index: number,
+  mapcount: number,
+  refcount: number,
+  mapcounts?: readonly MapcountRun[],
+];
+
+/** The page cache of every file, in order. */
+export function cacheOf({ files, setting }: HgmStage): CacheEntry[] {
+  const each = setting.hgm.version === 'v2';
+  return files.flatMap(({ inode }, file) =>
+    inode.pageCache.range(0, Number.MAX_SAFE_INTEGER).map((folio): CacheEntry => {
+      const { index, mapcount, refcount } = folio;
+      return each ? [file, index, mapcount, refcount, mapcountsOf(folio)] : [file, index, mapcount, refcount];
+    }),
+  );
+}
+
+function mapcountsOf(folio: Folio): MapcountRun[] {
+  const runs: MapcountRun[] = [];
+  let first = 0;
+  let mapcount = folio.pageMapcount(0);
+  for (let page = 1; page <= folio.pages; page++) {
+    const next = page < folio.pages ? folio.pageMapcount(page) : undefined;
+    if (next === mapcount) continue;
+    runs.push([first, page - first, mapcount]);
+    first = page;
+    if (next !== undefined) mapcount = next;
+  }
+  return runs;
+}

@@ -1,0 +1,53 @@
+/**
+ * The format of HGM's recordings: everything is counted in 4 KiB pages, and states show the page tables themselves.
+ */
+import type { FlatMemory } from '../../core/flat-memory.ts';
+import type { Begun } from '../begun.ts';
+import type { Disagreement } from '../disagreement.ts';
+import type { Format } from '../format.ts';
+import type { LineObject } from '../lines.ts';
+import type { Line } from '../sequence.ts';
+import type { Setting } from '../setting.ts';
+import { takeCrash } from './crash.ts';
+import { parseHeader } from './header.ts';
+import { LOOKS, takeLook } from './looks.ts';
+import { OPERATIONS } from './operations.ts';
+import { PTDUMP_FIELDS, takePtdump } from './ptdump.ts';
+import { HgmStage } from './stage.ts';
+import { compareState, parseState, STATE_FIELDS, type State, sameState } from './state.ts';
+
+/** The last state that a sequence told. */
+const told = new WeakMap<Begun, State>();
+
+type Take = (line: Line, object: LineObject, begun: Begun) => void;
+
+const TAKES: ReadonlyMap<string, Take> = new Map<string, Take>([
+  ...STATE_FIELDS.map((field): [string, Take] => [field, (...args) => takeState(field, parseState, ...args)]),
+  ['same', (...args) => takeState('same', (line, object, begun) => sameState(line, object, told.get(begun)), ...args)],
+  ['crash', takeCrash],
+  ...[...LOOKS].map(([field, look]): [string, Take] => [field, (...args) => takeLook(look, field, ...args)]),
+  ...PTDUMP_FIELDS.map((field): [string, Take] => [field, takePtdump]),
+]);
+
+/** HGM's. */
+export const HGM: Format = {
+  kinds: [...TAKES.keys()],
+  operations: OPERATIONS,
+  header: parseHeader,
+  stage: (setting: Setting, tables: FlatMemory) => new HgmStage(setting, tables),
+  take: (kind: string, line: Line, object: LineObject, begun: Begun) => TAKES.get(kind)!(line, object, begun),
+  compare: (stage: HgmStage, state: State): Disagreement[] => compareState(stage, state),
+};
+
+function takeState(
+  field: string,
+  parse: (line: Line, object: LineObject, begun: Begun) => State,
+  line: Line,
+  object: LineObject,
+  begun: Begun,
+): void {
+  const step = begun.completed(line, field, object);
+  const state = parse(line, object, begun);
+  told.set(begun, state);
+  begun.complete({ ...step, state });
+}

@@ -1,0 +1,50 @@
+/**
+ * `{"kernel":T}`: which kernel was recorded.
+ */
+import { HGM_POSTED_COLLAPSE_LOOP, HGM_POSTED_PROT_NONE_PUD, type HgmOptions } from '../../linux/hgm.ts';
+import { MADV_SPLIT } from '../../linux/uapi.ts';
+import { UFFD_FEATURE_MINOR_HUGETLBFS_HGM } from '../../linux/uffd-uapi.ts';
+import { Refusal } from '../fields.ts';
+import { checkNames, type LineObject, refused } from '../lines.ts';
+import type { Line } from '../sequence.ts';
+
+/** `v2, posted: 32 (in words)`; without `v2`, RFC v2; `fixed` for a kernel without faults as posted. */
+const WORDS = /^(v2, )?(?:fixed|posted: (\d{1,3}))(?: \(.*\))?$/;
+/** The faults that a recorded kernel could be given back. */
+const MOST_POSTED = 127;
+
+/** Nobody fixed these in any recorded kernel of RFC v2, or of v2. */
+const UNFIXED = { 'rfc-v2': HGM_POSTED_PROT_NONE_PUD, v2: HGM_POSTED_PROT_NONE_PUD | HGM_POSTED_COLLAPSE_LOOP };
+
+/** The kernel of a file that does not say. */
+const DEFAULT: HgmOptions = { version: 'v2', posted: 0 };
+
+/** The text of `{"kernel":T}`. */
+export function checkKernel(line: Line, object: LineObject): string {
+  checkNames(line, object, ['kernel'], 'a kernel');
+  const { kernel } = object;
+  if (typeof kernel === 'string' && !(hgmOf(kernel) instanceof Refusal)) return kernel;
+  throw refused(line, 'kernel', '"fixed", "v2, fixed", "posted: MASK" or "v2, posted: MASK"', kernel);
+}
+
+/** What a machine with that kernel has. @param kernel undefined where nothing is said */
+export function hgmOf(kernel: string | undefined): HgmOptions | Refusal {
+  if (kernel === undefined) return DEFAULT;
+  const words = WORDS.exec(kernel);
+  const posted = Number(words?.[2] ?? 0);
+  if (!words || posted > MOST_POSTED) return new Refusal('a kernel');
+  const version = words[1] ? 'v2' : 'rfc-v2';
+  return { version, posted: posted | UNFIXED[version] };
+}
+
+/** How a program asks for HGM: by a feature of its userfaultfd, or by an advice. */
+export interface OptIn {
+  readonly features: number;
+  readonly advice: number | undefined;
+}
+
+/** In either version. */
+export const OPT_IN: Readonly<Record<'rfc-v2' | 'v2', OptIn>> = {
+  'rfc-v2': { features: UFFD_FEATURE_MINOR_HUGETLBFS_HGM, advice: undefined },
+  v2: { features: 0, advice: MADV_SPLIT },
+};

@@ -1,0 +1,45 @@
+/**
+ * `{"smaps":...}`: what /proc/PID/smaps has for the mappings of slot 0 of process 0.
+ */
+import { type Field, Refusal } from '../fields.ts';
+import { isObject } from '../lines.ts';
+import { type Found, type Operation, operation } from '../operation.ts';
+
+const KIB = 1024;
+const PAGE = 4096;
+const NAMES = ['page', 'pages', 'kernel_page_kb', 'mmu_page_kb', 'shared_kb', 'private_kb'];
+
+/** A mapping's fields, in the order of NAMES. */
+const mappings: Field<number[][]> = (value) => {
+  const numbersOf = (mapping: unknown): number[] => {
+    if (!isObject(mapping) || Object.keys(mapping).length !== NAMES.length) return [];
+    return NAMES.map((name) => mapping[name]).filter((item): item is number => Number.isInteger(item));
+  };
+  const lists = Array.isArray(value) ? value.map(numbersOf) : [[]];
+  const right = lists.every((numbers) => numbers.length === NAMES.length);
+  return right ? lists : new Refusal(`a list of mappings with ${NAMES.join(', ')}`);
+};
+
+/** Looks at all mappings of the slot. */
+export const smaps: Operation = operation(
+  { smaps: mappings },
+  {
+    found: ['smaps'],
+    run(stage) {
+      const process = stage.process(0);
+      const start = stage.address(0, 0);
+      const end = stage.address(1, 0);
+      const listed: Found[] = process
+        .smaps(start, end - start)
+        .map((mapping) => [
+          (mapping.start - start) / PAGE,
+          (mapping.end - mapping.start) / PAGE,
+          mapping.kernelPageSize / KIB,
+          mapping.mmuPageSize / KIB,
+          mapping.sharedHugetlb / KIB,
+          mapping.privateHugetlb / KIB,
+        ]);
+      return { result: 'OK', found: { smaps: listed } };
+    },
+  },
+);

@@ -1,0 +1,91 @@
+/**
+ * The stage of HGM's recordings: userfaultfds have numbers, and a controller without mappings of its own does what no process does.
+ */
+import type { Process } from '../../linux/process.ts';
+import { interleave, type Path, sleepUntil } from '../../linux/task.ts';
+import { UFFD_EVENT_FORK, UFFD_FEATURE_EVENT_FORK } from '../../linux/uffd-uapi.ts';
+import type { UserfaultFile } from '../../linux/userfault-file.ts';
+import { ended, Stage } from '../stage.ts';
+
+/** The number of the userfaultfd that a fork's event brought: it is for the child's memory, and process 0 has it. */
+export const DELIVERED = 2;
+
+/** What operations act on. */
+export class HgmStage extends Stage {
+  readonly #userfaultfds = new Map<number, UserfaultFile>();
+  #controller: Process | undefined;
+
+  /** The process that fills files, and reads and writes others' memory. It keeps no mapping. */
+  get controller(): Process {
+    this.#controller ??= this.outsider();
+    return this.#controller;
+  }
+
+  override stranger(): Process {
+    return this.controller;
+  }
+
+  /** Lets a new process do something, which no scenario sees, and ends it. */
+  withProcess<T>(act: (process: Process) => T): T {
+    const process = this.outsider();
+    try {
+      return act(process);
+    } finally {
+      if (process.alive) ended(process);
+    }
+  }
+
+  /** A userfaultfd, if it was opened, or delivered. */
+  userfaultfd(number: number): UserfaultFile | undefined {
+    return this.#userfaultfds.get(number);
+  }
+
+  /** Opens one. */
+  openUserfaultfd(number: number, process: Process, features: number): string {
+    const file = process.userfaultfd();
+    const { result } = file.api(features);
+    if (result === 'OK') this.#userfaultfds.set(number, file);
+    return result;
+  }
+
+  /** A thread of the parent reads the event that a fork waits for, where one is asked for. */
+  protected override copy(parent: Process): Process | string {
+    const told = [...this.#userfaultfds.values()].filter(
+      ({ context }) => context.mm === parent.mm && context.has(UFFD_FEATURE_EVENT_FORK),
+    );
+    if (told.length === 0) return super.copy(parent);
+    let done = false;
+    const caller = parent.thread();
+    function* forks(): Path<Process | string> {
+      const forked = yield* caller.fork();
+      done = true;
+      return forked;
+    }
+    const reader = parent.thread();
+    const deliver = (file: UserfaultFile): void => void this.#userfaultfds.set(DELIVERED, file);
+    function* reads(): Path<string> {
+      while (!done) {
+        yield* sleepUntil(reader.task, 'the event of a fork', () => done || told.some(({ pending }) => pending));
+        for (const file of told) {
+          if (!file.pending) continue;
+          const message = yield* reader.uffdRead(file);
+          if (typeof message !== 'string' && message.event === UFFD_EVENT_FORK) deliver(message.ufd);
+        }
+      }
+      return 'OK';
+    }
+    const works = [
+      { task: caller.task, path: forks() },
+      { task: reader.task, path: reads() },
+    ];
+    const [forked] = interleave<Process | string>(works, () => 0);
+    this.machine.check();
+    return forked!;
+  }
+
+  override clear(): string {
+    if (this.#controller) ended(this.#controller);
+    this.#controller = undefined;
+    return super.clear();
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * `{"uffd_message":...}`: a minor fault that waits, what its message says, and what wakes it.
+ */
+import type { Process } from '../../linux/process.ts';
+import { interleave, type Path, preemptionPoint } from '../../linux/task.ts';
+import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_EXACT_ADDRESS } from '../../linux/uffd-uapi.ts';
+import { choice, integer, text, truth } from '../fields.ts';
+import { type Answer, type Found, type Operation, operation } from '../operation.ts';
+import { type Scene, sceneOf } from './scene.ts';
+import type { HgmStage } from './stage.ts';
+
+const PAGE = 4096;
+
+/** What the program asks for: HGM, exact addresses. */
+const FEATURES = {
+  plain: { hgm: false, exact: false },
+  exact: { hgm: false, exact: true },
+  hgm: { hgm: true, exact: false },
+  'hgm+exact': { hgm: true, exact: true },
+} as const;
+
+const result = text(/^(OK|E[A-Z0-9]+)$/, '"OK" or the name of an errno');
+
+/** A byte of the first of two huge pages is read. */
+export const uffdMessage: Operation = operation(
+  {
+    uffd_message: choice<(typeof FEATURES)[keyof typeof FEATURES]>(FEATURES),
+    register: result,
+    touch_page: integer(0, ({ hugePageSize }) => hugePageSize / PAGE - 2),
+    touch_byte: integer(0, PAGE - 1),
+    message_offset: integer(0, ({ hugePageSize }) => hugePageSize - 1),
+    flags: integer(0, 7),
+    continue: result,
+    woken_by_other_continue: truth,
+    woken_by_continue: truth,
+  },
+  {
+    found: ['register', 'message_offset', 'flags', 'continue', 'woken_by_other_continue', 'woken_by_continue'],
+    run: (stage: HgmStage, { uffd_message: { hgm, exact }, touch_page, touch_byte }) =>
+      stage.withProcess((process): Answer => {
+        const scene = sceneOf(stage, process, hgm, exact ? UFFD_FEATURE_EXACT_ADDRESS : 0);
+        if (scene.result !== 'OK') return { result: 'OK', found: { register: scene.result } };
+        /* The pieces that can be continued: the one that is touched, and its neighbour. */
+        const piece = hgm ? PAGE : stage.setting.hugePageSize;
+        const touched = hgm ? touch_page : 0;
+        const pieces = { touched: touched * piece, other: (touched + 1) * piece, length: piece };
+        return { result: 'OK', found: messageOf(process, scene, touch_page * PAGE + touch_byte, pieces) };
+      }),
+  },
+);
+
+interface Pieces {
+  readonly touched: number;
+  readonly other: number;
+  readonly length: number;
+}
+
+/** One thread faults; another one reads the message, and continues pieces until the first one goes on. */
+function messageOf(process: Process, { uffd, start }: Scene, offset: number, pieces: Pieces): Record<string, Found> {
+  const [faulting, handling] = [process.thread(), process.thread()];
+  let woken = false;
+  function* fault(): Path<unknown> {
+    const read = yield* faulting.read(start + offset);
+    woken = true;
+    return read;
+  }
+  /* Who is awake runs first, to its end. */
+  function* wakes(at: number): Path<{ readonly result: string; readonly woken: boolean }> {
+    const fill = { kind: 'continue', mode: 0 } as const;
+    const { result } = yield* handling.uffdFill(uffd, start + at, pieces.length, fill);
+    yield* preemptionPoint(handling.task);
+    return { result, woken };
+  }
+  function* handle(): Path<Record<string, Found>> {
+    const message = yield* handling.uffdRead(uffd);
+    if (typeof message === 'string' || message.event !== UFFD_EVENT_PAGEFAULT) return {};
+    const other = yield* wakes(pieces.other);
+    const touched = yield* wakes(pieces.touched);
+    yield* handling.uffdClose(uffd);
+    return {
+      register: 'OK',
+      message_offset: message.address - start,
+      flags: message.flags,
+      continue: touched.result,
+      woken_by_other_continue: other.woken,
+      woken_by_continue: touched.woken,
+    };
+  }
+  const works = [
+    { task: faulting.task, path: fault() },
+    { task: handling.task, path: handle() as Path<unknown> },
+  ];
+  return interleave<unknown>(works, () => 0)[1] as Record<string, Found>;
+}
