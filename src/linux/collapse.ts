@@ -78,7 +78,13 @@ function* collapseRange(task: Task, gather: MmuGather, vma: Vma, start: number, 
     const hpte: HugetlbPte | Errno = yield* hugetlbAllocLargestPte(task, vma, address, end);
     if (typeof hpte === 'string') return hpte;
     const pte = tables.read(hpte.ptep);
-    if (pte.present && !hpte.isPresentLeaf(pte)) yield* collapseTable(task, gather, vma, address, hpte);
+    const hasTable = pte.present && !hpte.isPresentLeaf(pte);
+    if (hasTable && vma.inode.pageCache.find(vma.hugeIndex(address))?.hwpoison) {
+      /* Bad memory must not be mapped: the huge page stays in pieces, all of it. */
+      address = (Math.floor(address / vma.hstate.size) + 1) * vma.hstate.size;
+      continue;
+    }
+    if (hasTable) yield* collapseTable(task, gather, vma, address, hpte);
     address += hpte.size;
   }
   return 'OK';

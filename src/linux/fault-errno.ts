@@ -4,7 +4,7 @@
 import type { Errno } from './errno.ts';
 import { FOLL_HWPOISON } from './gup-flags.ts';
 
-/** Ends of a fault that are errors: `VM_FAULT_ERROR`. Of these the model's own faults know the first three. */
+/** Ends of a fault that are errors: `VM_FAULT_ERROR`. Of these the model's own faults know all but the last. */
 export type VmFaultError = 'OOM' | 'SIGBUS' | 'SIGSEGV' | 'HWPOISON' | 'HWPOISON_LARGE' | 'FALLBACK';
 
 /**

@@ -17,5 +17,8 @@ export const FAULT_FLAG_USER: number = 1 << 6;
 /** A reader wants to pin the page: it must be the process's own, and stay read-only. */
 export const FAULT_FLAG_UNSHARE: number = 1 << 10;
 
-/** How a fault ends: the access is tried again (`RETRY`: after mmap_lock was dropped), or fails; `HANG`: the kernel would try for ever, with nothing to change that. */
-export type VmFault = 'done' | 'RETRY' | 'SIGBUS' | 'SIGSEGV' | 'OOM' | 'HANG';
+/**
+ * How a fault ends: the access is tried again (`RETRY`: after mmap_lock was dropped), or fails; `HANG`: the kernel would try for ever, with nothing
+ * to change that. `HWPOISON`: the memory is bad, 4 KiB of it; `HWPOISON_LARGE`: the whole huge page is given up.
+ */
+export type VmFault = 'done' | 'RETRY' | 'SIGBUS' | 'SIGSEGV' | 'OOM' | 'HANG' | 'HWPOISON' | 'HWPOISON_LARGE';

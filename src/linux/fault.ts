@@ -13,6 +13,7 @@ import { findLockPage, unlockAndPut } from './find-lock-page.ts';
 import type { Folio } from './folio.ts';
 import { hugetlbFullWalkAlloc } from './hgm-walk.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
+import { healthyPiece, poisonedEntryFault } from './hwpoison-fault.ts';
 import type { Mm } from './mm.ts';
 import { setHugePteAt } from './page-table.ts';
 import type { Pte } from './pte.ts';
@@ -56,10 +57,11 @@ function* faultLocked(task: Task, vma: Vma, address: number, flags: number): Pat
   /* A fault never makes finer tables: a hole is filled by a leaf of its own size. */
   const hpte = yield* hugetlbFullWalkAlloc(task, vma, address, 0);
   if (typeof hpte === 'string') return 'OOM';
-  const base = Math.floor(address / hpte.size) * hpte.size;
   const pte = tables.read(hpte.ptep);
-  if (pte.noneMostly) return yield* hugetlbNoPage(task, vma, base, hpte, pte, flags);
+  if (pte.noneMostly) return yield* hugetlbNoPage(task, vma, address, hpte, pte, flags);
+  if (pte.isHwpoison) return poisonedEntryFault(vma, hpte, pte);
   if (!hpte.isPresentLeaf(pte)) return 'done';
+  const base = Math.floor(address / hpte.size) * hpte.size;
   return yield* presentFault(task, vma, base, hpte, pte, flags);
 }
 
@@ -109,9 +111,9 @@ function setAccessFlags(mm: Mm, base: number, hpte: HugetlbPte, pte: Pte): void 
 function* hugetlbNoPage(
   task: Task,
   vma: Vma,
-  base: number,
-  hpte: HugetlbPte,
-  old: Pte,
+  address: number,
+  hole: HugetlbPte,
+  empty: Pte,
   flags: number,
 ): Path<VmFault | Userfault> {
   const { inode, mm } = vma;
@@ -119,7 +121,7 @@ function* hugetlbNoPage(
   /* The page that belongs here was taken away for the owner's copy. A zero page would look like lost data. */
   if (vma.reserveUnmapped) return 'SIGBUS';
 
-  const index = vma.hugeIndex(base);
+  const index = vma.hugeIndex(address);
   let folio = yield* findLockPage(task, inode.pageCache, index);
   if (folio?.overflown) {
     /* v2, patch 35. Pieces of one page can be mapped more often than references are counted. */
@@ -127,6 +129,20 @@ function* hugetlbNoPage(
     return 'SIGBUS';
   }
   const isNew = folio === undefined;
+  let hpte = hole;
+  let old = empty;
+  if (folio?.hwpoison) {
+    const piece = yield* healthyPiece(task, vma, address, hole, folio);
+    if (typeof piece !== 'string') {
+      hpte = piece;
+      old = tables.read(hpte.ptep);
+    }
+    if (typeof piece === 'string' || !old.noneMostly) {
+      yield* unlockAndPut(task, folio);
+      return typeof piece === 'string' ? piece : 'done';
+    }
+  }
+  const base = Math.floor(address / hpte.size) * hpte.size;
   if (!folio) {
     if (index >= Math.floor(inode.size / vma.hstate.size)) return 'SIGBUS';
     if (vma.flags & VM_UFFD_MISSING) return (yield* isStable(task, vma, hpte, old)) ? { reason: 'missing' } : 'done';

@@ -54,6 +54,11 @@ export class Folio {
   migratable = false;
   /** `HPageFreed`: on the pool's free list. */
   freed = false;
+  /** Of the references, those that memory failure keeps: a page of a file with bad memory never becomes free. */
+  hwpoisonReferences = 0;
+  /** `raw_hwp_list`: its 4 KiB pages with bad memory, counted from 0. Undefined as long as there is none. */
+  #rawHwp: Set<number> | undefined;
+
   /** The subpool that it was charged to. */
   subpool: Subpool | undefined = undefined;
 
@@ -77,6 +82,29 @@ export class Folio {
   /** Whether 4 KiB pages have map counts of their own: as soon as one was mapped by a smaller entry, unless all are counted in the head. */
   get countsPieces(): boolean {
     return this.#subpages !== undefined;
+  }
+
+  /** `PageHWPoison`: some of its memory is bad. */
+  get hwpoison(): boolean {
+    return this.#rawHwp !== undefined;
+  }
+
+  /** Its 4 KiB pages with bad memory, counted from 0. */
+  get rawHwpPages(): readonly number[] {
+    return this.#rawHwp ? [...this.#rawHwp] : [];
+  }
+
+  /** Whether any of `pages` 4 KiB pages from `page` on has bad memory. */
+  hasRawHwp(page: number, pages = 1): boolean {
+    if (!this.#rawHwp) return false;
+    for (const bad of this.#rawHwp) if (bad >= page && bad < page + pages) return true;
+    return false;
+  }
+
+  /** Notes that a 4 KiB page has bad memory. */
+  addRawHwp(page: number): void {
+    this.#rawHwp ??= new Set();
+    this.#rawHwp.add(page);
   }
 
   /** `get_page`. */

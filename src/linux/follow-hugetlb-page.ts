@@ -20,7 +20,7 @@ import {
 } from './fault-flags.ts';
 import type { Folio } from './folio.ts';
 import { FOLL_DUMP, FOLL_NOWAIT, FOLL_PIN, FOLL_TRIED, FOLL_WRITE } from './gup-flags.ts';
-import { HGM_POSTED_GUP_UNITS } from './hgm.ts';
+import { HGM_POSTED_GUP_DROPS_LOCK, HGM_POSTED_GUP_LEAKS_LOCK, HGM_POSTED_GUP_UNITS } from './hgm.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import { hugetlbFullWalk } from './page-table.ts';
 import { type PageList, tryGrabFolio } from './pin.ts';
@@ -79,9 +79,13 @@ export function* followHugetlbPage(
       cursor.remaining = 0;
       break;
     }
-    const lock = vma.hugetlbLock;
+    let lock = vma.hugetlbLock;
     if (lock) yield* lock.read(task);
     const hpte = hugetlbFullWalk(vma, cursor.position);
+    if (vma.mm.machine.hgmPosted(HGM_POSTED_GUP_DROPS_LOCK)) {
+      lock?.unlock(task);
+      lock = undefined;
+    }
     if (hpte) yield* hpte.lock.write(task);
     const pte = hpte && tables.read(hpte.ptep);
     /* A marker of userfaultfd is an entry: a page behind it is faulted in. */
@@ -97,7 +101,8 @@ export function* followHugetlbPage(
     if (hpte && pte && !absent && pte.present && !hpte.isPresentLeaf(pte)) {
       /* A table was put here since the walk: look again. */
       hpte.lock.unlock(task);
-      lock?.unlock(task);
+      if (vma.mm.machine.hgmPosted(HGM_POSTED_GUP_LEAKS_LOCK)) lock?.leak(task);
+      else lock?.unlock(task);
       raced(task, 'follow_hugetlb_page');
       continue;
     }

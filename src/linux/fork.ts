@@ -15,7 +15,7 @@ import type { HugetlbPte } from './hugetlb-pte.ts';
 import { inRuns } from './in-runs.ts';
 import type { Mm } from './mm.ts';
 import { endOfHugePage, endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
-import { DeadEnd, type Path, raced, type Task } from './task.ts';
+import { type Path, raced, type Task } from './task.ts';
 import { dupUserfaultfd, dupUserfaultfdComplete, type ForkedUserfaultfds } from './uffd-event.ts';
 import { isCowMapping, VM_DONTCOPY, VM_HUGETLB_HGM, VM_UFFD_WP } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
@@ -78,7 +78,7 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyRes
       continue;
     }
     const source = hugetlbFullWalkContinue(from, top, address);
-    if (inRuns(task, from, source)) {
+    if (inRuns(task, from, source) && !from.mm.machine.hgmPosted(HGM_POSTED_FORK_TRY_GET)) {
       const until = Math.min(from.end, endOfHugePage(from, address));
       const result = yield* copyRuns(task, to, from, address, until);
       if (result !== 'OK') return result;
@@ -95,7 +95,7 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyRes
     yield* source.lock.write(task);
     const pte = tables.read(source.ptep);
     if (!source.isPresentLeaf(pte)) {
-      if (pte.isMarker && to.flags & VM_UFFD_WP) setHugePteAt(to.mm, address, destination, pte);
+      if (pte.isHwpoison || (pte.isMarker && to.flags & VM_UFFD_WP)) setHugePteAt(to.mm, address, destination, pte);
       source.lock.unlock(task);
       destination.lock.unlock(task);
       if (pte.present) raced(task, 'copy_hugetlb_page_range');
@@ -103,7 +103,12 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyRes
       continue;
     }
     const folio = frames.folio(pte.pfn);
-    if (from.mm.machine.hgmPosted(HGM_POSTED_FORK_TRY_GET)) keepsLocks(task);
+    if (from.mm.machine.hgmPosted(HGM_POSTED_FORK_TRY_GET)) {
+      folio.get();
+      source.lock.leak(task);
+      destination.lock.leak(task);
+      return 'EFAULT';
+    }
     if (folio.overflown) {
       source.lock.unlock(task);
       destination.lock.unlock(task);
@@ -129,11 +134,6 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyRes
   return 'OK';
 }
 
-/** HGM_POSTED_FORK_TRY_GET: the copying ends with both page-table locks held, and whoever then ends the child wants one of them. */
-function keepsLocks(task: Task): never {
-  throw new DeadEnd(task, 'HANG', 'copy_hugetlb_page_range: page-table locks are never released');
-}
-
 /** The same for a huge page's pieces, run by run. Only files are mapped in pieces: the page is shared with the child as it is. */
 function* copyRuns(task: Task, to: Vma, from: Vma, start: number, end: number): Path<CopyResult> {
   const { machine } = from.mm;
@@ -142,12 +142,11 @@ function* copyRuns(task: Task, to: Vma, from: Vma, start: number, end: number): 
     const { address, entries, present, pte, size } = run;
     const destination = yield* hugetlbFullWalkAlloc(task, to, address, size);
     if (typeof destination === 'string') return 'ENOMEM';
-    const marker = pte.isMarker && (to.flags & VM_UFFD_WP) !== 0;
-    if (!present && !marker) continue;
+    const copied = present || pte.isHwpoison || (pte.isMarker && (to.flags & VM_UFFD_WP) !== 0);
+    if (!copied) continue;
     const { lock, pages } = destination;
     yield* lock.write(task);
     if (present) {
-      if (machine.hgmPosted(HGM_POSTED_FORK_TRY_GET)) keepsLocks(task);
       const folio = frames.folio(pte.pfn);
       if (folio.overflownBy(entries - 1)) {
         lock.unlock(task);

@@ -20,6 +20,10 @@ export class Frames {
   #next = FIRST_PFN;
   /** Free pieces by their size in frames. */
   readonly #free = new Map<number, number[]>();
+  /** Frames with bad memory that are no part of a huge page: `PageHWPoison` of 4 KiB pages. */
+  readonly #poisoned = new Set<number>();
+  /** First frames of the units that they lie in: no huge page is made of those any more. */
+  readonly #poisonedUnits = new Set<number>();
   /** By 2 MiB unit from the first on; a larger page stands at its first unit. */
   readonly #folios: (Folio | undefined)[] = [];
 
@@ -32,22 +36,59 @@ export class Frames {
   allocate(pages: number): number | undefined {
     const reused = this.#free.get(pages)?.pop();
     if (reused !== undefined) return reused;
-    const pfn = Math.ceil(this.#next / pages) * pages;
-    if (pfn + pages <= this.#end) {
+    for (;;) {
+      const pfn = Math.ceil(this.#next / pages) * pages;
+      if (pfn + pages > this.#end) break;
       for (let gap = this.#next; gap < pfn; gap += UNIT) this.free(gap, UNIT);
       this.#next = pfn + pages;
-      return pfn;
+      if (!this.#hasPoison(pfn, pages)) return pfn;
+      this.free(pfn, pages);
     }
     return pages === UNIT ? this.#splitLarger(pages) : undefined;
   }
 
-  /** Takes back what `allocate(pages)` gave. */
+  /** Takes back what `allocate(pages)` gave. Of what has bad memory in it, the healthy pieces of 2 MiB are used again. */
   free(pfn: number, pages: number): void {
+    if (this.#hasPoison(pfn, pages)) {
+      if (pages > UNIT) for (let unit = pfn; unit < pfn + pages; unit += UNIT) this.free(unit, UNIT);
+      else this.#folios[(pfn - FIRST_PFN) / UNIT] = undefined;
+      return;
+    }
     const list = this.#free.get(pages);
     if (list) list.push(pfn);
     else this.#free.set(pages, [pfn]);
     const unit = (pfn - FIRST_PFN) / UNIT;
     if (unit < this.#folios.length) this.#folios[unit] = undefined;
+  }
+
+  /** Whether a frame is in memory that huge pages can be made of; 'kernel': below, where page tables lie; 'none': there is no memory. */
+  kindOf(frame: number): 'memory' | 'kernel' | 'none' {
+    if (frame >= this.#end) return 'none';
+    return frame < FIRST_PFN ? 'kernel' : 'memory';
+  }
+
+  /** Whether a frame that is no part of a huge page has bad memory. */
+  isPoisoned(frame: number): boolean {
+    return this.#poisoned.has(frame);
+  }
+
+  /** `take_page_off_buddy`: notes that a frame has bad memory, and that it is not to be handed out. */
+  poison(frame: number): void {
+    const unit = frame - (frame % UNIT);
+    this.#poisoned.add(frame);
+    this.#poisonedUnits.add(unit);
+    for (const [pages, list] of this.#free) {
+      const at = list.findIndex((pfn) => pfn <= unit && unit < pfn + pages);
+      if (at < 0) continue;
+      const [pfn] = list.splice(at, 1);
+      this.free(pfn!, pages);
+      return;
+    }
+  }
+
+  #hasPoison(pfn: number, pages: number): boolean {
+    for (const unit of this.#poisonedUnits) if (unit >= pfn && unit < pfn + pages) return true;
+    return false;
   }
 
   /** Notes whose the frames are. */

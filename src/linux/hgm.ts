@@ -9,6 +9,7 @@
  *
  * What RFC v2 and v2 differ in is decided here and nowhere else has a version number.
  */
+import { checkInteger } from '../core/errors.ts';
 import { VM_HUGETLB_HGM } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
 
@@ -58,11 +59,34 @@ export const HGM_POSTED_SPLIT_UNSHARES_FIRST = 1024;
 
 /** v2, patch 35: fork takes a reference that it gets for one that it does not get, and returns with the page-table locks held. */
 export const HGM_POSTED_FORK_TRY_GET = 2048;
+/** v1: GUP that finds a table where its leaf was looks again with the VMA lock still held, and takes it once more. */
+export const HGM_POSTED_GUP_LEAKS_LOCK = 4096;
+/** RFC v2, patch 18: GUP drops the VMA lock before it has the page-table lock, and may read a table that was freed meanwhile. */
+export const HGM_POSTED_GUP_DROPS_LOCK = 8192;
+/** v1: write protection where no table is yet takes the table that it gets for a failure, and ends there with 'ENOMEM'. */
+export const HGM_POSTED_CHANGE_PROTECTION = 16384;
 
 /** Those that leave counts behind which disagree with the page tables. */
-export const HGM_POSTED_MISCOUNTS: number = HGM_POSTED_MARKER_OVER_TABLE | HGM_POSTED_COLLAPSE_NOT_COUNTED;
+export const HGM_POSTED_MISCOUNTS: number =
+  HGM_POSTED_MARKER_OVER_TABLE | HGM_POSTED_COLLAPSE_NOT_COUNTED | HGM_POSTED_FORK_TRY_GET;
 /** All of them. */
-export const HGM_POSTED_ALL = 4095;
+export const HGM_POSTED_ALL = 32767;
+
+/** What a machine has, where options leave it open. @throws RangeError for what there is not */
+export function resolveHgm(options: HgmOptions = {}): Required<HgmOptions> {
+  const { version = 'v2', posted = 0 } = options;
+  const { mapcounts = version === 'rfc-v2' ? 'head' : 'subpages' } = options;
+  checkChoice('hgm.version', version, ['none', 'rfc-v2', 'v2']);
+  checkChoice('hgm.mapcounts', mapcounts, ['head', 'subpages']);
+  checkInteger('hgm.posted', posted, 0, HGM_POSTED_ALL);
+  return { version, mapcounts, posted };
+}
+
+function checkChoice(name: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return;
+  const quoted = choices.map((choice) => `'${choice}'`);
+  throw new RangeError(`${name}: expected ${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}, got ${String(value)}`);
+}
 
 /** `hugetlb_hgm_enabled`: leaves may be smaller than the huge page. */
 export function hgmEnabled({ flags }: Vma): boolean {

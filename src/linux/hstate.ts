@@ -1,7 +1,7 @@
 /**
  * A pool of huge pages of one size. mm/hugetlb.c of Linux 6.1: struct hstate, enqueue_huge_page, dequeue_huge_page_vma,
  * alloc_surplus_huge_page, gather_surplus_pages, return_unused_surplus_pages, hugetlb_acct_memory, free_huge_page,
- * set_max_huge_pages. One node.
+ * set_max_huge_pages, dissolve_free_huge_page, __update_and_free_page. One node.
  *
  *   nr_hugepages = persistent + surplus        free_hugepages ⊇ resv_hugepages
  *
@@ -72,10 +72,50 @@ export class Hstate {
 
   /** A free page, which is then in use, with one reference. The caller holds hugetlb_lock. */
   dequeue(): Folio | undefined {
-    const pfn = this.#freeList.pop();
+    const pfn = this.#popHealthy();
     if (pfn === undefined) return undefined;
     this.freeHugePages--;
     return this.#use(pfn);
+  }
+
+  /** The next free page; one with bad memory stays where it is, and counts as free. */
+  #popHealthy(): number | undefined {
+    const { frames } = this.machine;
+    let at = this.#freeList.length - 1;
+    while (at >= 0 && frames.find(this.#freeList[at]!)?.hwpoison) at--;
+    if (at === this.#freeList.length - 1) return this.#freeList.pop();
+    return at < 0 ? undefined : this.#freeList.splice(at, 1)[0];
+  }
+
+  /** The free page that a frame belongs to. */
+  freeFolio(frame: number): Folio | undefined {
+    const pfn = frame - (frame % this.pagesPerHugePage);
+    if (!this.#freeList.includes(pfn)) return undefined;
+    const folio = this.machine.frames.find(pfn) ?? new Folio(this, pfn);
+    this.machine.frames.enter(folio);
+    folio.freed = true;
+    return folio;
+  }
+
+  /**
+   * `dissolve_free_huge_page`: a free page leaves the pool, and is memory again; the pool does not get another. False where it is in use, or
+   * all free pages are promised. The caller holds hugetlb_lock.
+   */
+  dissolve({ pfn, refcount }: Folio): boolean {
+    const at = this.#freeList.indexOf(pfn);
+    if (refcount > 0 || at < 0 || this.available <= 0) return false;
+    this.#freeList.splice(at, 1);
+    this.freeHugePages--;
+    this.nrHugePages--;
+    this.#updateAndFreePage(pfn);
+    return true;
+  }
+
+  /** `__update_and_free_page`: what is bad of a page is noted for each 4 KiB, so that the rest can be used. */
+  #updateAndFreePage(pfn: number): void {
+    const { frames } = this.machine;
+    for (const page of frames.find(pfn)?.rawHwpPages ?? []) frames.poison(pfn + page);
+    frames.free(pfn, this.pagesPerHugePage);
   }
 
   /** Changes the number of promised pages, which may be less than none for a moment: see `Subpool.release`. The caller holds hugetlb_lock. */
@@ -201,7 +241,7 @@ export class Hstate {
     }
     this.surplusHugePages--;
     this.nrHugePages--;
-    this.machine.frames.free(pfn, this.pagesPerHugePage);
+    this.#updateAndFreePage(pfn);
   }
 
   /** `set_max_huge_pages`: what a write to nr_hugepages does. */
@@ -247,7 +287,7 @@ export class Hstate {
     if (pfn === undefined) return false;
     this.freeHugePages--;
     this.nrHugePages--;
-    this.machine.frames.free(pfn, this.pagesPerHugePage);
+    this.#updateAndFreePage(pfn);
     return true;
   }
 }

@@ -4,6 +4,7 @@
  *
  *   nr_hugepages  = free + in use                  resv_hugepages ≤ free, unless a mount has a minimum
  *   references    = entries + page cache + GUP's   map counts     = entries, of the whole and of each piece
+ *                  + memory failure's
  *   resv_hugepages = shared maps' entries without a page in the cache
  *                  + private owners' indexes that are not in their maps
  *                  + what is left of mounts' minima
@@ -45,7 +46,11 @@ function checkFolio(folio: Folio, { entries, whole, pieces }: Mapped): void {
   const perHead = folio.hstate.machine.mapcounts === 'head';
   expectEqual(`the map count ${name}`, folio.mapcount, perHead ? entries : whole);
   if (folio.countsPieces || (pieces && !perHead)) checkPieces(folio, whole, pieces, name);
-  expectEqual(`the reference count ${name}`, folio.refcount, entries + cached + folio.pincount + folio.getcount);
+  expectEqual(
+    `the reference count ${name}`,
+    folio.refcount,
+    entries + cached + folio.pincount + folio.getcount + folio.hwpoisonReferences,
+  );
   if (cached && folio.pageCache?.find(folio.index) !== folio) {
     throw new InvariantError(`checkInvariants: the page cache does not know ${name.slice(3)}`);
   }

@@ -1,6 +1,7 @@
 /**
  * Locks with owners. Order: mm/rmap.c of Linux 6.1, its head comment, with hugetlbfs's own part.
  *
+ *   mf_mutex                      one memory failure at a time; who handles one takes only such locks as are free, but for the page's
  *   mmap_lock                     a process's VMAs
  *     i_rwsem                     a file's size and reserve map (hugetlbfs takes it inside mmap_lock, in mmap)
  *       hugetlb_fault_mutex       one of a table, by file and huge-page index: a fault, a truncation
@@ -12,13 +13,14 @@
  *                   hugetlb_lock  the pools
  */
 import { hex, InvariantError } from '../core/errors.ts';
-import type { Awaited, Path, Task } from './task.ts';
+import { type Awaited, DeadEnd, type Path, type Task } from './task.ts';
 
 /** How a lock is held: by one task alone, by any number of readers, or not at all: only waited for. */
 export type LockMode = 'write' | 'read' | 'wait';
 
 /** The classes of locks; the number is the place in the order above. */
 export const LockRank = {
+  mfMutex: 0,
   mmapLock: 1,
   inode: 2,
   faultMutex: 3,
@@ -46,6 +48,8 @@ export class Lock implements Awaited {
   readonly #of: number | undefined;
   #writer: Task | undefined;
   #readers: Task[] = NOBODY;
+  /** Whether a holder will never let go of it. */
+  #leaked = false;
 
   /**
    * @param kind its name
@@ -90,6 +94,7 @@ export class Lock implements Awaited {
   /** Takes it alone. */
   *write(task: Task): Path<void> {
     this.#checkOrder(task);
+    if (this.#leaked) this.#assertFree(task, 'write');
     if (task.preemptible || !this.isFreeFor(task, 'write')) yield { on: this, mode: 'write' };
     this.#take(task, 'write');
   }
@@ -97,6 +102,7 @@ export class Lock implements Awaited {
   /** Takes it together with other readers. */
   *read(task: Task): Path<void> {
     this.#checkOrder(task);
+    if (this.#leaked) this.#assertFree(task, 'read');
     if (task.preemptible || !this.isFreeFor(task, 'read')) yield { on: this, mode: 'read' };
     this.#take(task, 'read');
   }
@@ -138,6 +144,18 @@ export class Lock implements Awaited {
     if (held[held.length - 1] === this) held.pop();
     else held.splice(held.lastIndexOf(this), 1);
     task.machine.trace?.push({ kind: 'unlock', task: task.name, lock: this.name });
+  }
+
+  /** A holder forgets it: nobody can have it any more but beside a reader, and who wants it waits for ever. */
+  leak(task: Task): void {
+    const { held } = task;
+    held.splice(held.lastIndexOf(this), 1);
+    this.#leaked = true;
+  }
+
+  /** @throws DeadEnd where it would have to be waited for */
+  #assertFree(task: Task, mode: LockMode): void {
+    if (!this.isFreeFor(task, mode)) throw new DeadEnd(task, 'HANG', `${this.describe()}, which never lets go of it`);
   }
 
   /** A holder for writing becomes a reader. */

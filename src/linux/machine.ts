@@ -13,13 +13,14 @@ import type { Errno, Result } from './errno.ts';
 import type { Folio } from './folio.ts';
 import { Frames } from './frames.ts';
 import { GupScan } from './gup-scan.ts';
-import { HGM_POSTED_MISCOUNTS, type HgmOptions, type HgmVersion, type MapcountScheme } from './hgm.ts';
+import { HGM_POSTED_MISCOUNTS, type HgmOptions, type HgmVersion, type MapcountScheme, resolveHgm } from './hgm.ts';
 import { Hstate } from './hstate.ts';
 import { HugetlbFile, Hugetlbfs, type MountOptions } from './hugetlb-file.ts';
 import { HugetlbfsInode } from './inode.ts';
 import { checkInvariants } from './invariants.ts';
 import { LeafScan } from './leaf-scan.ts';
 import { Lock, LockRank } from './lock.ts';
+import { type MemoryFailure, memoryFailure } from './memory-failure.ts';
 import { Mm } from './mm.ts';
 import type { PageList } from './pin.ts';
 import { Pipe } from './pipe.ts';
@@ -35,6 +36,8 @@ const DEFAULT_HUGE_PAGE = 2 * MIB;
 /** x86-64's sizes, largest first, as Linux keeps them. */
 const SIZES = [2 ** 30, 2 ** 21];
 const MOST_PAGES = 2 ** 32;
+/** Of the architecture: 52 bits of physical address. */
+const MOST_FRAMES = 2 ** 40 - 1;
 
 /** One pool at the start. */
 export interface PoolOptions {
@@ -125,6 +128,10 @@ export class Machine {
   readonly blocks: Blocks = new Blocks();
   /** The spin lock of the pools. */
   readonly hugetlbLock: Lock = new Lock('hugetlb_lock', LockRank.hugetlbLock);
+  /** One memory failure at a time. */
+  readonly mfMutex: Lock = new Lock('mf_mutex', LockRank.mfMutex);
+  /** HardwareCorrupted of /proc/meminfo: bad memory that was noticed, in 4 KiB pages. */
+  hardwareCorrupted = 0;
   /** Mounts' limits that are in force. */
   readonly subpools: Set<Subpool> = new Set<Subpool>();
   /** Files that exist. */
@@ -147,6 +154,7 @@ export class Machine {
     const { memoryBytes = 2 ** 46, levels = 4, faultMutexes = 64, checks = false } = options;
     checkInteger('memoryBytes', memoryBytes, 0, 2 ** 51);
     checkInteger('faultMutexes', faultMutexes, 1, 65536);
+    const hgm = resolveHgm(options.hgm);
     if (levels !== 4 && levels !== 5) throw new RangeError(`levels: expected 4 or 5, got ${String(levels)}`);
     const { tables = 64 * MIB } = options;
     this.memory = typeof tables === 'number' ? new FlatMemory({ bytes: tables }) : tables;
@@ -161,9 +169,9 @@ export class Machine {
       { length: faultMutexes },
       (_, index) => new Lock('hugetlb_fault_mutex', LockRank.faultMutex, index),
     );
-    this.hgm = options.hgm?.version ?? 'v2';
-    this.mapcounts = options.hgm?.mapcounts ?? (this.hgm === 'rfc-v2' ? 'head' : 'subpages');
-    this.#hgmPosted = options.hgm?.posted ?? 0;
+    this.hgm = hgm.version;
+    this.mapcounts = hgm.mapcounts;
+    this.#hgmPosted = hgm.posted;
     this.#checks = checks;
     this.#defersWork = options.defersWork ?? false;
     this.#kernel = new Task(this, 'kernel');
@@ -257,6 +265,17 @@ export class Machine {
   /** {@link Process.unpinUserPageRange}, likewise. */
   unpinUserPageRange(frame: number, nrPages: number, dirty = false): void {
     run(unpinUserPageRange(this, this.#kernel, frame, nrPages, dirty));
+  }
+
+  /**
+   * The memory of a 4 KiB frame turns bad, as a write to /sys/kernel/debug/hwpoison/corrupt-pfn has it. With HGM v2, 4 KiB of a file's huge page are
+   * lost, where all that map it are shared mappings, else the huge page is; a free one leaves the pool.
+   *
+   * @returns 'EBUSY' where somebody still has the page, by a pin for one, 'EHWPOISON' where it was bad already, 'ENXIO' where no memory is
+   */
+  memoryFailure(frame: number): MemoryFailure {
+    checkInteger('frame', frame, 0, MOST_FRAMES);
+    return this.kernelExit(this.#kernel, run(memoryFailure(this.#kernel, frame)));
   }
 
   /** The huge pages that are in use. */

@@ -1,11 +1,12 @@
 /**
  * madvise. mm/madvise.c of Linux 6.1: do_madvise, madvise_walk_vmas, madvise_dontneed_free, madvise_remove,
- * madvise_update_vma.
+ * madvise_update_vma; madvise_inject_error is in memory-failure.ts.
  */
 import { collapse } from './collapse.ts';
 import { hgmEligible } from './enable-hgm.ts';
 import type { Hang, Result } from './errno.ts';
 import { HGM_POSTED_SPLIT_UNSHARES_FIRST } from './hgm.ts';
+import { injectError } from './memory-failure.ts';
 import { type Mm, splitVma } from './mm.ts';
 import { unshareAllPmds } from './pmd-share.ts';
 import { populate } from './populate.ts';
@@ -17,6 +18,7 @@ import {
   MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
+  MADV_HWPOISON,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_REMOVE,
@@ -46,15 +48,16 @@ const ADVICES: ReadonlyMap<number, { readonly advise: Advise; readonly write: bo
 ]);
 
 /** The advices that the model knows. */
-export const ADVICE_NUMBERS: readonly number[] = [...ADVICES.keys()];
+export const ADVICE_NUMBERS: readonly number[] = [...ADVICES.keys(), MADV_HWPOISON];
 
 /** madvise(2). A range with holes: 'ENOMEM', after everything that is mapped was done. */
 export function* sysMadvise(task: Task, mm: Mm, start: number, length: number, advice: number): Path<Result | Hang> {
-  const { advise, write } = ADVICES.get(advice)!;
   if (advice === MADV_SPLIT && mm.machine.hgm !== 'v2') return 'EINVAL';
   if (start % PAGE !== 0) return 'EINVAL';
   const end = start + Math.ceil(length / PAGE) * PAGE;
   if (end === start) return 'OK';
+  if (advice === MADV_HWPOISON) return yield* injectError(task, mm, start, start + length);
+  const { advise, write } = ADVICES.get(advice)!;
   yield* write ? mm.mmapLock.write(task) : mm.mmapLock.read(task);
   const result = yield* walkVmas(task, mm, start, end, advise);
   mm.mmapLock.unlock(task);

@@ -2,7 +2,7 @@
  * mprotect. mm/mprotect.c of Linux 6.1: do_mprotect_pkey, mprotect_fixup; mm/hugetlb.c: hugetlb_change_protection.
  */
 import type { Result } from './errno.ts';
-import { HGM_POSTED_MARKER_OVER_TABLE } from './hgm.ts';
+import { HGM_POSTED_CHANGE_PROTECTION, HGM_POSTED_MARKER_OVER_TABLE } from './hgm.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import { inRuns } from './in-runs.ts';
 import { type Mm, splitVma } from './mm.ts';
@@ -64,7 +64,12 @@ function* fixup(task: Task, vma: Vma, start: number, end: number, flags: number)
 /** What userfaultfd wants of `changeProtection`: MM_CP_UFFD_WP, MM_CP_UFFD_WP_RESOLVE. */
 export type UffdWp = 'protect' | 'resolve' | 'leave';
 
-/** `hugetlb_change_protection`: gives every leaf of [start, end) a protection. */
+/**
+ * `hugetlb_change_protection`: gives every leaf of [start, end) a protection. Where memory for tables is used up, what follows has no marker, and
+ * Linux 6.1 tells nobody.
+ *
+ * @returns 'ENOMEM' only of HGM_POSTED_CHANGE_PROTECTION
+ */
 export function* changeProtection(
   task: Task,
   vma: Vma,
@@ -72,8 +77,9 @@ export function* changeProtection(
   end: number,
   protection: PageProtection,
   uffdWp: UffdWp = 'leave',
-): Path<void> {
+): Path<'OK' | 'ENOMEM'> {
   const { hstate } = vma;
+  let result: 'OK' | 'ENOMEM' = 'OK';
   const { iMmapRwsem } = vma.inode.pageCache;
   const vmaLock = vma.hugetlbLock;
   if (vmaLock) yield* vmaLock.write(task);
@@ -83,6 +89,10 @@ export function* changeProtection(
     if (!top) {
       /* A marker needs a place to stand, also where no page table is yet. */
       if (uffdWp === 'protect') top = yield* hugePteAlloc(task, vma, address);
+      if (top && vma.mm.machine.hgmPosted(HGM_POSTED_CHANGE_PROTECTION)) {
+        result = 'ENOMEM';
+        break;
+      }
       if (!top) {
         if (uffdWp === 'protect') break;
         address = endOfTable(address, hstate.shift);
@@ -110,6 +120,7 @@ export function* changeProtection(
   }
   iMmapRwsem.unlock(task);
   vmaLock?.unlock(task);
+  return result;
 }
 
 /**

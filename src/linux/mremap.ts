@@ -238,7 +238,7 @@ function* moveHugePte(
   const pte = tables.read(source.ptep);
   setHugePteAt(mm, address, source, PTE_NONE);
   if (!forget) setHugePteAt(mm, there, destination, pte);
-  else if (!pte.isMarker) setHugePteAt(mm, there, destination, pte.clearUffdWp());
+  else if (!pte.isMarker) setHugePteAt(mm, there, destination, pte.present ? pte.clearUffdWp() : pte);
   if (source.lock !== destination.lock) source.lock.unlock(task);
   destination.lock.unlock(task);
 }

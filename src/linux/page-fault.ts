@@ -15,6 +15,7 @@ import {
   FAULT_FLAG_WRITE,
 } from './fault-flags.ts';
 import type { Mm } from './mm.ts';
+import { forceSignal, SEGV_ACCERR, SEGV_MAPERR } from './siginfo.ts';
 import type { Path, Task } from './task.ts';
 import { VM_ACCESS_FLAGS, VM_WRITE } from './vm-flags.ts';
 import type { Vma } from './vma.ts';
@@ -60,6 +61,7 @@ function* pageFault(task: Task, mm: Mm, address: number, errorCode: number): Pat
     const vma = mm.vmaLookup(address);
     if (!vma || isAccessError(vma, errorCode)) {
       mm.mmapLock.unlock(task);
+      task.siginfo = { signal: 'SIGSEGV', code: vma ? SEGV_ACCERR : SEGV_MAPERR, address };
       return 'SIGSEGV';
     }
     const fault = yield* hugetlbFault(task, vma, address, flags);
@@ -76,7 +78,7 @@ function* pageFault(task: Task, mm: Mm, address: number, errorCode: number): Pat
         `tables: expected room for another page table, got ${hex(mm.machine.memory.bytes)} bytes, all in use`,
       );
     }
-    return fault;
+    return fault === 'done' || fault === 'HANG' ? fault : forceSignal(task, vma, address, fault);
   }
 }
 

@@ -144,11 +144,16 @@ export function* unshareAllPmds(task: Task, vma: Vma): Path<void> {
   const lock = vma.hugetlbLock;
   if (lock) yield* lock.write(task);
   yield* iMmapRwsem.write(task);
+  yield* unsharePmds(task, vma);
+  iMmapRwsem.unlock(task);
+  lock?.unlock(task);
+}
+
+/** The same for a caller who holds the VMA lock and i_mmap_rwsem for writing. */
+export function* unsharePmds(task: Task, vma: Vma): Path<void> {
   const end = pudBase(vma.end);
   for (let base = Math.ceil(vma.start / PUD_SIZE) * PUD_SIZE; base < end; base += PUD_SIZE)
     yield* unshareOne(task, vma, base);
-  iMmapRwsem.unlock(task);
-  lock?.unlock(task);
 }
 
 /** `hugetlb_unshare_pmds` over one aligned 1 GiB. The caller holds i_mmap_rwsem for writing. */

@@ -12,6 +12,7 @@ import { type MappedPage, mappedPages, readPagemap } from './pagemap.ts';
 import type { PageList } from './pin.ts';
 import { GupProcess } from './process-gup.ts';
 import { unpinBuffer } from './registered-buffer.ts';
+import type { SignalInfo } from './siginfo.ts';
 import type { Smaps } from './smaps.ts';
 import { type MmapOptions, Syscalls } from './syscalls.ts';
 import { run, runAlone, Task } from './task.ts';
@@ -79,6 +80,11 @@ export class Process extends GupProcess {
     return this.mm.mmu;
   }
 
+  /** What came with the last signal that {@link read} or {@link write} has got. */
+  get siginfo(): SignalInfo | undefined {
+    return this.#main.task.siginfo;
+  }
+
   /** Another thread, whose system calls are paths for `interleave`. */
   thread(): Syscalls {
     this.checkAlive();
@@ -125,7 +131,7 @@ export class Process extends GupProcess {
   }
 
   /**
-   * MADV_DONTNEED, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK.
+   * MADV_DONTNEED, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_HWPOISON.
    *
    * @throws RangeError for an advice that the model does not know
    */

@@ -12,6 +12,17 @@
  * An entry of a PROT_NONE mapping has P = 0 and PN = 1: present to Linux, not to the MMU. PN is the MMU's G, which means
  * nothing where P is 0. Its frame number is stored inverted, so that a processor that looks past P (L1TF) finds no memory.
  *
+ * Where there is no page, there may be something else, a swap-like entry: neither P nor PN, a type, and an offset that is stored
+ * inverted, too. arch/x86/include/asm/pgtable_64.h, include/linux/swapops.h.
+ *
+ *    63   59 58                                            9 8 7 6:3   2    1 0
+ *   ┌───────┬────────────────────────────────────────────────┬─┬─┬────┬────┬──┬─┐
+ *   │ type  │ offset, inverted                               │0│0│    │ WP │SD│0│   22: bad memory, the offset is its frame number
+ *   └───────┴────────────────────────────────────────────────┴─┴─┴────┴────┴──┴─┘   30: a marker, the offset says of what
+ *
+ * Which type is what depends on the configuration: swap files have the lowest numbers, as many as are left over (MAX_SWAPFILES,
+ * include/linux/swap.h). With memory failure, migration, device memory, markers and swap-in errors, as distributions build it, 22 are.
+ *
  * Two halves of 32 bits, since most bits lie in the lower one and bigints would cost more than the rest of a fault.
  */
 
@@ -44,6 +55,14 @@ const PFN_HIGH = 0x000f_ffff;
 /* What pte_modify keeps, `_PAGE_CHG_MASK`: the frame, PCD, PWT, A, D, PAT or PSE, special, soft-dirty, uffd-wp, devmap. */
 const KEPT_LOW = PFN_LOW | 0xef8;
 const KEPT_HIGH = PFN_HIGH | (1 << 26);
+/** `SWP_HWPOISON`, the first type behind the swap files'. */
+const SWP_HWPOISON = 22;
+/* Where type and offset stand in the halves: 5 bits above 27 of the upper one, 23 bits of the lower one. */
+const TYPE_SHIFT = 27;
+const OFFSET_HIGH = (1 << TYPE_SHIFT) - 1;
+const OFFSET_SHIFT = 9;
+const OFFSET_LOW = (1 << (32 - OFFSET_SHIFT)) - 1;
+
 /* Beside A and D, which KNL's erratum may set in an empty entry: `pte_none`. */
 const NOT_NONE_LOW = ~(PAGE_ACCESSED | PAGE_DIRTY);
 
@@ -74,6 +93,13 @@ export class Pte {
       : new Pte((~lo & PFN_LOW) | protection.lo, (~hi & PFN_HIGH) | protection.hi);
   }
 
+  /** `make_hwpoison_entry`: nothing may be mapped here, since the memory at this frame number is bad. */
+  static hwpoison(pfn: number): Pte {
+    const low = pfn % (OFFSET_LOW + 1);
+    const high = Math.floor(pfn / (OFFSET_LOW + 1));
+    return new Pte((~low & OFFSET_LOW) << OFFSET_SHIFT, (~high & OFFSET_HIGH) | (SWP_HWPOISON << TYPE_SHIFT));
+  }
+
   /** From the 64 bits. */
   static from(value: bigint): Pte {
     return new Pte(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
@@ -97,6 +123,16 @@ export class Pte {
   /** `pte_marker_uffd_wp`. */
   get isMarker(): boolean {
     return this.lo === PTE_UFFD_WP_MARKER.lo && this.hi === PTE_UFFD_WP_MARKER.hi;
+  }
+
+  /** `is_hugetlb_entry_hwpoisoned`: what was mapped here is bad memory. */
+  get isHwpoison(): boolean {
+    return !this.present && this.hi >>> TYPE_SHIFT === SWP_HWPOISON;
+  }
+
+  /** `swp_offset_pfn` of such an entry: the frame number of what was mapped, a large leaf's first. */
+  get hwpoisonPfn(): number {
+    return (~this.hi & OFFSET_HIGH) * (OFFSET_LOW + 1) + (~this.lo >>> OFFSET_SHIFT);
   }
 
   /** `pte_present`: a page is mapped, though perhaps not for the MMU. */
@@ -162,6 +198,11 @@ export class Pte {
   /** `arch_make_huge_pte`: PS, except in a 4 KiB leaf, where that bit would be PAT. */
   mkhuge(shift: number): Pte {
     return shift === 12 ? this : new Pte(this.lo | PAGE_PSE, this.hi);
+  }
+
+  /** The same rights and marks for another page, in a leaf of 2^shift bytes. */
+  withPage(pfn: number, shift: number): Pte {
+    return Pte.of(pfn, { lo: this.lo & ~PFN_LOW & ~PAGE_PSE, hi: this.hi & ~PFN_HIGH }).mkhuge(shift);
   }
 
   /** `pte_modify`: another protection for the same page; the frame number is inverted when P goes or comes. */

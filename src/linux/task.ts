@@ -12,6 +12,7 @@ import { InvariantError } from '../core/errors.ts';
 import type { Blocked, Hang } from './errno.ts';
 import type { Lock, LockMode } from './lock.ts';
 import type { Machine } from './machine.ts';
+import type { SignalInfo } from './siginfo.ts';
 
 /** What a task can wait for: a lock, or to be woken. */
 export interface Awaited {
@@ -45,6 +46,8 @@ export class Task {
   killed = false;
   /** PF_EXITING or PF_DUMPCORE: it ends, or writes its core file, and can wait for nobody. */
   exiting = false;
+  /** What came with the last signal that an access of its own has got. */
+  siginfo: SignalInfo | undefined = undefined;
   /** `task_pid_vnr`: the thread's number. */
   readonly tid: number;
   /** How many entries had been written when it last lost a race, see {@link raced}. */

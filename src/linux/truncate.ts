@@ -65,7 +65,7 @@ function* unmapFileRange(task: Task, inode: HugetlbfsInode, from: number, to: nu
 }
 
 /** Where a VMA maps a 4 KiB page of its file, or its start if that page lies before. */
-function addressOf(vma: Vma, page: number): number {
+export function addressOf(vma: Vma, page: number): number {
   return page > vma.pgoff ? vma.start + (page - vma.pgoff) * 4096 : vma.start;
 }
 
@@ -142,7 +142,7 @@ function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: 
 }
 
 /** `hugetlb_vma_maps_page`: whether any leaf of it is mapped at its place; a private copy is another page. */
-function mapsPage(vma: Vma, start: number, folio: Folio): boolean {
+export function mapsPage(vma: Vma, start: number, folio: Folio): boolean {
   const { tables, frames } = vma.mm.machine;
   const end = start + vma.hstate.size;
   for (let address = start; address < end; ) {

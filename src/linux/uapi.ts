@@ -66,6 +66,9 @@ export const MADV_COLLAPSE = 25;
 /** High-granularity mapping from now on, for good: HGM v1 and v2. */
 export const MADV_SPLIT = 26;
 
+/** As if the memory under each huge page of the range had turned bad, at the 4 KiB page where it is met: for tests. */
+export const MADV_HWPOISON = 100;
+
 /** fallocate does not change the file's size. */
 export const FALLOC_FL_KEEP_SIZE = 0x01;
 /** fallocate takes pages away instead. */

@@ -170,11 +170,11 @@ function* mcopyAtomicPte(
   }
   const cached = folio.pageCache !== undefined;
   yield* hpte.lock.write(task);
-  if (!tables.read(hpte.ptep).noneMostly) {
+  if (folio.hwpoison || !tables.read(hpte.ptep).noneMostly) {
     hpte.lock.unlock(task);
     if (cached) yield* unlockAndPut(task, folio);
     else yield* giveBack(task, vma, address, folio);
-    return 'EEXIST';
+    return folio.hwpoison ? 'EIO' : 'EEXIST';
   }
   const page = (address % vma.hstate.size) / PAGE;
   if (cached) folio.addFileRmap(page, hpte.pages);

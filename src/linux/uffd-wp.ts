@@ -47,12 +47,17 @@ function* writeprotectRange(
   if (!vma || !(vma.flags & VM_UFFD_WP)) return 'ENOENT';
   const { size } = vma.hstate;
   if (start % size !== 0 || length % size !== 0) return 'EINVAL';
-  yield* uffdWpRange(task, vma, start, start + length, protect);
-  return 'OK';
+  return yield* uffdWpRange(task, vma, start, start + length, protect);
 }
 
 /** `uffd_wp_range`: protects [start, end), with markers where nothing is mapped, or ends that. */
-export function* uffdWpRange(task: Task, vma: Vma, start: number, end: number, protect: boolean): Path<void> {
+export function* uffdWpRange(
+  task: Task,
+  vma: Vma,
+  start: number,
+  end: number,
+  protect: boolean,
+): Path<'OK' | 'ENOMEM'> {
   const protection = pageProtection(protect ? vma.flags & ~VM_WRITE : vma.flags);
-  yield* changeProtection(task, vma, start, end, protection, protect ? 'protect' : 'resolve');
+  return yield* changeProtection(task, vma, start, end, protection, protect ? 'protect' : 'resolve');
 }

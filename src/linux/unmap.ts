@@ -94,12 +94,12 @@ export function* unmapHugepageRange(
       continue;
     }
     const folio = leaf ? frames.folio(pte.pfn) : undefined;
-    if (only && folio !== only) {
+    if (only && folio !== only && !pte.isHwpoison) {
       hpte.lock.unlock(task);
       address += hpte.size;
       continue;
     }
-    if (only) vma.reserveUnmapped = true;
+    if (only && folio) vma.reserveUnmapped = true;
     const after = unmapped(pte, leaf, dropMarker);
     if (!pte.none && !pte.same(after)) setHugePteAt(mm, address, hpte, after);
     if (folio) {
@@ -109,7 +109,7 @@ export function* unmapHugepageRange(
     }
     hpte.lock.unlock(task);
     if (folio) gather.add(folio);
-    if (only) return;
+    if (only && folio) return;
     address += hpte.size;
   }
 }
