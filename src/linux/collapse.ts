@@ -9,7 +9,7 @@
  */
 import { makeHugePte } from './cow.ts';
 import type { Errno, Result } from './errno.ts';
-import { findLockPage } from './find-lock-page.ts';
+import { findLockPage, unlockAndPut } from './find-lock-page.ts';
 import type { Folio } from './folio.ts';
 import {
   HGM_POSTED_COLLAPSE_LOOP,
@@ -84,25 +84,40 @@ function* collapseRange(task: Task, gather: MmuGather, vma: Vma, start: number, 
       address = (Math.floor(address / vma.hstate.size) + 1) * vma.hstate.size;
       continue;
     }
-    if (hasTable) yield* collapseTable(task, gather, vma, address, hpte);
+    if (hasTable) {
+      const collapsed = yield* collapseTable(task, gather, vma, address, hpte);
+      if (collapsed !== 'OK') return collapsed;
+    }
     address += hpte.size;
   }
   return 'OK';
 }
 
-/** One entry that points to a table: becomes a leaf. */
-function* collapseTable(task: Task, gather: MmuGather, vma: Vma, address: number, hpte: HugetlbPte): Path<void> {
+/** One entry that points to a table: becomes a leaf. 'EBUSY' where the page is about to move. */
+function* collapseTable(
+  task: Task,
+  gather: MmuGather,
+  vma: Vma,
+  address: number,
+  hpte: HugetlbPte,
+): Path<'OK' | 'EBUSY'> {
   const { mm, hstate, inode } = vma;
   if (hpte.size < hstate.size && mm.machine.hgmPosted(HGM_POSTED_PARTIAL_COLLAPSE)) {
     throw new DeadEnd(task, 'BUG', '__unmap_hugepage_range: the range does not begin or end with a huge page');
   }
   const folio = yield* findLockPage(task, inode.pageCache, vma.hugeIndex(address));
+  if (folio && !folio.migratable) {
+    /* Somebody has isolated it to move it. */
+    yield* unlockAndPut(task, folio);
+    return 'EBUSY';
+  }
   yield* unmapHugepageRange(task, gather, vma, address, address + hpte.size, { dropMarker: true });
   yield* hpte.lock.write(task);
   freeTableBelow(mm, hpte, address);
   if (folio) mapLeaf(vma, address, hpte, folio);
   hpte.lock.unlock(task);
   if (folio) folio.lock.unlock(task);
+  return 'OK';
 }
 
 /** Maps the file's page; the reference of whoever found it becomes the entry's. */

@@ -132,7 +132,7 @@ function* install(
   if (installed) {
     fresh.restoreReserve = false;
     old.removeRmap(0, old.pages);
-    fresh.addNewAnonRmap();
+    fresh.addNewAnonRmap(vma, address);
     setHugePteAt(mm, address, hpte, makeHugePte(vma, fresh.pfn, hpte.shift, writable));
     fresh.migratable = true;
   }

@@ -14,6 +14,7 @@ import type { Folio } from './folio.ts';
 import { hugetlbFullWalkAlloc } from './hgm-walk.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import { healthyPiece, poisonedEntryFault } from './hwpoison-fault.ts';
+import { readMigrationEntry } from './migration-entry.ts';
 import type { Mm } from './mm.ts';
 import { setHugePteAt } from './page-table.ts';
 import type { Pte } from './pte.ts';
@@ -53,13 +54,15 @@ interface Contended {
 }
 
 function* faultLocked(task: Task, vma: Vma, address: number, flags: number): Path<VmFault | Contended | Userfault> {
-  const { tables } = vma.mm.machine;
+  const { tables, frames } = vma.mm.machine;
   /* A fault never makes finer tables: a hole is filled by a leaf of its own size. */
   const hpte = yield* hugetlbFullWalkAlloc(task, vma, address, 0);
   if (typeof hpte === 'string') return 'OOM';
   const pte = tables.read(hpte.ptep);
   if (pte.noneMostly) return yield* hugetlbNoPage(task, vma, address, hpte, pte, flags);
   if (pte.isHwpoison) return poisonedEntryFault(vma, hpte, pte);
+  /* `migration_entry_wait_huge`: whoever moves the page has locked it, until the entry is a leaf again. */
+  if (pte.isMigration) return { contended: frames.folio(readMigrationEntry(vma.mm.machine, pte).pfn) };
   if (!hpte.isPresentLeaf(pte)) return 'done';
   const base = Math.floor(address / hpte.size) * hpte.size;
   return yield* presentFault(task, vma, base, hpte, pte, flags);
@@ -164,7 +167,7 @@ function* hugetlbNoPage(
   }
   if (isNew && !vma.mayShare) {
     folio.restoreReserve = false;
-    folio.addNewAnonRmap();
+    folio.addNewAnonRmap(vma, base);
   } else folio.addFileRmap((base % vma.hstate.size) / 4096, hpte.pages);
   const writable = (vma.flags & VM_WRITE) !== 0 && (vma.flags & VM_SHARED) !== 0;
   const subpage = folio.pfn + (base % vma.hstate.size) / 4096;

@@ -7,6 +7,7 @@ import type { Hstate } from './hstate.ts';
 import { Lock, LockRank } from './lock.ts';
 import type { PageCache } from './page-cache.ts';
 import type { Subpool } from './subpool.ts';
+import type { Vma } from './vma.ts';
 
 /** A huge page of the pool: free, or with its counts. */
 export class Folio {
@@ -38,7 +39,9 @@ export class Folio {
 
   /** Whose page cache it is in: a file's, or none. */
   pageCache: PageCache | undefined = undefined;
-  /** Its place in the page cache, in huge pages. */
+  /** Of a private page: the page cache of the file behind the mapping, whose list has the VMAs that may map it. */
+  anonVma: PageCache | undefined = undefined;
+  /** Its place in the page cache, or of a private page its place in the file behind the mapping, in huge pages. */
   index = 0;
   /** `PageAnon`: a private mapping's own. */
   anon = false;
@@ -52,6 +55,8 @@ export class Folio {
   restoreReserve = false;
   /** `HPageMigratable`: in use, and not isolated. */
   migratable = false;
+  /** `HPageTemporary`: made for a migration, beyond the pool; it leaves the pool as soon as it is free. */
+  temporary = false;
   /** `HPageFreed`: on the pool's free list. */
   freed = false;
   /** Of the references, those that memory failure keeps: a page of a file with bad memory never becomes free. */
@@ -134,13 +139,27 @@ export class Folio {
     return this.refcount === 0;
   }
 
-  /** `hugepage_add_new_anon_rmap`: first mapping of a new private page. */
-  addNewAnonRmap(): void {
+  /** Whose list has the VMAs that may map it. */
+  get rmapping(): PageCache | undefined {
+    return this.anon ? this.anonVma : this.pageCache;
+  }
+
+  /** `hugepage_add_new_anon_rmap`: first mapping of a new private page, in a VMA at an address. */
+  addNewAnonRmap(vma: Vma, address: number): void {
+    this.anonVma = vma.inode.pageCache;
+    this.index = vma.hugeIndex(address);
     this.leaves = 1;
     this.mapcount = 1;
     this.pincount = 0;
     this.anon = true;
     this.anonExclusive = true;
+  }
+
+  /** `hugepage_add_anon_rmap`: an entry maps a private page again that was taken out of page tables. */
+  addAnonRmap(exclusive: boolean): void {
+    this.leaves++;
+    this.mapcount++;
+    if (this.leaves === 1) this.anonExclusive = exclusive;
   }
 
   /**

@@ -4,6 +4,7 @@
  */
 import { FOLL_GET, FOLL_PIN } from './gup-flags.ts';
 import { HGM_POSTED_FOLLOW_PAGE } from './hgm.ts';
+import { readMigrationEntry } from './migration-entry.ts';
 import type { Mm } from './mm.ts';
 import { hugetlbFullWalk } from './page-table.ts';
 import { tryGrabFolio } from './pin.ts';
@@ -45,10 +46,12 @@ function* followHugePte(task: Task, vma: Vma, address: number, flags: number): P
       const within = vma.mm.machine.hgmPosted(HGM_POSTED_FOLLOW_PAGE) ? vma.hstate.size : hpte.size;
       frame = pte.pfn + Math.floor((address % within) / PAGE);
     }
+    const moving = pte.isMigration ? frames.folio(readMigrationEntry(vma.mm.machine, pte).pfn) : undefined;
     hpte.lock.unlock(task);
     lock?.unlock(task);
-    /* A table was put here since the walk: look again. */
-    if (leaf || !pte.present) return frame;
+    if (moving) yield* moving.lock.wait(task);
+    /* The page moves, or a table was put here since the walk: look again. */
+    if (!moving && (leaf || !pte.present)) return frame;
     raced(task, 'hugetlb_follow_page_mask');
   }
 }

@@ -13,8 +13,22 @@ import { HGM_POSTED_FORK_TRY_GET } from './hgm.ts';
 import { hugetlbFullWalkAlloc } from './hgm-walk.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import { inRuns } from './in-runs.ts';
+import {
+  readMigrationEntry,
+  swpClearUffdWp,
+  swpMkuffdWp,
+  swpUffdWp,
+  wrprotectMigrationEntry,
+} from './migration-entry.ts';
 import type { Mm } from './mm.ts';
-import { endOfHugePage, endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
+import {
+  endOfHugePage,
+  endOfTable,
+  hugePteOffset,
+  hugetlbFullWalkContinue,
+  hugetlbPteAt,
+  setHugePteAt,
+} from './page-table.ts';
 import { type Path, raced, type Task } from './task.ts';
 import { dupUserfaultfd, dupUserfaultfdComplete, type ForkedUserfaultfds } from './uffd-event.ts';
 import { isCowMapping, VM_DONTCOPY, VM_HUGETLB_HGM, VM_UFFD_WP } from './vm-flags.ts';
@@ -95,7 +109,9 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyRes
     yield* source.lock.write(task);
     const pte = tables.read(source.ptep);
     if (!source.isPresentLeaf(pte)) {
-      if (pte.isHwpoison || (pte.isMarker && to.flags & VM_UFFD_WP)) setHugePteAt(to.mm, address, destination, pte);
+      if (pte.isMigration) copyMigrationEntry(to, from, address, source, destination, cow);
+      else if (pte.isHwpoison || (pte.isMarker && to.flags & VM_UFFD_WP))
+        setHugePteAt(to.mm, address, destination, pte);
       source.lock.unlock(task);
       destination.lock.unlock(task);
       if (pte.present) raced(task, 'copy_hugetlb_page_range');
@@ -142,7 +158,7 @@ function* copyRuns(task: Task, to: Vma, from: Vma, start: number, end: number): 
     const { address, entries, present, pte, size } = run;
     const destination = yield* hugetlbFullWalkAlloc(task, to, address, size);
     if (typeof destination === 'string') return 'ENOMEM';
-    const copied = present || pte.isHwpoison || (pte.isMarker && (to.flags & VM_UFFD_WP) !== 0);
+    const copied = present || pte.isMigration || pte.isHwpoison || (pte.isMarker && (to.flags & VM_UFFD_WP) !== 0);
     if (!copied) continue;
     const { lock, pages } = destination;
     yield* lock.write(task);
@@ -156,10 +172,33 @@ function* copyRuns(task: Task, to: Vma, from: Vma, start: number, end: number): 
       folio.addFileRmap(pte.pfn - folio.pfn, pages, entries);
       to.mm.hugetlbUsage += pages * entries;
       leafScan.copy(run, destination.ptep, (one) => one);
+    } else if (pte.isMigration) {
+      copyMigrationEntry(to, from, address, hugetlbPteAt(from.mm, run.ptep, run.shift), destination, false);
     } else leafScan.fill(destination.ptep, entries, pte, run.shift);
     lock.unlock(task);
   }
   return 'OK';
+}
+
+/** Copies the entry of a page that moves: it will be mapped read-only in both, if it is a private one. */
+function copyMigrationEntry(
+  to: Vma,
+  from: Vma,
+  address: number,
+  source: HugetlbPte,
+  destination: HugetlbPte,
+  cow: boolean,
+): void {
+  const { machine } = from.mm;
+  let pte = machine.tables.read(source.ptep);
+  if (cow && readMigrationEntry(machine, pte).kind !== 'read') {
+    const readable = wrprotectMigrationEntry(pte, 'read');
+    pte = from.flags & VM_UFFD_WP && swpUffdWp(pte) ? swpMkuffdWp(readable) : readable;
+    setHugePteAt(from.mm, address, source, pte);
+  }
+  setHugePteAt(to.mm, address, destination, to.flags & VM_UFFD_WP ? pte : swpClearUffdWp(pte));
+  /* Linux counts it neither now nor when it is mapped. */
+  to.mm.miscounted -= destination.pages;
 }
 
 /** Copies a page that may be pinned for the child, which gets it writable. Drops the caller's reference to the original. */
@@ -185,7 +224,7 @@ function* copyPinned(
   const same = tables.read(source.ptep).same(expected);
   if (same) {
     fresh.uptodate = true;
-    fresh.addNewAnonRmap();
+    fresh.addNewAnonRmap(to, address);
     fresh.restoreReserve = false;
     fresh.migratable = true;
     setHugePteAt(to.mm, address, destination, makeHugePte(to, fresh.pfn, destination.shift, true));

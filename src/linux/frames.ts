@@ -100,7 +100,7 @@ export class Frames {
   find(pfn: number): Folio | undefined {
     const unit = Math.floor((pfn - FIRST_PFN) / UNIT);
     const folio = this.#folios[unit] ?? this.#folios[unit - (unit % UNIT)];
-    return folio && pfn < folio.pfn + folio.pages ? folio : undefined;
+    return folio && pfn >= folio.pfn && pfn < folio.pfn + folio.pages ? folio : undefined;
   }
 
   /** Like {@link find}, for frames that entries point to. */

@@ -118,6 +118,25 @@ export class Hstate {
     frames.free(pfn, this.pagesPerHugePage);
   }
 
+  /** A free page that is not promised, without a reservation: for a migration. The caller holds hugetlb_lock. */
+  dequeueAvailable(): Folio | undefined {
+    return this.available > 0 ? this.dequeue() : undefined;
+  }
+
+  /** `alloc_migrate_huge_page`: a page beyond the pool, which is not counted as surplus: another one will be freed for it. */
+  *allocTemporary(task: Task): Path<Folio | undefined> {
+    if (this.gigantic) return undefined;
+    const { hugetlbLock, frames } = this.machine;
+    const pfn = frames.allocate(this.pagesPerHugePage);
+    if (pfn === undefined) return undefined;
+    yield* hugetlbLock.write(task);
+    this.nrHugePages++;
+    hugetlbLock.unlock(task);
+    const folio = this.#use(pfn);
+    folio.temporary = true;
+    return folio;
+  }
+
   /** Changes the number of promised pages, which may be less than none for a moment: see `Subpool.release`. The caller holds hugetlb_lock. */
   reserve(delta: number): void {
     const before = this.resvHugePages;
@@ -213,6 +232,7 @@ export class Hstate {
     folio.subpool = undefined;
     folio.anon = false;
     folio.anonExclusive = false;
+    folio.anonVma = undefined;
     folio.pageCache = undefined;
     folio.uptodate = false;
     folio.dirty = false;
@@ -229,8 +249,15 @@ export class Hstate {
     folio.contents.clear();
     folio.forgetMapcounts();
     folio.freed = true;
-    this.#giveUp(folio.pfn);
+    if (folio.temporary) this.#removeTemporary(folio);
+    else this.#giveUp(folio.pfn);
     hugetlbLock.unlock(task);
+  }
+
+  #removeTemporary(folio: Folio): void {
+    folio.temporary = false;
+    this.nrHugePages--;
+    this.machine.frames.free(folio.pfn, this.pagesPerHugePage);
   }
 
   /** A page that nobody uses: one too many goes back to memory, else it is free. */

@@ -15,6 +15,7 @@ import type { HugetlbPte } from './hugetlb-pte.ts';
 import { hugetlbFullWalk, hugetlbFullWalkContinue, setHugePteAt } from './page-table.ts';
 import { hugePmdUnshare, unsharePmds } from './pmd-share.ts';
 import { Pte } from './pte.ts';
+import { rmapWalk } from './rmap.ts';
 import { hugetlbSplitToShift } from './split-leaf.ts';
 import type { Path, Task } from './task.ts';
 import { addressOf, mapsPage } from './truncate.ts';
@@ -98,17 +99,12 @@ function* unmapWhole(task: Task, vma: Vma, folio: Folio): Path<boolean> {
   return true;
 }
 
-/** A private page: whichever process maps it has it somewhere in a private mapping. */
+/** A private page, wherever its relatives map it. */
 function* unmapAnon(task: Task, folio: Folio): Path<void> {
-  const { size } = folio.hstate;
-  for (const { mm } of task.machine.processes) {
-    for (const vma of [...mm.vmas]) {
-      if (vma.mayShare || vma.hstate !== folio.hstate) continue;
-      for (let address = vma.start; address < vma.end; address += size) {
-        yield* poisonLeaves(task, vma, folio, address);
-      }
-    }
-  }
+  yield* rmapWalk(task, folio, function* (vma, address) {
+    yield* poisonLeaves(task, vma, folio, address);
+    return true;
+  });
 }
 
 /** Whatever of a huge page is mapped at its place at `start`. */
@@ -132,6 +128,12 @@ function* poisonLeaf(task: Task, vma: Vma, folio: Folio, address: number, hpte: 
   const { mm } = vma;
   const { tables, frames } = mm.machine;
   yield* hpte.lock.write(task);
+  /* Of a private page the rmap's lock, which is not modelled, would keep the table: it may have gone while the lock was waited for. */
+  const again = hugetlbFullWalk(vma, address);
+  if (again?.lock !== hpte.lock || again.ptep !== hpte.ptep) {
+    hpte.lock.unlock(task);
+    return false;
+  }
   const pte = tables.read(hpte.ptep);
   const unshared = hugePmdUnshare(task, vma, address, hpte);
   const mapped = !unshared && hpte.isPresentLeaf(pte) && frames.folio(pte.pfn) === folio;

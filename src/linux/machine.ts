@@ -21,15 +21,17 @@ import { checkInvariants } from './invariants.ts';
 import { LeafScan } from './leaf-scan.ts';
 import { Lock, LockRank } from './lock.ts';
 import { type MemoryFailure, memoryFailure } from './memory-failure.ts';
+import { type Migrated, migratePage } from './migrate.ts';
 import { Mm } from './mm.ts';
 import type { PageList } from './pin.ts';
 import { Pipe } from './pipe.ts';
 import { Process } from './process.ts';
+import { type FolioMapping, mappingsOf } from './rmap.ts';
 import type { Subpool } from './subpool.ts';
 import { Tables } from './tables.ts';
 import { type Path, run, Task } from './task.ts';
 import type { TraceEvent } from './trace.ts';
-import { putUserPages, unpinUserPageRange, unpinUserPages } from './user-pages.ts';
+import { folioOf, putUserPages, unpinUserPageRange, unpinUserPages } from './user-pages.ts';
 
 const MIB = 2 ** 20;
 const DEFAULT_HUGE_PAGE = 2 * MIB;
@@ -276,6 +278,30 @@ export class Machine {
   memoryFailure(frame: number): MemoryFailure {
     checkInteger('frame', frame, 0, MOST_FRAMES);
     return this.kernelExit(this.#kernel, run(memoryFailure(this.#kernel, frame)));
+  }
+
+  /**
+   * The leaves that map the huge page that a frame belongs to, or a part of it, in all processes. None of a page that is free, or only in
+   * a file.
+   *
+   * @param frame number of a 4 KiB frame
+   * @throws RangeError unless it belongs to a huge page
+   */
+  mappingsOf(frame: number): FolioMapping[] {
+    return mappingsOf(this, folioOf(this.frames, 'frame', frame));
+  }
+
+  /**
+   * Moves the huge page that a frame belongs to into another one, which then is mapped in its stead: what move_pages(2), memory hot-remove
+   * and compaction have Linux do. With threads, {@link Syscalls.migrate}.
+   *
+   * @param frame number of a 4 KiB frame
+   * @returns 'EBUSY' of a page that is free or being moved; 'EAGAIN' where somebody has a reference, a pin for one; 'ENOMEM' where there is
+   *   no page to move it to
+   * @throws RangeError unless it belongs to a huge page
+   */
+  migrate(frame: number): Migrated {
+    return this.kernelExit(this.#kernel, run(migratePage(this.#kernel, folioOf(this.frames, 'frame', frame))));
   }
 
   /** The huge pages that are in use. */

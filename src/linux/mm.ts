@@ -32,6 +32,8 @@ export class Mm {
   readonly topShift: number;
   /** `hugetlb_usage`: mapped huge pages, in 4 KiB pages. */
   hugetlbUsage = 0;
+  /** By how much `hugetlbUsage` is more than what is mapped, in 4 KiB pages, since Linux does not count pages that move when their entry is unmapped, or copied to a child. */
+  miscounted = 0;
   /** `MMF_HAS_PINNED`: some page was pinned once. */
   hasPinned = false;
   /** `mm_users` is 0: the process has ended, and others may still know its address space by a userfaultfd. */

@@ -5,6 +5,7 @@ import type { Result } from './errno.ts';
 import { HGM_POSTED_CHANGE_PROTECTION, HGM_POSTED_MARKER_OVER_TABLE } from './hgm.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
 import { inRuns } from './in-runs.ts';
+import { readMigrationEntry, swpClearUffdWp, swpMkuffdWp, wrprotectMigrationEntry } from './migration-entry.ts';
 import { type Mm, splitVma } from './mm.ts';
 import {
   endOfHugePage,
@@ -140,7 +141,7 @@ function changeLeaf(
   const pte = mm.machine.tables.read(hpte.ptep);
   const leaf = hpte.isPresentLeaf(pte);
   if (pte.present && !leaf) return false;
-  const after = changed(pte, leaf, hpte.shift, protection, uffdWp);
+  const after = changed(mm, pte, leaf, hpte.shift, protection, uffdWp);
   if (!after) return true;
   const overTable = after.isMarker && mm.machine.hgmPosted(HGM_POSTED_MARKER_OVER_TABLE);
   setHugePteAt(mm, address, overTable ? top : hpte, after);
@@ -148,7 +149,14 @@ function changeLeaf(
 }
 
 /** What becomes of an entry; undefined where it stays as it is. @param leaf whether it maps a page */
-function changed(pte: Pte, leaf: boolean, shift: number, protection: PageProtection, uffdWp: UffdWp): Pte | undefined {
+function changed(
+  mm: Mm,
+  pte: Pte,
+  leaf: boolean,
+  shift: number,
+  protection: PageProtection,
+  uffdWp: UffdWp,
+): Pte | undefined {
   if (leaf) {
     const allowed = pte.modify(protection).mkhuge(shift);
     return uffdWp === 'protect'
@@ -157,6 +165,7 @@ function changed(pte: Pte, leaf: boolean, shift: number, protection: PageProtect
         ? allowed.clearUffdWp()
         : allowed;
   }
+  if (pte.isMigration) return changedMigrationEntry(mm, pte, uffdWp);
   if (pte.isMarker && uffdWp === 'resolve') return PTE_NONE;
   return pte.none && uffdWp === 'protect' ? PTE_UFFD_WP_MARKER : undefined;
 }
@@ -174,12 +183,21 @@ function* changeRuns(
   const { leafScan } = mm.machine;
   for (const run = leafScan.open(mm, start, end); run.next(); ) {
     const { present, shift } = run;
-    const after = changed(run.pte, present, shift, protection, uffdWp);
+    const after = changed(mm, run.pte, present, shift, protection, uffdWp);
     if (!after) continue;
     const { lock } = hugetlbPteAt(mm, run.ptep, shift);
     yield* lock.write(task);
-    if (present) leafScan.modify(run, (pte) => changed(pte, true, shift, protection, uffdWp)!);
+    if (present) leafScan.modify(run, (pte) => changed(mm, pte, true, shift, protection, uffdWp)!);
     else leafScan.fill(run.ptep, run.entries, after, shift);
     lock.unlock(task);
   }
+}
+
+/** A page that moves: what it may not be written to any more says the entry; the rest, the VMA, when the page is back. */
+function changedMigrationEntry({ machine }: Mm, pte: Pte, uffdWp: UffdWp): Pte {
+  const { kind, pfn } = readMigrationEntry(machine, pte);
+  let after = pte;
+  if (kind === 'write') after = wrprotectMigrationEntry(pte, machine.frames.folio(pfn).anon ? 'exclusive' : 'read');
+  if (uffdWp === 'protect') return swpMkuffdWp(after);
+  return uffdWp === 'resolve' ? swpClearUffdWp(after) : after;
 }

@@ -6,6 +6,7 @@ import type { Errno, Hang } from './errno.ts';
 import { HGM_POSTED_SPLIT_LOSES_HGM } from './hgm.ts';
 import { hugetlbFullWalkAlloc } from './hgm-walk.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
+import { swpClearUffdWp } from './migration-entry.ts';
 import { type Mm, TASK_SIZE } from './mm.ts';
 import { getUnmappedArea } from './mmap.ts';
 import { doMunmap } from './munmap.ts';
@@ -238,7 +239,9 @@ function* moveHugePte(
   const pte = tables.read(source.ptep);
   setHugePteAt(mm, address, source, PTE_NONE);
   if (!forget) setHugePteAt(mm, there, destination, pte);
-  else if (!pte.isMarker) setHugePteAt(mm, there, destination, pte.present ? pte.clearUffdWp() : pte);
+  else if (!pte.isMarker) {
+    setHugePteAt(mm, there, destination, pte.present ? pte.clearUffdWp() : swpClearUffdWp(pte));
+  }
   if (source.lock !== destination.lock) source.lock.unlock(task);
   destination.lock.unlock(task);
 }

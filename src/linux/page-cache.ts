@@ -48,6 +48,16 @@ export class PageCache {
     folio.uptodate = false;
   }
 
+  /** `migrate_huge_page_move_mapping`, of pages that are both locked: the cache's reference goes from one to the other. */
+  replace(old: Folio, fresh: Folio): void {
+    fresh.pageCache = this;
+    fresh.index = old.index;
+    fresh.get();
+    this.#folios.set(old.index, fresh);
+    old.pageCache = undefined;
+    old.refcount--;
+  }
+
   /** The pages with an index from `from` up to, not including, `to`, in ascending order. */
   range(from: number, to: number): Folio[] {
     const folios: Folio[] = [];

@@ -9,6 +9,7 @@
  */
 import type { Folio } from './folio.ts';
 import type { HugetlbPte } from './hugetlb-pte.ts';
+import { swpUffdWp } from './migration-entry.ts';
 import type { Mm } from './mm.ts';
 import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, levelOf, walkToLeaf } from './page-table.ts';
 import type { Pte } from './pte.ts';
@@ -103,7 +104,7 @@ function pagemapOf(mm: Mm, address: number): bigint {
 
 /** @param page which 4 KiB of the leaf */
 function pagemapEntry(pte: Pte, folio: Folio | undefined, page: number): bigint {
-  if (!folio) return PM_SOFT_DIRTY | (pte.isMarker ? PM_UFFD_WP : 0n);
+  if (!folio) return PM_SOFT_DIRTY | (pte.isMarker || (pte.isMigration && swpUffdWp(pte)) ? PM_UFFD_WP : 0n);
   return (
     PM_PRESENT |
     PM_SOFT_DIRTY |

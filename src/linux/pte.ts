@@ -66,6 +66,10 @@ const OFFSET_LOW = (1 << (32 - OFFSET_SHIFT)) - 1;
 /* Beside A and D, which KNL's erratum may set in an empty entry: `pte_none`. */
 const NOT_NONE_LOW = ~(PAGE_ACCESSED | PAGE_DIRTY);
 
+/** `SWP_MIGRATION_READ`, the first of three types of entries that stand for a page that moves: see migration-entry.ts. */
+export const SWP_MIGRATION_READ = 23;
+const SWP_MIGRATION_WRITE = 25;
+
 /** The protection of a VMA's entries, both halves: `pgprot_t`. */
 export interface PageProtection {
   readonly lo: number;
@@ -135,6 +139,12 @@ export class Pte {
     return (~this.hi & OFFSET_HIGH) * (OFFSET_LOW + 1) + (~this.lo >>> OFFSET_SHIFT);
   }
 
+  /** `is_hugetlb_entry_migration`: the page that was mapped here is being moved. */
+  get isMigration(): boolean {
+    const type = this.hi >>> 27;
+    return !this.present && type >= SWP_MIGRATION_READ && type <= SWP_MIGRATION_WRITE;
+  }
+
   /** `pte_present`: a page is mapped, though perhaps not for the MMU. */
   get present(): boolean {
     return (this.lo & (PAGE_PRESENT | PAGE_PROTNONE)) !== 0;
@@ -151,6 +161,14 @@ export class Pte {
 
   get dirty(): boolean {
     return (this.lo & PAGE_DIRTY) !== 0;
+  }
+
+  get young(): boolean {
+    return (this.lo & PAGE_ACCESSED) !== 0;
+  }
+
+  get softDirty(): boolean {
+    return (this.lo & PAGE_SOFT_DIRTY) !== 0;
   }
 
   get uffdWp(): boolean {
@@ -185,6 +203,14 @@ export class Pte {
 
   mkyoung(): Pte {
     return new Pte(this.lo | PAGE_ACCESSED, this.hi);
+  }
+
+  mkold(): Pte {
+    return new Pte(this.lo & ~PAGE_ACCESSED, this.hi);
+  }
+
+  mksoftDirty(): Pte {
+    return new Pte(this.lo | PAGE_SOFT_DIRTY, this.hi);
   }
 
   mkuffdWp(): Pte {

@@ -40,6 +40,10 @@ export function recount(machine: Machine): Recount {
   for (const { mm } of machine.processes) {
     let pages = 0;
     for (const run = machine.leafScan.open(mm, 0, 2 ** (mm.topShift + INDEX_BITS - 1)); run.next(); ) {
+      if (run.pte.isMigration) {
+        const where = `process ${mm.process} at 0x${run.address.toString(16)}`;
+        throw new InvariantError(`recount: ${where}: an entry of a page that nobody moves`);
+      }
       if (!run.present) continue;
       pages += (run.entries * run.size) / PAGE;
       if (seen.has(run.ptep)) continue;

@@ -11,6 +11,7 @@
  * RFC v2 counts all leaves of a huge page in one map count: a page that two leaves map is shared to it, though one process has both.
  */
 import type { LeafRun } from './leaf-cursor.ts';
+import { readMigrationEntry } from './migration-entry.ts';
 import type { Mm } from './mm.ts';
 import { PUD_SHIFT } from './page-table.ts';
 import type { Path, Task } from './task.ts';
@@ -54,7 +55,7 @@ function gather(vma: Vma): Smaps {
   let shared = 0;
   const bySize = { 30: 0, 21: 0, 12: 0 };
   mm.machine.leafScan.runs(mm, start, end, (run) => {
-    if (!run.present) return;
+    if (!run.present && !run.pte.isMigration) return;
     const bytes = run.entries * run.size;
     shared += sharedBytes(mm, run);
     bySize[run.shift as keyof typeof bySize] += bytes;
@@ -73,13 +74,15 @@ function gather(vma: Vma): Smaps {
   };
 }
 
-/** Of the leaves of a run. */
-function sharedBytes({ machine }: Mm, { ptep, pte, entries, size, shift }: LeafRun): number {
+/** Of the leaves of a run; of a page that moves, of those that are still there. */
+function sharedBytes({ machine }: Mm, run: LeafRun): number {
+  const { ptep, entries, size, shift } = run;
   const { tables, frames } = machine;
   if (shift < PUD_SHIFT && tables.page(ptep).shareCount > 0) return entries * size;
+  const first = run.present ? run.pte.pfn : readMigrationEntry(machine, run.pte).pfn;
   let leaves = 0;
   for (let entry = 0; entry < entries; entry++) {
-    const pfn = pte.pfn + (entry * size) / 4096;
+    const pfn = first + (entry * size) / 4096;
     const folio = frames.folio(pfn);
     if (folio.pageMapcount(pfn - folio.pfn) >= 2) leaves++;
   }

@@ -16,6 +16,7 @@ import { sysFallocate } from './fallocate.ts';
 import { dupMmap } from './fork.ts';
 import type { HugetlbFile } from './hugetlb-file.ts';
 import { sysMadvise } from './madvise.ts';
+import { type Migrated, migratePage } from './migrate.ts';
 import { sysMincore } from './mincore.ts';
 import { sysMmap } from './mmap.ts';
 import { sysMprotect } from './mprotect.ts';
@@ -35,6 +36,7 @@ import { type UffdFill, uffdFill } from './uffd-fill.ts';
 import { uffdRead } from './uffd-read.ts';
 import { UFFD_EVENT_FORK } from './uffd-uapi.ts';
 import { uffdWriteprotect } from './uffd-wp.ts';
+import { folioOf } from './user-pages.ts';
 import {
   type FillResult,
   fillResult,
@@ -150,6 +152,12 @@ export class Syscalls extends GupSyscalls {
   *smaps(address: number, length: number): Path<Smaps[]> {
     checkRange(address, length);
     return this.#exit(yield* readSmaps(this.task, this.#mm, address, length));
+  }
+
+  /** {@link Machine.migrate}, by this thread. */
+  *migrate(frame: number): Path<Migrated> {
+    const folio = folioOf(this.task.machine.frames, 'frame', frame);
+    return this.#exit(yield* migratePage(this.task, folio));
   }
 
   *ftruncate(file: HugetlbFile, bytes: number): Path<Result> {

@@ -12,7 +12,7 @@ import { findLockPage, unlockAndPut } from './find-lock-page.ts';
 import type { Folio } from './folio.ts';
 import type { HugetlbfsInode } from './inode.ts';
 import type { Lock } from './lock.ts';
-import { hugetlbFullWalk } from './page-table.ts';
+import { leavesOfPage } from './page-vma-mapped.ts';
 import { unreservePages } from './reserve-pages.ts';
 import type { Path, Task } from './task.ts';
 import { MmuGather, unmapHugepageRange } from './unmap.ts';
@@ -77,8 +77,10 @@ export function addressOf(vma: Vma, page: number): number {
 function* removeInodeHugepages(task: Task, inode: HugetlbfsInode, from: number, to: number): Path<void> {
   const isTruncation = to === Number.POSITIVE_INFINITY;
   let freed = 0;
-  for (const folio of inode.pageCache.range(from, to)) {
-    const { index } = folio;
+  const indexes = inode.pageCache.range(from, to).map(({ index }) => index);
+  for (const index of indexes) {
+    /* Meanwhile another page may have taken its place, a copy: nobody else takes pages out while the caller has i_rwsem. */
+    const folio = inode.pageCache.find(index)!;
     folio.get();
     const mutex = task.machine.faultMutex(inode, index);
     yield* mutex.write(task);
@@ -130,7 +132,8 @@ function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: 
   const to = from + inode.hstate.pagesPerHugePage;
   for (const vma of inode.pageCache.mapping(from, to)) {
     const start = addressOf(vma, from);
-    if (!mapsPage(vma, start, folio)) continue;
+    /* `hugetlb_vma_maps_page`: a private copy is another page. */
+    if (leavesOfPage(vma, folio, start).next().done) continue;
     const lock = vma.hugetlbLock;
     if (lock && !lock.tryWrite(task)) return lock;
     const gather = new MmuGather();
@@ -143,16 +146,7 @@ function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: 
 
 /** `hugetlb_vma_maps_page`: whether any leaf of it is mapped at its place; a private copy is another page. */
 export function mapsPage(vma: Vma, start: number, folio: Folio): boolean {
-  const { tables, frames } = vma.mm.machine;
-  const end = start + vma.hstate.size;
-  for (let address = start; address < end; ) {
-    const hpte = hugetlbFullWalk(vma, address);
-    if (!hpte) return false;
-    const pte = tables.read(hpte.ptep);
-    if (hpte.isPresentLeaf(pte) && frames.folio(pte.pfn) === folio) return true;
-    address += hpte.size;
-  }
-  return false;
+  return !leavesOfPage(vma, folio, start).next().done;
 }
 
 /** `hugetlbfs_zero_partial_page`: of one page, if it is in memory. Bytes of the file. */

@@ -180,7 +180,7 @@ function* mcopyAtomicPte(
   if (cached) folio.addFileRmap(page, hpte.pages);
   else {
     folio.restoreReserve = false;
-    folio.addNewAnonRmap();
+    folio.addNewAnonRmap(vma, address);
   }
   const wp = wantsWp(fill);
   const writable = !wp && !(fill.kind === 'continue' && !shared) && (vma.flags & VM_WRITE) !== 0;

@@ -5,6 +5,7 @@
 import { putPage } from './alloc-page.ts';
 import type { Folio } from './folio.ts';
 import { inRuns } from './in-runs.ts';
+import { swpUffdWp } from './migration-entry.ts';
 import {
   endOfHugePage,
   endOfTable,
@@ -94,7 +95,8 @@ export function* unmapHugepageRange(
       continue;
     }
     const folio = leaf ? frames.folio(pte.pfn) : undefined;
-    if (only && folio !== only && !pte.isHwpoison) {
+    /* What is not present goes in any case, whatever page it was. */
+    if (only && folio && folio !== only) {
       hpte.lock.unlock(task);
       address += hpte.size;
       continue;
@@ -102,6 +104,8 @@ export function* unmapHugepageRange(
     if (only && folio) vma.reserveUnmapped = true;
     const after = unmapped(pte, leaf, dropMarker);
     if (!pte.none && !pte.same(after)) setHugePteAt(mm, address, hpte, after);
+    /* The reference went when the entry came; that it is still counted as used, Linux forgets. */
+    if (pte.isMigration) mm.miscounted += hpte.pages;
     if (folio) {
       if (pte.dirty) folio.dirty = true;
       mm.hugetlbUsage -= hpte.pages;
@@ -116,7 +120,7 @@ export function* unmapHugepageRange(
 
 /** What stands where an entry was. @param leaf whether it mapped a page */
 function unmapped(pte: Pte, leaf: boolean, dropMarker: boolean): Pte {
-  const marker = !dropMarker && (pte.isMarker || (leaf && pte.uffdWp));
+  const marker = !dropMarker && (pte.isMarker || (pte.isMigration && swpUffdWp(pte)) || (leaf && pte.uffdWp));
   return marker ? PTE_UFFD_WP_MARKER : PTE_NONE;
 }
 
@@ -138,6 +142,7 @@ function* unmapRuns(
     const { lock, pages } = hugetlbPteAt(mm, run.ptep, run.shift);
     yield* lock.write(task);
     leafScan.fill(run.ptep, entries, after, run.shift);
+    if (pte.isMigration) mm.miscounted += pages * entries;
     if (present) {
       const folio = frames.folio(pte.pfn);
       if (run.dirty) folio.dirty = true;

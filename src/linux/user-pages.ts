@@ -80,7 +80,7 @@ function checkedRuns({ frames }: Machine, pages: PageList, count: number, taken:
 }
 
 /** The huge page that a caller's frame number means. */
-function folioOf(frames: Frames, name: string, frame: unknown): Folio {
+export function folioOf(frames: Frames, name: string, frame: unknown): Folio {
   checkInteger(name, frame, 0, Number.MAX_SAFE_INTEGER);
   const folio = frames.find(frame);
   if (!folio) throw new RangeError(`${name}: expected a frame of a huge page, got ${hex(frame)}`);

@@ -32,9 +32,16 @@ export interface PiecesScene {
  *
  * @param size bytes of a huge page
  * @param pool huge pages; default: one more than the file has
+ * @param checks whether all counts are checked after every system call
  */
-export function pieces(size: number, pages = 1, pool: number = pages + 1, version: HgmVersion = 'v2'): PiecesScene {
-  const machine = machineWith({ size, pages: pool, hgm: { version }, tables: 2 ** 23 });
+export function pieces(
+  size: number,
+  pages = 1,
+  pool: number = pages + 1,
+  version: HgmVersion = 'v2',
+  checks = true,
+): PiecesScene {
+  const machine = machineWith({ size, pages: pool, hgm: { version }, tables: 2 ** 23, checks });
   const process = machine.createProcess();
   const file = machine.memfdCreate({ hugePageSize: size });
   file.ftruncate(pages * size);
