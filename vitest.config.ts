@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import { CHROMIUM_ARGUMENTS, findChromium, NO_CHROMIUM } from './test/support/browser.ts';
@@ -25,6 +26,8 @@ export default defineConfig({
   test: {
     projects: [
       {
+        // The examples import the package by its name.
+        resolve: { alias: { 'hugewalk/linux': fileURLToPath(new URL('src/linux/index.ts', import.meta.url)) } },
         test: {
           ...timeouts,
           name: 'node',

@@ -1,5 +1,5 @@
 /*
- * Checks the rules of DESIGN.md that no linter knows, over assembly/ and src/ of this project or of the one given:
+ * Checks the rules of DESIGN.md that no linter knows, over assembly/, src/ and examples/ of this project or of the one given:
  *
  *   node scripts/check-layers.mjs [ROOT]
  *
@@ -7,6 +7,7 @@
  *   - a package or Node module is imported only where PACKAGES allows it
  *   - what src/index.ts reaches at run time stays clear of node: modules, so that it runs in browsers
  *   - the core has no decorators: plain TypeScript grammar, which the formatter can read
+ *   - examples import the package by its name, each other, and Node's modules
  *   - the table of layers in DESIGN.md says the same as LAYERS
  *
  * Prints an offender a line as file:line, and exits with 1 when there are any.
@@ -68,6 +69,7 @@ for (const [file, { imports, decorators }] of files) {
     for (const line of decorators) report(file, line, 'a decorator: the core is plain TypeScript grammar');
   }
 }
+checkExamples();
 checkBrowserEntry();
 checkDesign();
 
@@ -133,6 +135,19 @@ function wrongPackage(file, specifier) {
   );
   if (rule?.by.some((pattern) => covers(pattern, file))) return undefined;
   return rule ? `imports ${specifier}, which is for ${rule.by.join(', ')}` : `imports ${specifier}, which no layer may`;
+}
+
+/** Examples show what a user can do: they have what a user has. */
+function checkExamples() {
+  if (!existsSync(join(root, 'examples'))) return;
+  for (const name of readdirSync(join(root, 'examples'), { recursive: true })) {
+    const file = posix.join('examples', name.replaceAll('\\', '/'));
+    if (!file.endsWith('.ts')) continue;
+    for (const { specifier, path, line } of read(file).imports) {
+      const permitted = path ? path.startsWith('examples/') : /^(node:|hugewalk(\/|$))/.test(specifier);
+      if (!permitted) report(file, line, `imports ${specifier}, which is not of the package's surface`);
+    }
+  }
 }
 
 /** Follows the imports of the browser's entry that remain at run time, and remembers the way. */

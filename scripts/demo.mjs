@@ -1,5 +1,5 @@
 /*
- * Shows hugewalk at work: what a real Linux process has mapped, a few walks, and how fast this machine walks. Everything
+ * Shows hugewalk at work: what a real Linux process has mapped, a few walks, a huge page in pieces, and how fast this machine walks. Everything
  * is a command that you can type yourself; it stands above its output.
  *
  *   npm start
@@ -43,14 +43,22 @@ section(
 hugewalk('walk', dump, '0xffffffff81000000', '--user', '--access', 'w');
 
 section(
+  'One page of 1 GiB, mapped three ways',
+  'Linux with high-granularity mapping (HGM): the same page as one leaf, as leaves of 2 MiB, and with pieces of 4 KiB.',
+  'get_user_pages finds the same 262,144 frames each time, and has more leaves to visit.',
+);
+command('node', 'build/examples/one-page.js');
+
+section(
   'How fast',
   'Walks a second on this machine, in batches and one address a call, beside a plain walk in C, which is compiled and run in',
   'turn with ours where there is a C compiler.',
 );
 command('npm', 'run', '--silent', 'bench', '--', '--quick', '--filter', '4k/32KiB');
 
+const more = ['map', 'walk'].map((name) => `node dist/cli.js ${name} --help`);
 console.log(
-  `\n${dim(`More: ${['map', 'walk'].map((name) => `node dist/cli.js ${name} --help`).join(', ')}, npm run bench`)}`,
+  `\n${dim([`More: ${more.join(', ')}`, 'npm run example:post-copy, npm run example:memory-errors, npm run bench'].join(',\n      '))}`,
 );
 
 function section(title, ...words) {

@@ -6,6 +6,7 @@
  * The core sees the hardware's bits only. What Linux keeps elsewhere, whose page it is and how often it is taken, is settled
  * here, once a run.
  */
+import type { FlatMemory } from '../core/flat-memory.ts';
 import { GUP_RUN_BYTES } from '../core/generated/layout.ts';
 import type { Folio } from './folio.ts';
 import type { Machine } from './machine.ts';
@@ -23,14 +24,10 @@ const PAGES_OF_RUN = 8;
 /** Takes the pages of a run that lie in one huge page; false where that cannot be, and then the scan ends before them. */
 export type GrabFolio = (folio: Folio, pages: number) => boolean;
 
-/** Buffers for the core, in the machine's memory: in an embedder's, as much as the scratch gives. */
+/** The core's part of GUP on a machine. */
 export class GupScan {
   readonly #machine: Machine;
-  #list = 0;
-  #runs = 0;
-  /** Pages that the list has room for; 0: there was no room for lists at all. Undefined: nobody has asked yet. */
-  #capacity: number | undefined;
-  #numbers: Float64Array | undefined;
+  #found: GupLists | undefined;
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -38,7 +35,7 @@ export class GupScan {
 
   /** Whether there is room for lists: without it, {@link list} finds nothing. */
   get canList(): boolean {
-    return this.#prepare() > 0;
+    return this.#lists.capacity > 0;
   }
 
   /** Pages that are present and permitted, from an address on, `most` at most: only counted. */
@@ -54,7 +51,7 @@ export class GupScan {
    * @returns how many pages were grabbed and listed
    */
   list(mm: Mm, address: number, most: number, write: boolean, pages: PageList, at: number, grab: GrabFolio): number {
-    const capacity = this.#prepare();
+    const { capacity } = this.#lists;
     if (capacity === 0) return 0;
     const found = this.#machine.cpu.core.gupPages(
       mm.pgd.address / PAGE,
@@ -62,23 +59,29 @@ export class GupScan {
       Math.floor(address / PAGE),
       Math.min(most, capacity),
       write ? 1 : 0,
-      this.#list,
-      this.#runs,
+      this.#lists.pages,
+      this.#lists.runs,
       capacity / PAGES_OF_RUN,
     );
     if (found === 0) return 0;
     const done = this.#grabRuns(found, grab);
-    const list = this.#live.subarray(this.#list / NUMBER, this.#list / NUMBER + done);
+    const first = this.#lists.pages / NUMBER;
+    const list = this.#lists.numbers.subarray(first, first + done);
     if (pages instanceof Float64Array) pages.set(list, at);
     else for (let page = 0; page < done; page++) pages[at + page] = list[page]!;
     return done;
   }
 
+  get #lists(): GupLists {
+    this.#found ??= GupLists.of(this.#machine.memory);
+    return this.#found;
+  }
+
   /** Grabs run after run, huge page by huge page: pages done. */
   #grabRuns(found: number, grab: GrabFolio): number {
     const { frames } = this.#machine;
-    const numbers = this.#live;
-    let run = this.#runs / NUMBER;
+    const { numbers } = this.#lists;
+    let run = this.#lists.runs / NUMBER;
     for (let page = numbers[run]!; page < found; run += WORDS_OF_RUN) {
       const end = numbers[run + WORDS_OF_RUN]!;
       let frame = numbers[run + 1]!;
@@ -93,29 +96,60 @@ export class GupScan {
     }
     return found;
   }
+}
 
-  /** Buffers, on first use; pages that they hold. */
-  #prepare(): number {
-    if (this.#capacity !== undefined) return this.#capacity;
-    const { arena } = this.#machine.memory;
-    for (let pages = MOST_PAGES; pages >= LEAST_PAGES; pages /= 2) {
-      const bytes = pages * NUMBER;
-      const runBytes = (pages / PAGES_OF_RUN + 1) * GUP_RUN_BYTES;
-      const both = arena.tryAllocate(bytes + runBytes);
-      if (both === undefined) continue;
-      this.#list = both;
-      this.#runs = both + bytes;
-      this.#capacity = pages;
-      return pages;
-    }
-    this.#capacity = 0;
-    return 0;
+/** One for each memory: machines that follow each other there take no more room than one. */
+const lists = new WeakMap<FlatMemory, GupLists>();
+
+/** Where the core puts its lists, in the memory of machines: in an embedder's, as much as the scratch gives. */
+class GupLists {
+  readonly #memory: FlatMemory;
+  #at = 0;
+  #capacity: number | undefined;
+  #numbers: Float64Array | undefined;
+
+  private constructor(memory: FlatMemory) {
+    this.#memory = memory;
+  }
+
+  /** Those of a memory. */
+  static of(memory: FlatMemory): GupLists {
+    const both = lists.get(memory) ?? new GupLists(memory);
+    lists.set(memory, both);
+    return both;
+  }
+
+  /** Pages that they have room for; 0: there was no room at all. Room is made on first use. */
+  get capacity(): number {
+    this.#capacity ??= this.#allocate();
+    return this.#capacity;
+  }
+
+  /** Linear address of the list of pages. */
+  get pages(): number {
+    return this.#at;
+  }
+
+  /** Linear address of the list of runs. */
+  get runs(): number {
+    return this.#at + this.capacity * NUMBER;
   }
 
   /** All of linear memory as numbers, made anew where it has grown. */
-  get #live(): Float64Array {
-    const { buffer } = this.#machine.memory.wasm;
+  get numbers(): Float64Array {
+    const { buffer } = this.#memory.wasm;
     if (this.#numbers?.buffer !== buffer) this.#numbers = new Float64Array(buffer);
     return this.#numbers!;
+  }
+
+  #allocate(): number {
+    for (let pages = MOST_PAGES; pages >= LEAST_PAGES; pages /= 2) {
+      const runBytes = (pages / PAGES_OF_RUN + 1) * GUP_RUN_BYTES;
+      const at = this.#memory.arena.tryAllocate(pages * NUMBER + runBytes);
+      if (at === undefined) continue;
+      this.#at = at;
+      return pages;
+    }
+    return 0;
   }
 }

@@ -5,8 +5,8 @@
  * One object is the cursor and the run that it stands on, as a program may go over hundreds of thousands.
  */
 import { InvariantError } from '../core/errors.ts';
+import type { FlatMemory } from '../core/flat-memory.ts';
 import { LEAF_RUN_BYTES } from '../core/generated/layout.ts';
-import type { Machine } from './machine.ts';
 import type { Mm } from './mm.ts';
 import { PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PROTNONE, Pte } from './pte.ts';
 
@@ -55,9 +55,12 @@ export function stepOf(lo: number, shift: number): number {
   return lo & PAGE_PROTNONE ? -(2 ** shift) : 0;
 }
 
-/** Where the core puts its lists, in a machine's memory: in an embedder's, as much as the scratch gives. */
+/** One for each memory: machines that follow each other there take no more room than one. */
+const lists = new WeakMap<FlatMemory, RunList>();
+
+/** Where the core puts its lists, in the memory of machines: in an embedder's, as much as the scratch gives. */
 export class RunList {
-  readonly #machine: Machine;
+  readonly #memory: FlatMemory;
   #at = 0;
   /** Runs that it holds; 0: there was no room at all. Undefined: nobody has asked yet. */
   #room: number | undefined;
@@ -66,8 +69,15 @@ export class RunList {
   /** Whose runs are in it. */
   owner: LeafCursor | undefined;
 
-  constructor(machine: Machine) {
-    this.#machine = machine;
+  private constructor(memory: FlatMemory) {
+    this.#memory = memory;
+  }
+
+  /** That of a memory. */
+  static of(memory: FlatMemory): RunList {
+    const list = lists.get(memory) ?? new RunList(memory);
+    lists.set(memory, list);
+    return list;
   }
 
   /** Linear address. */
@@ -94,7 +104,7 @@ export class RunList {
   }
 
   #allocate(): number {
-    const { arena } = this.#machine.memory;
+    const { arena } = this.#memory;
     for (let runs = MOST_RUNS; runs >= LEAST_RUNS; runs /= 2) {
       const at = arena.tryAllocate(runs * LEAF_RUN_BYTES + NUMBER);
       if (at === undefined) continue;
@@ -106,7 +116,7 @@ export class RunList {
 
   /** Views are made anew where memory has grown. */
   #live(): void {
-    const { buffer } = this.#machine.memory.wasm;
+    const { buffer } = this.#memory.wasm;
     if (this.#numbers?.buffer === buffer) return;
     this.#numbers = new Float64Array(buffer);
     this.#words = new Int32Array(buffer);

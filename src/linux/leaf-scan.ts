@@ -31,11 +31,10 @@ export type ChangePte = (pte: Pte) => Pte;
 /** Runs of entries in a machine's page tables. */
 export class LeafScan {
   readonly #machine: Machine;
-  readonly #list: RunList;
+  #list: RunList | undefined;
 
   constructor(machine: Machine) {
     this.#machine = machine;
-    this.#list = new RunList(machine);
   }
 
   /**
@@ -45,6 +44,7 @@ export class LeafScan {
    * @param start, end multiples of 4 KiB; an entry that covers more than the range belongs to it
    */
   open(mm: Mm, start: number, end: number): LeafCursor {
+    this.#list ??= RunList.of(this.#machine.memory);
     return new LeafCursor(mm, this.#list, start, end);
   }
 

@@ -16,7 +16,7 @@ import { getUserPagesFast } from './get-user-pages.ts';
 import { hwpoisonUserMappings } from './hwpoison-unmap.ts';
 import type { Machine } from './machine.ts';
 import type { Mm } from './mm.ts';
-import type { Path, Task } from './task.ts';
+import { type Path, sleepUntil, type Task } from './task.ts';
 
 /**
  * How memory failure ends: 'OK' recovered; 'EBUSY' not, somebody still has the page; 'EHWPOISON' that was known; 'ENXIO' there is no such
@@ -155,8 +155,19 @@ function* release(task: Task, folio: Folio): Path<void> {
 /** `__page_handle_poison`: whether the page has left the pool, be it only now. */
 function* dissolve(task: Task, folio: Folio): Path<boolean> {
   const { hugetlbLock, frames } = task.machine;
-  yield* hugetlbLock.write(task);
-  const dissolved = frames.find(folio.pfn) !== folio || folio.hstate.dissolve(folio);
-  hugetlbLock.unlock(task);
-  return dissolved;
+  const { hstate, pfn } = folio;
+  const hasLeft = () => frames.find(pfn) !== folio;
+  for (;;) {
+    yield* hugetlbLock.write(task);
+    /* Whoever had the last reference has not put it on the free list yet: the kernel looks again until it is there. */
+    const isOnItsWay = !hasLeft() && folio.refcount === 0 && !folio.freed && hstate.available > 0 && !task.killed;
+    const dissolved = !isOnItsWay && (hasLeft() || hstate.dissolve(folio));
+    hugetlbLock.unlock(task);
+    if (!isOnItsWay) return dissolved;
+    yield* sleepUntil(
+      task,
+      `huge page 0x${pfn.toString(16)} to be freed`,
+      () => folio.freed || folio.refcount > 0 || hasLeft(),
+    );
+  }
 }

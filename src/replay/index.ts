@@ -16,6 +16,7 @@ export {
   memoryForTables,
   type Place,
   type ReplayedLine,
+  type ReplayOptions,
   replay,
   replaySequence,
 } from './replay.ts';

@@ -18,7 +18,17 @@ export interface Place {
   readonly line: number;
   /** That line: the operation as JSON. */
   readonly operation: string;
+  /** What the model did; empty in a replay without traces. */
   readonly trace: readonly TraceEvent[];
+}
+
+/** How to replay. */
+export interface ReplayOptions {
+  /**
+   * Whether the model keeps a record of what it does, which is the default. Without one, it works on the pieces of a huge page run by
+   * run, which is faster, and must come to the same.
+   */
+  readonly trace?: boolean;
 }
 
 /** A difference and where it is. */
@@ -47,10 +57,10 @@ export interface ReplayedLine extends Place {
  * }
  * ```
  */
-export function* replay(scenario: Scenario): Generator<Difference, void, undefined> {
+export function* replay(scenario: Scenario, options: ReplayOptions = {}): Generator<Difference, void, undefined> {
   const tables = memoryForTables();
   for (const sequence of scenario.sequences) {
-    for (const { differences } of replaySequence(sequence, tables)) yield* differences;
+    for (const { differences } of replaySequence(sequence, tables, options)) yield* differences;
   }
 }
 
@@ -67,17 +77,19 @@ export function memoryForTables(): FlatMemory {
 export function* replaySequence(
   sequence: Sequence,
   tables: FlatMemory = memoryForTables(),
+  options: ReplayOptions = {},
 ): Generator<ReplayedLine, void, undefined> {
   const { steps, end } = sequence;
   const moments: Moment[] = [];
-  let run = new Run(sequence, tables);
+  let run = new Run(sequence, tables, options);
   for (let index = 0; index < steps.length; index++) {
     let line = run.step(index, moments);
     if (line.differences.length > 0 && run.hasDeferredWork) {
       /* A kernel thread has something to do: did it do so just now? Before this operation, or after it? */
       for (const when of ['before', 'after', 'never'] as const) {
         const tried: Moment[] = when === 'never' ? moments : [...moments, { index, when }];
-        run = Run.upTo(sequence, tables, index, tried);
+        run = new Run(sequence, tables, options);
+        for (let before = 0; before < index; before++) run.step(before, tried);
         line = run.step(index, tried);
         if (line.differences.length > 0) continue;
         moments.splice(0, moments.length, ...tried);
@@ -109,18 +121,13 @@ class Run {
   broken = false;
   readonly #sequence: Sequence;
   readonly #stage: Stage;
+  readonly #traces: boolean;
   #found: Disagreement[] = [];
 
-  constructor(sequence: Sequence, tables: FlatMemory) {
+  constructor(sequence: Sequence, tables: FlatMemory, { trace = true }: ReplayOptions) {
     this.#sequence = sequence;
     this.#stage = sequence.format.stage(sequence.setting, tables);
-  }
-
-  /** A sequence that has come to an operation. */
-  static upTo(sequence: Sequence, tables: FlatMemory, end: number, moments: readonly Moment[]): Run {
-    const run = new Run(sequence, tables);
-    for (let index = 0; index < end; index++) run.step(index, moments);
-    return run;
+    this.#traces = trace;
   }
 
   /** Whether what the model left to a kernel thread is still to be done. */
@@ -138,7 +145,7 @@ class Run {
   /** Does what a line says, and collects what comes of it. */
   line(kind: ReplayedLine['kind'], line: Line, work: () => Answer | undefined): ReplayedLine {
     const trace: TraceEvent[] = [];
-    this.#stage.machine.trace = trace;
+    this.#stage.machine.trace = this.#traces ? trace : undefined;
     this.#found = [];
     const answer = this.#guarded(work);
     const where = { file: line.file, sequence: this.#sequence.number, line: line.line, operation: line.text, trace };

@@ -3,7 +3,7 @@
  *
  * A `ts` block that imports nothing continues the block before it. A `sh` block is run in the project that has the
  * package installed (`npx hugewalk …`) or in this one, except what a test cannot run inside itself: of that, it is
- * checked that it exists and that CI runs it.
+ * checked that it exists and that CI runs it. The examples have tests of their own.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,14 @@ import { MANIFEST, ROOT, run } from './project.ts';
 import { blocksOf, examplesOf, type Snippet } from './snippets.ts';
 
 const { app } = inject('installed');
-const documents = ['README.md', 'CONTRIBUTING.md', 'docs/linux.md', 'docs/performance.md', 'docs/replay.md'];
+const documents = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'docs/hgm.md',
+  'docs/linux.md',
+  'docs/performance.md',
+  'docs/replay.md',
+];
 const continuous = documents.map((file) => blocksOf(file, 'ts')).flatMap(continued);
 const programs = [...continuous, ...examplesOf('src')].map((snippet) => ({
   ...snippet,
@@ -103,7 +110,7 @@ function diagnose(paths: string[], options: ts.CompilerOptions): Map<string, str
 /** Runs a command, or checks it if it is one that leads back here or needs the world. */
 async function execute(command: string): Promise<void> {
   const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8');
-  const [, script] = /^npm (?:run )?([\w:]+)(?: --.*)?$/.exec(command) ?? [];
+  const [, script] = /^npm (?:run )?([\w:-]+)(?: --.*)?$/.exec(command) ?? [];
 
   if (/^(git clone|cd) /.test(command)) return;
   if (/^npm (install|i) hugewalk$/.test(command)) return;

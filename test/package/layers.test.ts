@@ -35,6 +35,7 @@ test('a layer imports itself and those above it', async () => {
     'src/index.ts': "export * from './mmu/mmu.ts';",
     'src/cli/map.ts': "import { readFileSync } from 'node:fs';\nimport { Command } from 'commander';",
     'src/cli.ts': "import './cli/map.ts';\nimport './index.ts';",
+    'examples/a.ts': "import 'hugewalk/linux';\nimport 'node:util';\nimport './support/b.ts';",
   };
   expect(await offencesIn(files)).toEqual([]);
 });
@@ -50,6 +51,7 @@ test.for([
   ['a second user of the loader', { 'src/core/a.ts': "import '@assemblyscript/loader';" }, 'src/core/a.ts:1'],
   ['an unknown package', { 'src/mmu/a.ts': "import 'left-pad';" }, 'src/mmu/a.ts:1'],
   ['a file without a layer', { 'src/stray.ts': '' }, 'src/stray.ts:1'],
+  ['an example that looks inside', { 'examples/a.ts': "\nimport '../src/linux/mm.ts';" }, 'examples/a.ts:2'],
   ['a decorator in the core', { 'assembly/a.ts': '\n@inline\nexport function f(): void {}' }, 'assembly/a.ts:2'],
 ] as const)('finds %s', async ([, files, where]) => {
   const offences = await offencesIn(files);

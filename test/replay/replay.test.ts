@@ -4,19 +4,22 @@ import { InvariantError } from '../../src/core/errors.ts';
 import { Process } from '../../src/linux/process.ts';
 import { describeDifference } from '../../src/replay/describe.ts';
 import { OPERATIONS } from '../../src/replay/hugetlb/operations.ts';
-import { type Difference, memoryForTables, replay, replaySequence } from '../../src/replay/replay.ts';
+import type { Difference } from '../../src/replay/replay.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
-import { END, HEADER, linesOf, MMAP, READ, RECORDINGS, scenarioOf, textOf, WRITE } from './support.ts';
-
-/** Everything that differs in a text. */
-function differencesIn(text: string): Difference[] {
-  return [...replay(parseScenario('test.jsonl', text))];
-}
-
-/** What differs in a scenario of these lines, without the places. */
-function found(...lines: readonly object[]): object[] {
-  return differencesIn(scenarioOf(...lines)).map(({ what, line, kernel, model }) => ({ what, line, kernel, model }));
-}
+import {
+  differencesIn,
+  END,
+  found,
+  HEADER,
+  linesOf,
+  MMAP,
+  READ,
+  RECORDINGS,
+  replayed,
+  scenarioOf,
+  textOf,
+  WRITE,
+} from './support.ts';
 
 const mapped = { ...MMAP, result: 'OK' };
 const written = { ...WRITE, result: 'OK' };
@@ -27,19 +30,15 @@ afterEach(() => {
 });
 
 describe.each(Object.values(RECORDINGS))('the recording $path', (recording) => {
+  const { sequences, operations } = recording;
+  const parsed = parseScenario(recording.path, textOf(recording)).sequences;
+
   test('is what the model does, all of it', () => {
-    const { sequences } = parseScenario(recording.path, textOf(recording));
-    const tables = memoryForTables();
-    let operations = 0;
-    const differences: Difference[] = [];
-    for (const sequence of sequences) {
-      for (const line of replaySequence(sequence, tables)) {
-        if (line.kind === 'operation') operations++;
-        differences.push(...line.differences);
-      }
-    }
-    expect(differences.flatMap((one) => describeDifference(one).map((words) => `${one.line}: ${words}`))).toEqual([]);
-    expect([sequences.length, operations]).toEqual([recording.sequences, recording.operations]);
+    expect(replayed(parsed)).toEqual({ sequences, operations, differences: [] });
+  });
+
+  test('is what the model does without a trace', () => {
+    expect(replayed(parsed, { trace: false })).toEqual({ sequences, operations, differences: [] });
   });
 });
 

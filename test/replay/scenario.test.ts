@@ -1,20 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseScenario } from '../../src/replay/scenario.ts';
-import { ScenarioError } from '../../src/replay/scenario-error.ts';
-import { HEADER, linesOf, MMAP, READ, scenarioOf, WRITE } from './support.ts';
-
-/** The one line that a text is refused with, without the file's name. */
-function refusal(text: string): string {
-  try {
-    parseScenario('bad.jsonl', text);
-  } catch (error) {
-    expect(error).toBeInstanceOf(ScenarioError);
-    const { message } = error as ScenarioError;
-    expect(message).toMatch(/^bad\.jsonl:\d+: [^\n\r]*: expected [^\n\r]*, got [^\n\r]*$/);
-    return message.slice('bad.jsonl:'.length);
-  }
-  return expect.fail('expected a ScenarioError, got a scenario');
-}
+import { HEADER, linesOf, MMAP, READ, refusal, scenarioOf, WRITE } from './support.ts';
 
 const end = { end: 1 };
 const forked = { op: 'fork', proc: 0, child: 1 };

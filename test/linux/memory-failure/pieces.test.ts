@@ -12,7 +12,9 @@ import {
   UFFDIO_REGISTER_MODE_WP,
   UFFDIO_WRITEPROTECT_MODE_WP,
 } from '../../../src/linux/index.ts';
-import { granted, KIB4, machineWith, mapPrivate, mapShared, RW } from '../support.ts';
+import { isPmdShared } from '../../../src/linux/pmd-share.ts';
+import { byteOf, continuePages, hgmScene } from '../hgm/support.ts';
+import { granted, KIB4, MIB2, machineWith, mapPrivate, mapShared, RW } from '../support.ts';
 import { cached, entries, frameAt, look, lookAt, lost, mapsBadMemory, poison, SIZES } from './support.ts';
 
 const BAD = [0, 128, 256];
@@ -212,6 +214,19 @@ test('a shared page table is given up first, by everybody who has it', () => {
   expect(lookAt(one, here, [0, 1, 2])).toEqual([1, lost(12), 0]);
   expect(lookAt(two, there, [0, 1, 2])).toEqual([1, lost(12), 0]);
   expect(mapsBadMemory(machine)).toBe(false);
+  expect([isPmdShared(one.mm, here), isPmdShared(two.mm, there)]).toEqual([false, false]);
+});
+
+test('the whole huge page is lost though one mapping has it in pieces: each says so, 4 KiB of the bad one, else all', () => {
+  const scene = hgmScene({ count: 1 });
+  const { machine, process, file, at } = scene;
+  continuePages(scene, 0, 8);
+  const own = mapPrivate(process, 1, { file });
+  expect(process.read(own)).toBe(byteOf(0));
+  expect(machine.memoryFailure(frameAt(process, at) + 3)).toBe('OK');
+  expect(entries(process, at, MIB2)).toEqual([[8, 1, 'bad']]);
+  expect(lookAt(process, at, [2, 3, 4])).toEqual([lost(21), lost(12), lost(21)]);
+  expect(look(process, own)).toBe(lost(21));
 });
 
 test('memory for tables is used up: EBUSY, the leaf is what it was, and nothing leaks', () => {

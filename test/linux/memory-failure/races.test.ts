@@ -10,14 +10,19 @@ import {
   MADV_DONTNEED,
   MADV_HWPOISON,
   MADV_SPLIT,
+  MAP_NORESERVE,
   type Path,
   PROT_READ,
   type Syscalls,
 } from '../../../src/linux/index.ts';
+import { memoryFailure } from '../../../src/linux/memory-failure.ts';
+import { Task } from '../../../src/linux/task.ts';
 import { atEveryStep, KIB4, MIB2, machineWith, mapPrivate, mapShared, work } from '../support.ts';
 import { mapsBadMemory } from './support.ts';
 
 const BAD = 3 * KIB4;
+/** Where huge pages begin in the model: 4 GiB, in frames. The pool gives out the last one first. */
+const FIRST = 2 ** 20;
 
 const SCENES: readonly { readonly name: string; readonly version: HgmVersion; readonly shared: boolean }[] = [
   { name: 'shared, HGM v2', version: 'v2', shared: true },
@@ -40,6 +45,41 @@ const OTHERS: readonly { readonly name: string; readonly act: (thread: Syscalls,
   { name: 'a second failure', act: (thread, at) => thread.madvise(at, KIB4, MADV_HWPOISON) },
   { name: 'GUP', act: (thread, at) => takeAndPut(thread, at) },
 ];
+
+describe('a frame, whatever its huge page is doing', () => {
+  const PLACES = [
+    { name: 'a fault takes it out of the pool, shared', touched: false, shared: true },
+    { name: 'a fault takes it out of the pool, private', touched: false, shared: false },
+    { name: 'the end of its process frees it, shared', touched: true, shared: true },
+    { name: 'the end of its process frees it, private', touched: true, shared: false },
+  ];
+  test.each(PLACES)('$name', ({ touched, shared }) => {
+    const failures = new Set<unknown>();
+    atEveryStep(
+      () => {
+        const machine = machineWith({ pages: 2, overcommit: 1, checks: false });
+        const process = machine.createProcess();
+        const at = (shared ? mapShared : mapPrivate)(process, 1, { flags: MAP_NORESERVE });
+        if (touched) process.write(at, 1);
+        const task = new Task(machine, 'the memory');
+        const thread = process.thread();
+        const act: Path<unknown> = touched ? thread.exit() : thread.write(at, 1);
+        return { machine, works: [{ task, path: memoryFailure(task, FIRST + 512 + 3) }, work(thread, act)] as const };
+      },
+      ({ machine }, [result]) => {
+        machine.check();
+        failures.add(result);
+        expect(machine.hardwareCorrupted).toBe(1);
+        for (const process of machine.processes) process.exit();
+        machine.check();
+        const kept = [...machine.folios()].filter(({ hwpoisonReferences }) => hwpoisonReferences > 0).length;
+        expect(machine.hstate().nrHugePages).toBe(machine.hstate().freeHugePages + kept);
+      },
+    );
+    /* A page that a fault has taken, and not mapped yet, cannot be had; nor one whose last reference is about to be dropped. */
+    expect([...failures].sort()).toEqual(['EBUSY', 'OK']);
+  });
+});
 
 /** Takes references to some pages, and puts them. */
 function* takeAndPut(thread: Syscalls, at: number): Path<unknown> {

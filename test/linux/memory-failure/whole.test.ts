@@ -174,6 +174,20 @@ describe.each(SIZES)('a private mapping, huge pages of $name', ({ size, shift })
   });
 });
 
+test('a page that is taken from a fork’s children for its owner: who has bad memory there loses the entry, and is owed nothing', () => {
+  const machine = machineWith({ pages: 2 });
+  const owner = machine.createProcess();
+  const at = mapPrivate(owner, 1);
+  owner.write(at, 1);
+  const [copier, reader] = [forkOf(owner), forkOf(owner)];
+  expect(copier.write(at, 2)).toBe('OK');
+  expect(poison(copier, at, 3)).toBe('OK');
+  expect(counts(machine)).toEqual([1, 0, 0, 0]);
+  expect(owner.write(at, 3)).toBe('OK');
+  expect([entries(copier, at, MIB2), entries(reader, at, MIB2)]).toEqual([[], []]);
+  expect([copier, reader].map(({ vmas }) => vmas[0]!.reserveUnmapped)).toEqual([false, true]);
+});
+
 test('RFC v2: a huge page in pieces of 4 KiB is lost as a whole, each piece has its entry, and collapse leaves them', () => {
   const { machine, process, uffd, at, size } = hgmScene({ version: 'rfc-v2', size: MIB2, count: 1 });
   expect(uffd.continue(at, size / 2).result).toBe('OK');
