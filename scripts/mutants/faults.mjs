@@ -1,21 +1,25 @@
 /*
- * Faults to plant in the core, one at a time: the measure of what test/conformance/ would notice.
+ * Faults to plant in the core, one at a time: the measure of what the tests would notice.
  *
  *   name       the rule that is broken, in words
  *   file       in assembly/
  *   original   text that stands there exactly once
  *   mutated    what the fault makes of it
  *   kinds      the cores that have the fault: flat (unless given), sparse, threads
+ *   suites     the tests that get there: all of test/conformance/, unless given for the whole group
  *
  * A fault that no program could notice proves nothing and has no place here.
  */
 
 /** @param {string} file @param {[name: string, original: string, mutated: string, kinds?: string[]][]} rows */
-const inFile = (file, rows) =>
-  rows.map(([name, original, mutated, kinds = ['flat']]) => ({ name, file, original, mutated, kinds }));
+const inFile = (file, rows, suites = ['test/conformance/**/*.test.ts']) =>
+  rows.map(([name, original, mutated, kinds = ['flat']]) => ({ name, file, original, mutated, kinds, suites }));
 
 const SPARSE = ['sparse'];
 const THREADS = ['threads'];
+
+const GUP_SUITES = ['test/linux/gup/scan.test.ts'];
+const LEAF_SUITES = ['test/conformance/leaf.test.ts'];
 
 export const FAULTS = [
   ...inFile('access.ts', [
@@ -1071,4 +1075,337 @@ export const FAULTS = [
       'slot = tableArrays(); slot < arraysEnd() - 512; slot +=',
     ],
   ]),
+
+  ...inFile(
+    'gup.ts',
+    [
+      ['gup: a leaf must be present', 'demanded = PRESENT | USER |', 'demanded = USER |'],
+      ['gup: a leaf must have U/S', 'demanded = PRESENT | USER |', 'demanded = PRESENT |'],
+      ['gup: writing needs R/W', '(write ? WRITABLE : 0)', '0'],
+      ['gup: reading does not need R/W', '(write ? WRITABLE : 0)', 'WRITABLE'],
+      [
+        'gup: a leaf needs all of its bits',
+        'if ((entry & demanded) != demanded) break;',
+        'if (!(entry & demanded)) break;',
+      ],
+      [
+        'gup: a large leaf needs all of its bits, too',
+        'if ((entry & needed) != needed) break;',
+        'if (!(entry & PRESENT & needed)) break;',
+      ],
+      [
+        'gup: rights above a leaf do not count',
+        'if ((entry & (PRESENT | PAGE_SIZE)) != PRESENT) return',
+        'if ((entry & (demanded | PAGE_SIZE)) != demanded) return',
+      ],
+      [
+        'gup: what is not present leads to no table',
+        'if ((entry & (PRESENT | PAGE_SIZE)) != PRESENT) return',
+        'if (entry & PAGE_SIZE) return',
+      ],
+      [
+        'gup: PS above 1 GiB makes no leaf',
+        'if (entry & PAGE_SIZE && shift <= LEVEL3_SHIFT) break;',
+        'if (entry & PAGE_SIZE) break;',
+      ],
+      [
+        'gup: PS above 1 GiB leads to no table',
+        'if ((entry & (PRESENT | PAGE_SIZE)) != PRESENT) return',
+        'if (!(entry & PRESENT)) return',
+      ],
+      ['gup: there are leaves of 1 GiB', 'shift <= LEVEL3_SHIFT', 'shift < LEVEL3_SHIFT'],
+      ['gup: a table lies at bits 51:12 of its entry', 'table = entry & ADDRESS_MASK;', 'table = entry & ~0xfff;'],
+      ['gup: a table outside memory is the end', 'if (isMissing(table, at)) return <f64>(page - start);', ''],
+      [
+        'gup: a table outside memory is the end, sparse',
+        'if (isMissing(table, at)) return <f64>(page - start);',
+        '',
+        SPARSE,
+      ],
+      ['gup: the first page that is missing is the end', 'if (next == page) break;', ''],
+      ['gup: a run does not go on from one table into another', '    expected = NO_FRAME;\n', ''],
+      [
+        'gup: 4 KiB leaves end with the range',
+        'min((<u64>TABLE_BYTES - offset) >> 3, end - first)',
+        '(<u64>TABLE_BYTES - offset) >> 3',
+      ],
+      ['gup: 4 KiB leaves end with their table', 'min((<u64>TABLE_BYTES - offset) >> 3, end - first)', 'end - first'],
+      [
+        'gup: of two leaves, the first must permit it',
+        'v128.andnot(i64x2.splat(demanded), entries)',
+        'i64x2.replace_lane(v128.andnot(i64x2.splat(demanded), entries), 0, 0)',
+      ],
+      [
+        'gup: of two leaves, the second must permit it',
+        'v128.andnot(i64x2.splat(demanded), entries)',
+        'i64x2.replace_lane(v128.andnot(i64x2.splat(demanded), entries), 1, 0)',
+      ],
+      ['gup: two leaves are of the run if their frames are', 'v128.or(amiss, v128.xor(frames, following))', 'amiss'],
+      ['gup: of two leaves, the second has the frame behind the first', '1, expected + 1)', '1, expected)'],
+      ['gup: behind two leaves, the run goes on', 'expected += 2;', 'expected += 1;'],
+      [
+        'gup: the frame of a 4 KiB leaf is bits 51:12',
+        'const frame = (entry & ADDRESS_MASK) >> LEVEL1_SHIFT;',
+        'const frame = entry >> LEVEL1_SHIFT;',
+      ],
+      [
+        'gup: another frame begins another run',
+        'if (frame != expected && !beginRun(frame, table + <u64>(slot - at), LEVEL1_SHIFT)) break;',
+        'if (expected == NO_FRAME && !beginRun(frame, table + <u64>(slot - at), LEVEL1_SHIFT)) break;',
+      ],
+      ['gup: the next frame makes a run longer', 'expected = frame + 1;', 'expected = frame;'],
+      [
+        'gup: a run names its own first entry',
+        'table + <u64>(slot - at), LEVEL1_SHIFT',
+        'table + <u64>offset, LEVEL1_SHIFT',
+      ],
+      ['gup: a table is no large leaf', 'const needed = demanded | PAGE_SIZE;', 'const needed = demanded;'],
+      ['gup: large leaves end with their table', 'page < end && offset < <usize>TABLE_BYTES;', 'page < end;'],
+      [
+        'gup: a range may begin within a large leaf',
+        'const within = page & (pagesOfLeaf - 1);',
+        'const within: u64 = 0;',
+      ],
+      ['gup: a range may end within a large leaf', 'min(pagesOfLeaf - within, end - page)', 'pagesOfLeaf - within'],
+      [
+        'gup: from the middle of a large leaf, there is but the rest',
+        'min(pagesOfLeaf - within, end - page)',
+        'min(pagesOfLeaf, end - page)',
+      ],
+      ['gup: the frame within a large leaf is that of the page', ') + within;', ');'],
+      [
+        'gup: PAT of a large leaf is no part of its frame',
+        '(((entry & ADDRESS_MASK) >> LEVEL1_SHIFT) & ~(pagesOfLeaf - 1)) + within',
+        '((entry & ADDRESS_MASK) >> LEVEL1_SHIFT) + within',
+      ],
+      [
+        'gup: the rest of a large leaf begins a run like a whole one',
+        'expected = frame + pages;',
+        'expected = frame + pagesOfLeaf;',
+      ],
+      ['gup: a run of large leaves names its own first entry', 'table + <u64>offset, shift)', 'table, shift)'],
+      [
+        'gup: the frames of a large leaf are listed, eight at a time',
+        'f64x2.add(two, f64x2.splat(6)), 48',
+        'f64x2.add(two, f64x2.splat(4)), 48',
+      ],
+      ['gup: the frames of a large leaf are listed, to the last', 'next += 1;', ''],
+      ['gup: the list ends where there is no room for a run', '  --roomForRuns;\n', ''],
+      [
+        'gup: a run says where in the list it begins',
+        'store<f64>(runs, <f64>((out - list) >> 3));',
+        'store<f64>(runs, 0);',
+      ],
+      ['gup: a run says its level', 'entryAddress + levelOf(shift)', 'entryAddress + 1'],
+      ['gup: behind the last run stands the number of pages', '  store<f64>(runs, found);\n', ''],
+      ['gup: counting lists nothing', 'lists = false;', ''],
+    ],
+    GUP_SUITES,
+  ),
+
+  ...inFile(
+    'leaf.ts',
+    [
+      ['leaf: bits that may differ end no run', 'loose = mayDiffer;', 'loose = 0;'],
+      ['leaf: a list that was full does not end the next one', '  isFull = false;\n', ''],
+      ['leaf: the list ends where there is no room', '  --roomForRuns;\n', ''],
+      ['leaf: the list ends before a table outside memory', 'if (isMissing(table, at)) break;', ''],
+      ['leaf: the way down reads no table outside memory', 'while (!isMissing(table, at)) {', 'while (true) {', SPARSE],
+      [
+        'leaf: behind the last run stands where the list ends',
+        '  store<f64>(record, <f64>page);\n  return',
+        '  return',
+      ],
+      ['leaf: the way to an entry ends before a table outside memory', 'if (isMissing(table, at)) return 0;', ''],
+      ['leaf: the way to an entry ends at the level asked for', 'if (below <= stop ||', 'if (below < stop ||'],
+      [
+        'leaf: the way to an entry ends at a leaf or hole',
+        'if (below <= stop || !pointsToTable(entry, below)) return',
+        'if (below <= stop) return',
+      ],
+      ['leaf: the way to an entry says its level', '<u64>offset + levelOf(below))', '<u64>offset + 1)'],
+      [
+        'leaf: the way to an entry says where in its table',
+        '<f64>(table + <u64>offset + levelOf',
+        '<f64>(table + levelOf',
+      ],
+      ['leaf: nothing is written where there are no such entries', 'if (slot == NO_TABLE) return NOT_THERE;', ''],
+      ['leaf: each value is a step more than the one before', '1, first + stepWide)', '1, first)'],
+      ['leaf: the third value is two steps more than the first', 'i64x2.splat(stepWide * 2)', 'i64x2.splat(stepWide)'],
+      ['leaf: a step may be less than 0', 'const stepWide = <i64>step;', 'const stepWide = <i64><u32>step;'],
+      [
+        'leaf: the last of an odd number is written',
+        'left ? exchangeEntry(slot, i64x2.extract_lane(next, 0)) : 0',
+        '0',
+      ],
+      [
+        'leaf: a write answers for all entries',
+        'seen = v128.or(seen, exchangeNeighbours(slot, next));',
+        'seen = exchangeNeighbours(slot, next);',
+      ],
+      [
+        'leaf: nothing is changed where there is nothing to read',
+        'slot == NO_TABLE || target == NO_TABLE',
+        'target == NO_TABLE',
+      ],
+      [
+        'leaf: nothing is changed where there is nothing to write',
+        'slot == NO_TABLE || target == NO_TABLE',
+        'slot == NO_TABLE',
+      ],
+      ['leaf: bits above 31 are kept', 'wordOf(keepLow, keepHigh)', 'wordOf(keepLow, 0)'],
+      ['leaf: bits above 31 are flipped', 'wordOf(flipLow, flipHigh)', 'wordOf(flipLow, 0)'],
+      ['leaf: the last of an odd number is changed', 'left ? rewriteEntry(target, slot, keep, flip) : 0', '0'],
+      [
+        'leaf: a change answers for all entries',
+        'seen = v128.or(seen, rewriteNeighbours(target, slot, keepBoth, flipBoth));',
+        'seen = rewriteNeighbours(target, slot, keepBoth, flipBoth);',
+      ],
+      ['leaf: an answer has the second of two', ') | i64x2.extract_lane(seen, 1) | rest', ') | rest'],
+      [
+        'leaf: an answer has the last of an odd number',
+        ' | i64x2.extract_lane(seen, 1) | rest',
+        ' | i64x2.extract_lane(seen, 1)',
+      ],
+      [
+        'leaf: a run ends with its table',
+        'min<u64>((TABLE_BYTES - <u32>offset) >> 3, ((end - 1) >> log2Pages) - (first >> log2Pages) + 1)',
+        '((end - 1) >> log2Pages) - (first >> log2Pages) + 1',
+      ],
+      [
+        'leaf: a run ends with the range',
+        'min<u64>((TABLE_BYTES - <u32>offset) >> 3, ((end - 1) >> log2Pages) - (first >> log2Pages) + 1)',
+        '<u64>((TABLE_BYTES - <u32>offset) >> 3)',
+      ],
+      [
+        'leaf: an entry that begins where the range ends is not listed',
+        '((end - 1) >> log2Pages) -',
+        '(end >> log2Pages) -',
+      ],
+      ['leaf: a pointer to a table is not listed', 'if (pointsToTable(entry, shift)) break;', ''],
+      ['leaf: a run names its own first entry', 'table + <u64>(slot - at)), 8)', 'table + <u64>offset), 8)'],
+      ['leaf: a run says its level', 'levelOf(shift), 28)', '1, 28)'],
+      [
+        'leaf: a run that begins within an entry ends with an entry',
+        'page = ((page >> log2Pages) + <u64>length) << log2Pages;',
+        'page += <u64>length << log2Pages;',
+      ],
+      ['leaf: a list that ends within an entry ends with the range', 'return min(page, end);', 'return page;'],
+      [
+        'leaf: two entries at a time may differ in some bits',
+        'v128.and(v128.xor(entries, next), strict)',
+        'v128.xor(entries, next)',
+      ],
+      [
+        'leaf: two entries at a time may differ in no other bits',
+        'v128.and(v128.xor(entries, next), strict)',
+        'v128.and(v128.xor(entries, next), i64x2.splat(PRESENT))',
+      ],
+      ['leaf: two entries at a time are not more than there are', 'while (slot + 8 < end) {', 'while (slot < end) {'],
+      [
+        'leaf: each two entries go on from the two before',
+        'const two = i64x2.splat(step * 2);',
+        'const two = i64x2.splat(step);',
+      ],
+      [
+        'leaf: the entry behind the first goes on with the run',
+        'i64x2.splat(entry + step), 1, entry + step * 2)',
+        'i64x2.splat(entry), 1, entry + step * 2)',
+      ],
+      ['leaf: a run has the bits that any two entries have', '    seen = v128.or(seen, entries);\n', ''],
+      ['leaf: a run has the bits that its last entry has', '      used |= last;\n', ''],
+      [
+        'leaf: a run has the bits of the second of two',
+        'extract_lane(seen, 0) | i64x2.extract_lane(seen, 1);',
+        'extract_lane(seen, 0);',
+      ],
+      ['leaf: a run has no bits of others but those that may differ', 'entry | (used & loose)', 'entry | used'],
+      ['leaf: no entry behind the last one is taken', 'if (slot < end) {', 'if (true) {'],
+      [
+        'leaf: the last entry may differ in some bits',
+        'if (!((last ^ i64x2.extract_lane(next, 0)) & ~loose)) {',
+        'if (last == <u64>i64x2.extract_lane(next, 0)) {',
+      ],
+      ['leaf: there is no table below 4 KiB', 'shift > LEVEL1_SHIFT && (entry', '(entry'],
+      ['leaf: a leaf with PS is no table', '(entry & (PRESENT | PAGE_SIZE)) == PRESENT', '(entry & PRESENT) != 0'],
+      ['leaf: what is not present is no table', '(entry & (PRESENT | PAGE_SIZE)) == PRESENT', '!(entry & PAGE_SIZE)'],
+      ['leaf: the frames of large leaves are further apart', '(<u64>1) << shift;', '(<u64>1) << LEVEL1_SHIFT;'],
+      ['leaf: the frames of a run go up', 'if (entry & PRESENT) return size;', 'if (entry & PRESENT) return 0;'],
+      [
+        'leaf: G of a leaf does not make its run go down',
+        'if (entry & PRESENT) return size;',
+        'if (entry & PRESENT) return entry & GLOBAL ? -size : size;',
+      ],
+      ['leaf: PROT_NONE leaves go down', 'entry & GLOBAL ? -size : 0', 'entry & GLOBAL ? size : 0'],
+      ['leaf: entries that are not present are all the same', 'entry & GLOBAL ? -size : 0', '-size'],
+      ['leaf: there are no entries outside memory', 'isMissing(table, linear) || count >', 'count >'],
+      ["leaf: there are no entries behind the table's last", ' || count > (TABLE_BYTES - offset) >> 3', ''],
+      ['leaf: entries may lie anywhere in their table', 'linear + offset;', 'linear;'],
+    ],
+    LEAF_SUITES,
+  ),
+
+  ...inFile(
+    'memory.ts',
+    [
+      [
+        'a write answers what stood there',
+        '  const before = load<u64>(slot);\n  store<u64>(slot, entry);\n',
+        '  store<u64>(slot, entry);\n  const before = load<u64>(slot);\n',
+      ],
+      [
+        'an entry is read and written in one step',
+        '  if (SHARED) return atomic.xchg<u64>(slot, entry);\n',
+        '',
+        THREADS,
+      ],
+      [
+        'a write of two answers what stood there',
+        '  const before = v128.load(slot);\n  v128.store(slot, entries);\n',
+        '  v128.store(slot, entries);\n  const before = v128.load(slot);\n',
+      ],
+      [
+        'two entries are each read and written in one step',
+        '  if (SHARED) {\n    const first = exchangeEntry(',
+        '  if (false) {\n    const first = exchangeEntry(',
+        THREADS,
+      ],
+      [
+        'of two entries, the second gets its own value',
+        'exchangeEntry(slot + 8, i64x2.extract_lane(entries, 1))',
+        'exchangeEntry(slot + 8, i64x2.extract_lane(entries, 0))',
+        THREADS,
+      ],
+      ['a change keeps and flips', '\n  store<u64>(to, (entry & keep) ^ flip);', '\n  store<u64>(to, entry ^ flip);'],
+      [
+        'a change for elsewhere keeps and flips',
+        'atomic.store<u64>(to, (entry & keep) ^ flip);',
+        'atomic.store<u64>(to, entry & keep);',
+        THREADS,
+      ],
+      ['a change for elsewhere leaves its source alone', 'if (to != from) {', 'if (false) {', THREADS],
+      ['a change is a locked operation', 'if (to != from) {', 'if (true) {', THREADS],
+      ['who loses the race for a change makes it again', 'if (found == entry) return entry;', 'return entry;', THREADS],
+      ['a change of two keeps and flips', 'v128.xor(v128.and(entries, keep), flip)', 'v128.xor(entries, flip)'],
+      [
+        'a change of two is a locked operation each',
+        '  if (SHARED) {\n    const keepOne',
+        '  if (false) {\n    const keepOne',
+        THREADS,
+      ],
+      [
+        'of two entries, the second is made of the second',
+        'rewriteEntry(to + 8, from + 8, keepOne',
+        'rewriteEntry(to + 8, from, keepOne',
+        THREADS,
+      ],
+      [
+        'two neighbours are read, each where it lies',
+        'readEntries(slot, slot + 8)',
+        'readEntries(slot, slot)',
+        THREADS,
+      ],
+    ],
+    LEAF_SUITES,
+  ),
 ];

@@ -1,9 +1,9 @@
 /*
- * Plants the faults of faults.mjs in the core, one at a time, and looks whether the conformance suites notice.
+ * Plants the faults of faults.mjs in the core, one at a time, and looks whether the suites notice that get there.
  *
- *   node scripts/mutants/run.mjs [--only N,M | WORDS] [--jobs N]
+ *   node scripts/mutants/run.mjs [--only N,M | WORDS | FILE] [--jobs N]
  *
- *   --only   numbers of faults, or words of their names
+ *   --only   numbers of faults, words of their names, or a file: leaf.ts
  *   --jobs   how many to look at at a time, default 1
  *
  * The sources are not changed: a fault is put in while the compiler reads them. The mutated cores are left in
@@ -41,7 +41,7 @@ if (!chosen.length) fail(`no fault is called ${options.only}`);
 
 const started = performance.now();
 await compile(0, KINDS);
-const sound = await look(0, KINDS);
+const sound = await look(0, KINDS, [...new Set(chosen.flatMap(({ suites }) => suites))]);
 if (!sound.passed) fail(`the suites fail without any fault: ${sound.by}`);
 console.error(`without a fault: passed in ${seconds(sound.milliseconds)}`);
 limit = Math.max(HANGS_AFTER.times * sound.milliseconds, HANGS_AFTER.atLeast);
@@ -54,7 +54,7 @@ report(results.sort((a, b) => a.n - b.n));
 async function worker() {
   for (let fault = queue.shift(); fault; fault = queue.shift()) {
     const useless = await compile(fault.n, fault.kinds, fault);
-    const { passed, by, milliseconds } = useless ?? (await look(fault.n, fault.kinds));
+    const { passed, by, milliseconds } = useless ?? (await look(fault.n, fault.kinds, fault.suites));
     results.push({ ...fault, survived: passed, by });
     const fate = passed ? 'SURVIVED' : 'killed  ';
     console.error(`${results.length}/${chosen.length} ${fate} ${title(fault)} (${seconds(milliseconds)})`);
@@ -82,9 +82,10 @@ function source(file) {
   return sources.get(file);
 }
 
-function isAskedFor({ n, name }) {
+function isAskedFor({ n, name, file }) {
   if (options.only === undefined) return true;
-  return /^[\d,]+$/.test(options.only) ? options.only.split(',').includes(`${n}`) : name.includes(options.only);
+  if (/^[\d,]+$/.test(options.only)) return options.only.split(',').includes(`${n}`);
+  return name.includes(options.only) || file === options.only;
 }
 
 /**
@@ -131,7 +132,7 @@ async function compiled(kind, fault) {
 }
 
 /** Runs the suites over a mutant: whether they passed, and if not, the first test that failed. */
-function look(n, kinds) {
+function look(n, kinds, suites) {
   const begun = performance.now();
   return new Promise((resolve) => {
     const child = spawn(
@@ -139,7 +140,7 @@ function look(n, kinds) {
       ['node_modules/vitest/vitest.mjs', 'run', '--config', 'scripts/mutants/vitest.config.mjs', '--reporter', 'json'],
       {
         cwd: fileURLToPath(root),
-        env: { ...process.env, MUTANT_CORES: folder(n), MUTANT_KINDS: kinds.join() },
+        env: { ...process.env, MUTANT_CORES: folder(n), MUTANT_KINDS: kinds.join(), MUTANT_SUITES: suites.join() },
         stdio: ['ignore', 'pipe', 'pipe'],
         /* A group of its own, so that a worker that hangs ends with it. */
         detached: true,

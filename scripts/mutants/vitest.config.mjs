@@ -1,9 +1,10 @@
 /*
- * The conformance suites over a core with a fault in it, in Node.
+ * The suites over a core with a fault in it, in Node.
  *
  *   MUTANT_CORES   folder with flat.wasm, sparse.wasm and threads.wasm, relative to the project's root, to stand in for
  *                  those inlined in src/core/generated/wasm.ts; without it these are run
  *   MUTANT_KINDS   which of them have the fault: only implementations made of these are run, and the reference
+ *   MUTANT_SUITES      what is run, test/conformance/ unless given
  *   MUTANT_LEAVE_OUT   suites that are not run
  */
 import { readFileSync } from 'node:fs';
@@ -13,7 +14,11 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer } from 'vitest/node';
 
 const root = new URL('../../', import.meta.url);
-const { MUTANT_CORES: cores, MUTANT_LEAVE_OUT: leftOut = 'none' } = process.env;
+const {
+  MUTANT_CORES: cores,
+  MUTANT_SUITES: suites = 'test/conformance/**/*.test.ts',
+  MUTANT_LEAVE_OUT: leftOut = 'none',
+} = process.env;
 
 /** The suites that are quick, or notice much, come first; those not named here come last. */
 const ORDER = [
@@ -54,7 +59,7 @@ export default defineConfig({
   plugins: [mutated],
   cacheDir: 'build/mutants/.vite',
   test: {
-    include: ['test/conformance/**/*.test.ts'],
+    include: suites.split(','),
     exclude: leftOut.split(',').map((suite) => `**/${suite}.test.ts`),
     setupFiles: ['scripts/mutants/setup.mjs'],
     sequence: { sequencer: QuickFirst },

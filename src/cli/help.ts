@@ -66,7 +66,8 @@ export const REPLAY_EXPLANATION = `
 TRACE has a line of JSON an operation: mmap, write, fork and others on hugetlb memory. Each may
 be followed by a line with the state after it. Results, values and states are compared with
 those of the model where they are told: in the recording of a kernel everywhere, in a scenario
-that you write wherever you like. docs/replay.md has the format; this is a scenario:
+that you write wherever you like. docs/replay.md has the format, and another one for
+high-granularity mapping; this is a scenario:
 
   {"seq":1,"pool":2}
   {"op":"mmap","proc":0,"slot":0,"kind":"private_anon","pages":1,"prot":"rw","noreserve":false}

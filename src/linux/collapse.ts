@@ -9,7 +9,7 @@
  */
 import { makeHugePte } from './cow.ts';
 import type { Errno, Result } from './errno.ts';
-import { findLockPage, unlockAndPut } from './find-lock-page.ts';
+import { unlockAndPut } from './find-lock-page.ts';
 import type { Folio } from './folio.ts';
 import {
   HGM_POSTED_COLLAPSE_LOOP,
@@ -62,30 +62,47 @@ function* collapseVma(task: Task, vma: Vma, start: number, end: number): Path<Re
   if (!hgmEnabled(vma)) return 'OK';
   const { iMmapRwsem } = vma.inode.pageCache;
   const lock = vma.hugetlbLock;
-  const gather = new MmuGather();
-  if (lock) yield* lock.write(task);
-  yield* iMmapRwsem.write(task);
-  const result = yield* collapseRange(task, gather, vma, start, end);
-  iMmapRwsem.unlock(task);
-  lock?.unlock(task);
-  yield* gather.finish(task);
-  return result;
+  for (let from = start; ; ) {
+    const gather = new MmuGather();
+    if (lock) yield* lock.write(task);
+    yield* iMmapRwsem.write(task);
+    const result = yield* collapseRange(task, gather, vma, from, end);
+    iMmapRwsem.unlock(task);
+    lock?.unlock(task);
+    yield* gather.finish(task);
+    if (typeof result === 'string') return result;
+    yield* result.contended.lock.wait(task);
+    from = result.address;
+  }
 }
 
-function* collapseRange(task: Task, gather: MmuGather, vma: Vma, start: number, end: number): Path<Result> {
+/**
+ * Somebody has the page's lock: to be waited for when all other locks are dropped. As posted, the series waits with them: a truncation of stable
+ * kernels, which takes a page's lock first and the VMA's then, waits for ever, and so does the collapse.
+ */
+interface Contended {
+  readonly contended: Folio;
+  /** Where to go on. */
+  readonly address: number;
+}
+
+function* collapseRange(task: Task, gather: MmuGather, vma: Vma, start: number, end: number): Path<Result | Contended> {
   const { tables } = vma.mm.machine;
   for (let address = start; address < end; ) {
     const hpte: HugetlbPte | Errno = yield* hugetlbAllocLargestPte(task, vma, address, end);
     if (typeof hpte === 'string') return hpte;
     const pte = tables.read(hpte.ptep);
     const hasTable = pte.present && !hpte.isPresentLeaf(pte);
-    if (hasTable && vma.inode.pageCache.find(vma.hugeIndex(address))?.hwpoison) {
+    const folio = hasTable ? vma.inode.pageCache.find(vma.hugeIndex(address)) : undefined;
+    if (folio?.hwpoison) {
       /* Bad memory must not be mapped: the huge page stays in pieces, all of it. */
       address = (Math.floor(address / vma.hstate.size) + 1) * vma.hstate.size;
       continue;
     }
     if (hasTable) {
-      const collapsed = yield* collapseTable(task, gather, vma, address, hpte);
+      if (folio && !folio.lock.tryWrite(task)) return { contended: folio, address };
+      folio?.get();
+      const collapsed = yield* collapseTable(task, gather, vma, address, hpte, folio);
       if (collapsed !== 'OK') return collapsed;
     }
     address += hpte.size;
@@ -93,19 +110,23 @@ function* collapseRange(task: Task, gather: MmuGather, vma: Vma, start: number, 
   return 'OK';
 }
 
-/** One entry that points to a table: becomes a leaf. 'EBUSY' where the page is about to move. */
+/**
+ * One entry that points to a table: becomes a leaf. 'EBUSY' where the page is about to move.
+ *
+ * @param folio the file's page, with a reference and locked, if there is one
+ */
 function* collapseTable(
   task: Task,
   gather: MmuGather,
   vma: Vma,
   address: number,
   hpte: HugetlbPte,
+  folio: Folio | undefined,
 ): Path<'OK' | 'EBUSY'> {
-  const { mm, hstate, inode } = vma;
+  const { mm, hstate } = vma;
   if (hpte.size < hstate.size && mm.machine.hgmPosted(HGM_POSTED_PARTIAL_COLLAPSE)) {
     throw new DeadEnd(task, 'BUG', '__unmap_hugepage_range: the range does not begin or end with a huge page');
   }
-  const folio = yield* findLockPage(task, inode.pageCache, vma.hugeIndex(address));
   if (folio && !folio.migratable) {
     /* Somebody has isolated it to move it. */
     yield* unlockAndPut(task, folio);

@@ -92,7 +92,7 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyRes
       continue;
     }
     const source = hugetlbFullWalkContinue(from, top, address);
-    if (inRuns(task, from, source) && !from.mm.machine.hgmPosted(HGM_POSTED_FORK_TRY_GET)) {
+    if (inRuns(task, from, source)) {
       const until = Math.min(from.end, endOfHugePage(from, address));
       const result = yield* copyRuns(task, to, from, address, until);
       if (result !== 'OK') return result;

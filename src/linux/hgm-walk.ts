@@ -54,6 +54,8 @@ function* hgmWalkAlloc(
     const pte = mm.machine.tables.read(hpte.ptep);
     if (pte.present) {
       if (hpte.isPresentLeaf(pte)) return hpte;
+      /* HGM_POSTED_PROT_NONE_PUD: no leaf, nor `pud_present`; hugetlb_alloc_pmd finds that it is not empty either. */
+      if (pte.huge) return 'EEXIST';
       hpte = entryBelow(mm, hpte, pte, address);
       continue;
     }

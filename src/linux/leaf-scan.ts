@@ -10,15 +10,11 @@
  * machine that keeps one, are for the caller.
  */
 import { InvariantError } from '../core/errors.ts';
-import type { HugetlbPte } from './hugetlb-pte.ts';
-import { LeafCursor, type LeafRun, outside, RunList, stepOf } from './leaf-cursor.ts';
+import { LeafCursor, type LeafRun, RunList, stepOf } from './leaf-cursor.ts';
 import type { Machine } from './machine.ts';
 import type { Mm } from './mm.ts';
-import { hugetlbPteAt, PUD_SHIFT } from './page-table.ts';
 import { PAGE_PRESENT, PAGE_PROTNONE, PAGE_PSE, type PageProtection, PTE_NONE, Pte } from './pte.ts';
 
-const PAGE = 4096;
-const LEVELS = 8;
 /** Bits that say what an entry is: the same in all entries of a run. */
 const KIND = PAGE_PRESENT | PAGE_PROTNONE | PAGE_PSE;
 
@@ -51,21 +47,6 @@ export class LeafScan {
   /** The same for a function that is called for each run, until it answers false. */
   runs(mm: Mm, start: number, end: number, visit: (run: LeafRun) => unknown): void {
     for (const run = this.open(mm, start, end); run.next(); ) if (visit(run) === false) break;
-  }
-
-  /**
-   * The entry of an address that covers 2^stop bytes, or the leaf or hole of more in which the address lies. Undefined where that is
-   * larger than any leaf.
-   *
-   * @param stop 12, 21 or 30
-   */
-  find(mm: Mm, address: number, stop = 12): HugetlbPte | undefined {
-    const page = Math.floor(address / PAGE);
-    const found = this.#machine.cpu.core.leafAt(mm.pgd.address / PAGE, mm.topShift, page, stop);
-    if (found === 0) throw outside('LeafScan.find', address);
-    const level = found % LEVELS;
-    const shift = 3 + 9 * level;
-    return shift > PUD_SHIFT ? undefined : hugetlbPteAt(mm, found - level, shift);
   }
 
   /** Empties all entries of a run. What was dirty, the run says. */

@@ -122,7 +122,6 @@ function* moveVma(
   const { pageCache } = vma.inode;
   const pgoff = vma.pgoff + (address - vma.start) / PAGE;
   const copy = vma.duplicate({ start: target, end: target + length, pgoff });
-  if (mm.machine.hgmPosted(HGM_POSTED_SPLIT_LOSES_HGM)) copy.flags &= ~VM_HUGETLB_HGM;
   copy.open();
   yield* pageCache.iMmapRwsem.write(task);
   mm.insert(copy);
@@ -130,6 +129,8 @@ function* moveVma(
   pageCache.iMmapRwsem.unlock(task);
 
   const moved = yield* movePageTables(task, vma, copy, address, target, length);
+  /* The pieces have come along, into tables that the copy does not know of. */
+  if (mm.machine.hgmPosted(HGM_POSTED_SPLIT_LOSES_HGM)) copy.flags &= ~VM_HUGETLB_HGM;
   if (typeof moved === 'number' && moved >= length) {
     events.moved = mremapUserfaultfdPrep(copy);
     disownReserves(vma, address, length);

@@ -12,6 +12,7 @@ import { PAGE_PRESENT, PAGE_TABLE, PTE_NONE, type Pte } from './pte.ts';
 import type { TablePage } from './tables.ts';
 import type { Vma } from './vma.ts';
 
+const PAGE = 4096;
 const PTE_SHIFT = 12;
 /** Bits of an index into a table. */
 const INDEX_BITS = 9;
@@ -30,7 +31,23 @@ function entryOffset(address: number, shift: number): number {
 
 /** The physical address of the table that an entry points to. */
 function tableOf(pte: Pte): number {
-  return pte.pfn * 4096;
+  return pte.pfn * PAGE;
+}
+
+/** The core's answer has the level of an entry beside its physical address, which is a multiple of 8. */
+const LEVELS = 8;
+
+/**
+ * The core's descent, assembly/leaf.ts: from a table down to the entry that covers 2^stop bytes, or the leaf or hole above it.
+ *
+ * @param table physical address
+ * @param shift of what its entries cover
+ * @returns physical address plus the SDM's level
+ */
+function descend({ machine }: Mm, table: number, shift: number, address: number, stop: number): number {
+  const found = machine.cpu.core.leafAt(table / PAGE, shift, Math.floor(address / PAGE), stop);
+  if (found === 0) throw new InvariantError(`descend: a table above 0x${address.toString(16)} lies outside memory`);
+  return found;
 }
 
 /**
@@ -39,14 +56,9 @@ function tableOf(pte: Pte): number {
  * @returns its physical address, or undefined where a table above it is missing
  */
 export function entryAt(mm: Mm, address: number, shift: number): number | undefined {
-  const { tables } = mm.machine;
-  let table = mm.pgd.address;
-  for (let level = mm.topShift; ; level -= INDEX_BITS) {
-    const at = table + entryOffset(address, level);
-    if (level === shift) return at;
-    if ((tables.low(at) & PAGE_PRESENT) === 0) return undefined;
-    table = tableOf(tables.read(at));
-  }
+  const found = descend(mm, mm.pgd.address, mm.topShift, address, shift);
+  const level = found % LEVELS;
+  return level === levelOf(shift) ? found - level : undefined;
 }
 
 /** Like {@link entryAt}, but makes missing tables. Undefined where memory for tables is used up. */
@@ -112,13 +124,15 @@ export function hugetlbFullWalkContinue(vma: Vma, from: HugetlbPte, address: num
 
 /** Down to the leaf or hole that an address lies in. */
 export function walkToLeaf(mm: Mm, from: HugetlbPte, address: number): HugetlbPte {
-  let hpte = from;
-  while (hpte.shift > PTE_SHIFT) {
-    const pte = mm.machine.tables.read(hpte.ptep);
-    if (!pte.present || pte.huge) break;
-    hpte = entryBelow(mm, hpte, pte, address);
-  }
-  return hpte;
+  const pte = mm.machine.tables.read(from.ptep);
+  if (from.shift === PTE_SHIFT || !pte.present || pte.huge) return from;
+  return placeOf(mm, descend(mm, tableOf(pte), from.shift - INDEX_BITS, address, PTE_SHIFT));
+}
+
+/** @param found of {@link descend} */
+function placeOf(mm: Mm, found: number): HugetlbPte {
+  const level = found % LEVELS;
+  return hugetlbPteAt(mm, found - level, shiftOf(level));
 }
 
 /** One level down: the entry for an address in the table that `pte`, the entry at `hpte`, points to. */
@@ -129,15 +143,8 @@ export function entryBelow(mm: Mm, hpte: HugetlbPte, pte: Pte, address: number):
 
 /** The leaf or hole that an address lies in, whatever VMA it belongs to: a walk without locks. Undefined above the tables for leaves. */
 export function leafAt(mm: Mm, address: number): HugetlbPte | undefined {
-  const { tables } = mm.machine;
-  let table = mm.pgd.address;
-  for (let shift = mm.topShift; ; shift -= INDEX_BITS) {
-    const at = table + entryOffset(address, shift);
-    const pte = tables.read(at);
-    const pointsToTable = shift > PTE_SHIFT && (pte.lo & PAGE_PRESENT) !== 0 && !pte.huge;
-    if (!pointsToTable) return shift > PUD_SHIFT ? undefined : hugetlbPteAt(mm, at, shift);
-    table = tableOf(pte);
-  }
+  const found = descend(mm, mm.pgd.address, mm.topShift, address, PTE_SHIFT);
+  return shiftOf(found % LEVELS) > PUD_SHIFT ? undefined : placeOf(mm, found);
 }
 
 /** `set_huge_pte_at`: writes a leaf's entry. The caller holds its lock. */
@@ -149,6 +156,11 @@ export function setHugePteAt(mm: Mm, address: number, hpte: HugetlbPte, pte: Pte
     trace.push({ kind: 'entry', process: mm.process, address, level, before, after: pte.value });
   }
   tables.write(hpte.ptep, pte);
+}
+
+/** What an entry of a level covers: binary logarithm of bytes. */
+function shiftOf(level: number): number {
+  return INDEX_BITS * level + 3;
 }
 
 /** The SDM's number of a level: 1 where an entry covers 4 KiB. */

@@ -11,6 +11,7 @@
  * RFC v2 counts all leaves of a huge page in one map count: a page that two leaves map is shared to it, though one process has both.
  */
 import type { LeafRun } from './leaf-cursor.ts';
+import type { Machine } from './machine.ts';
 import { readMigrationEntry } from './migration-entry.ts';
 import type { Mm } from './mm.ts';
 import { PUD_SHIFT } from './page-table.ts';
@@ -55,7 +56,7 @@ function gather(vma: Vma): Smaps {
   let shared = 0;
   const bySize = { 30: 0, 21: 0, 12: 0 };
   mm.machine.leafScan.runs(mm, start, end, (run) => {
-    if (!run.present && !run.pte.isMigration) return;
+    if (!run.present && !run.pte.isMigration && !run.pte.isHwpoison) return;
     const bytes = run.entries * run.size;
     shared += sharedBytes(mm, run);
     bySize[run.shift as keyof typeof bySize] += bytes;
@@ -74,12 +75,12 @@ function gather(vma: Vma): Smaps {
   };
 }
 
-/** Of the leaves of a run; of a page that moves, of those that are still there. */
+/** Of the leaves of a run. Of a page that moves, or has bad memory, those count that are left. */
 function sharedBytes({ machine }: Mm, run: LeafRun): number {
   const { ptep, entries, size, shift } = run;
   const { tables, frames } = machine;
   if (shift < PUD_SHIFT && tables.page(ptep).shareCount > 0) return entries * size;
-  const first = run.present ? run.pte.pfn : readMigrationEntry(machine, run.pte).pfn;
+  const first = firstFrame(machine, run);
   let leaves = 0;
   for (let entry = 0; entry < entries; entry++) {
     const pfn = first + (entry * size) / 4096;
@@ -87,4 +88,10 @@ function sharedBytes({ machine }: Mm, run: LeafRun): number {
     if (folio.pageMapcount(pfn - folio.pfn) >= 2) leaves++;
   }
   return leaves * size;
+}
+
+/** `pfn_swap_entry_to_page`: what is not present may still stand for a page. */
+function firstFrame(machine: Machine, { present, pte }: LeafRun): number {
+  if (present) return pte.pfn;
+  return pte.isHwpoison ? pte.hwpoisonPfn : readMigrationEntry(machine, pte).pfn;
 }

@@ -34,6 +34,11 @@ export class Begun implements Context {
     return this.#steps.at(-1);
   }
 
+  /** The last state that was told, if there was one. */
+  get state(): object | undefined {
+    return this.#steps.findLast(({ state }) => state)?.state;
+  }
+
   /** Takes an operation; what follows may tell of it. */
   operation(step: ScenarioStep): void {
     if (!step.hang && (step.result ?? 'OK') === 'OK') step.operation.lives?.(step.values, this.alive);

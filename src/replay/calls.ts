@@ -162,7 +162,7 @@ export function hashOf(buffer: Uint8Array, done: number): number {
 /** The hash of FNV-1a, 32 bits. */
 function fnv1a(bytes: Uint8Array): number {
   let hash = 0x811c_9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x0100_0193);
+  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x0100_0193);
   return hash >>> 0;
 }
 

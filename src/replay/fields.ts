@@ -26,7 +26,9 @@ export type Field<T> = (value: unknown, context: Context) => T | Refusal;
 export type Fields = Readonly<Record<string, Field<unknown>>>;
 
 /** What fields read. */
-export type Values<F extends Fields> = { readonly [name in keyof F]: Exclude<ReturnType<F[name]>, Refusal> };
+export type Values<F extends Fields | readonly Field<unknown>[]> = {
+  readonly [name in keyof F]: F[name] extends Field<infer T> ? T : never;
+};
 
 type Bound = number | ((setting: Setting) => number);
 

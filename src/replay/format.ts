@@ -2,6 +2,7 @@
  * The formats that scenarios are written in.
  */
 import type { FlatMemory } from '../core/flat-memory.ts';
+import type { HgmOptions } from '../linux/hgm.ts';
 import type { Begun } from './begun.ts';
 import type { Disagreement } from './disagreement.ts';
 import type { LineObject } from './lines.ts';
@@ -25,9 +26,9 @@ export interface Format {
   /**
    * Reads `{"seq":...}`.
    *
-   * @param kernel the last `{"kernel":...}` of the file
+   * @param kernel what the last `{"kernel":...}` of the file said
    */
-  header(line: Line, object: LineObject, kernel: string | undefined): Header;
+  header(line: Line, object: LineObject, kernel: HgmOptions | undefined): Header;
   /** Takes a line of one of `kinds`. */
   take(kind: string, line: Line, object: LineObject, begun: Begun): void;
   /** The model's side of a sequence. @param tables memory for page tables, which nobody else uses meanwhile */

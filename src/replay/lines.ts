@@ -22,7 +22,8 @@ const touchResult = text(/^(OK|SIGBUS|SIGSEGV)$/, '"OK", "SIGBUS" or "SIGSEGV"')
 /** Of a sequence. */
 export const sequenceNumber: Field<number> = integer(0, MOST_COUNT);
 
-const POOL = [0, 1, 2, 3].map(() => integer(0, MOST_COUNT));
+const count = integer(0, MOST_COUNT);
+const POOL = [count, count, count, count] as const;
 
 /** What the fields of a header depend on: nothing. */
 const EMPTY: Setting = {
@@ -159,7 +160,7 @@ export function checkNumber(line: Line, field: string, got: unknown, number: num
 
 /** `[total, free, reserved, surplus]`. */
 export function parsePool(line: Line, value: unknown, context: Context): PoolCounts {
-  return parseTuple(line, 'pool', value, POOL, context) as unknown as PoolCounts;
+  return parseTuple(line, 'pool', value, POOL, context);
 }
 
 /** A list. @param what it lists @param item reads one, by its name */
@@ -175,20 +176,21 @@ export function parseList<T>(
 }
 
 /** A list of values, each with limits of its own. @param what they are: numbers, if nothing else is said */
-export function parseTuple(
+export function parseTuple<F extends readonly Field<unknown>[]>(
   line: Line,
   name: string,
   value: unknown,
-  items: readonly Field<unknown>[],
+  items: F,
   context: Context,
   what = 'numbers',
-): unknown[] {
+): Values<F> {
   if (!Array.isArray(value) || value.length !== items.length) {
     throw refused(line, name, `a list of ${items.length} ${what}`, value);
   }
-  return items.map((item, i) => {
+  const values = items.map((item, i) => {
     const one = item(value[i], context);
     if (one instanceof Refusal) throw refused(line, `${name}[${i}]`, one.expected, value[i]);
     return one;
   });
+  return values as unknown as Values<F>;
 }

@@ -163,9 +163,9 @@ class Run {
     if (around.includes('after')) stage.machine.runDeferredWork();
     this.#compareResults(step, answer.result, absent);
     const agreed = result === undefined || answer.result === result;
-    for (const [field, kernel] of Object.entries(agreed ? found : {})) {
-      const model = answer.found?.[field];
-      if (model !== undefined && !same(model, kernel)) this.#found.push({ what: 'found', field, kernel, model });
+    for (const [field, kernel] of Object.entries(agreed && !absent ? found : {})) {
+      const model = answer.found?.[field] ?? 'nothing';
+      if (!same(model, kernel)) this.#found.push({ what: 'found', field, kernel, model });
     }
     if (!agreed && answer.result === 'OK') operation.undo?.(stage, values);
     if (state) this.#found.push(...this.#sequence.format.compare(stage, state));

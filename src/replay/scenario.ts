@@ -2,10 +2,11 @@
  * Scenarios: sequences of operations on huge pages, as lines of JSON. The recordings of real kernels are scenarios in
  * which every result and every state is told. docs/replay.md has the formats.
  */
+import type { HgmOptions } from '../linux/hgm.ts';
 import { Begun } from './begun.ts';
 import type { Format } from './format.ts';
 import { HGM } from './hgm/format.ts';
-import { checkKernel } from './hgm/kernel.ts';
+import { parseKernel } from './hgm/kernel.ts';
 import { HUGETLB } from './hugetlb/format.ts';
 import { checkHang, checkNote, type LineObject, objectOf, parseEnd, parseOperation, refused } from './lines.ts';
 import { ScenarioError } from './scenario-error.ts';
@@ -40,7 +41,7 @@ class Parser {
   /** The sequence that has not ended. */
   #begun: Begun | undefined;
   /** What the last line about it said. */
-  #kernel: string | undefined;
+  #kernel: HgmOptions | undefined;
 
   take(line: Line): void {
     const object = objectOf(line);
@@ -49,7 +50,7 @@ class Parser {
     if (kind === undefined) throw refused(line, 'line', `an object with one of ${kinds.join(', ')}`, object);
     if (kind === 'note') checkNote(line, object);
     else if (kind === 'seq') this.#begin(line, object);
-    else if (kind === 'kernel') this.#kernel = checkKernel(line, object);
+    else if (kind === 'kernel') this.#kernel = parseKernel(line, object);
     else if (!this.#begun) throw refused(line, kind, 'the header of a sequence before it', object[kind]);
     else this.#takeInside(kind, line, object, this.#begun);
   }

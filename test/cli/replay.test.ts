@@ -63,6 +63,23 @@ describe('replay', () => {
     );
   });
 
+  test('of high-granularity mapping shows the entries of page tables that differ, and no others', async () => {
+    const text = readFileSync(`${ROOT}/docs/scenarios/hgm.jsonl`, 'utf8');
+    const { status, stdout } = await replay(file('hgm.jsonl', text.replace('[5,3,1,0,5,"wd"]', '[5,3,1,0,6,"wd"]')));
+    expect(status).toBe(1);
+    const differing =
+      '  maps (proc, slot, page, count, size, file, filepage, flags): kernel [0,0,5,3,1,0,6,"wd"], model [0,0,5,3,1,0,5,"wd"]';
+    /* The state is told once, and said to be the same after the next operation. */
+    expect(linesOf(stdout).filter((line) => /^ {2}\S/.test(line))).toEqual([
+      differing,
+      '  model: OK, mapped 12288',
+      differing,
+      '  model: OK, nothing changed',
+    ]);
+    expect(stdout).toMatch(/^ {4}entry of process 0 at 0x100000005000, level 1: 0x0 -> 0x/m);
+    expect(linesOf(stdout).at(-1)).toBe('1 sequences, 14 operations, 2 differences');
+  });
+
   test('shows the first differences of a sequence and counts the others', async () => {
     const path = manyWrong();
     const { status, stdout } = await replay(path);

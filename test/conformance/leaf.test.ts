@@ -171,6 +171,14 @@ describe.each(builds)('$name', (build) => {
       ]);
     });
 
+    test('of leaves has frames that follow each other, also with G', () => {
+      const bits = P | W | U | G;
+      expect(runsOfTable(page(8n, bits), page(9n, bits), page(10n, bits), page(9n, bits))).toEqual([
+        { page: 0, entries: 3, value: page(8n, bits) },
+        { page: 3, entries: 1, value: page(9n, bits) },
+      ]);
+    });
+
     test('of entries that are not present has one value', () => {
       expect(runsOfTable(0n, 0n, MARKER, MARKER, MARKER, MARKER + 0x1000n)).toEqual([
         { page: 0, entries: 2, value: 0n },

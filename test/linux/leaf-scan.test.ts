@@ -188,7 +188,6 @@ describe('an entry is found', () => {
   write(mm, 0, 12, leaves(1, 12));
   write(mm, MIB2, 21, leaves(1, 21));
   write(mm, GIB1, 30, leaves(1, 30));
-  const { leafScan } = mm.machine;
 
   test.each([
     ['a leaf of 4 KiB', 0, 12],
@@ -198,19 +197,19 @@ describe('an entry is found', () => {
     ['a leaf of 1 GiB', GIB1 + MIB2, 30],
     ['a hole of 1 GiB', 2 * GIB1, 30],
   ])('as far down as it goes: %s', (_, address, shift) => {
-    const { ptep, lock } = leafAt(mm, address)!;
-    expect(leafScan.find(mm, address)).toMatchObject({ ptep, shift });
-    expect(leafScan.find(mm, address)!.lock).toBe(lock);
+    const ptep = allocateEntryAt(mm, address, shift)!;
+    expect(leafAt(mm, address)).toMatchObject({ ptep, shift });
+    expect(leafAt(mm, address)!.lock).toBe(shift === 30 ? mm.pageTableLock : mm.machine.tables.page(ptep).lock);
   });
 
   test('at the level that is asked for, also where it points to a table', () => {
     for (const shift of [12, 21, 30]) {
-      expect(leafScan.find(mm, 0, shift)).toMatchObject({ ptep: entryAt(mm, 0, shift), shift });
+      expect(entryAt(mm, 0, shift)).toBe(allocateEntryAt(mm, 0, shift));
     }
   });
 
   test('unless a hole is larger than any leaf', () => {
-    expect(leafScan.find(mm, 512 * GIB1)).toBeUndefined();
+    expect(leafAt(mm, 512 * GIB1)).toBeUndefined();
   });
 });
 
@@ -305,7 +304,7 @@ describe('a broken promise is told', () => {
     mm.machine.tables.write(allocateEntryAt(mm, 0, 30)!, outside);
     const { leafScan } = mm.machine;
     expect(() => leafScan.open(mm, 0, GIB1).next()).toThrow(InvariantError);
-    expect(() => leafScan.find(mm, 0)).toThrow(InvariantError);
+    expect(() => leafAt(mm, 0)).toThrow(InvariantError);
     expect(() => leafScan.runs(mm, 512 * GIB1 - GIB1, 512 * GIB1, () => {})).not.toThrow();
   });
 });

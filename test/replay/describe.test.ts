@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { describeDifference } from '../../src/replay/describe.ts';
+import type { CacheEntry } from '../../src/replay/hgm/cache.ts';
+import type { MapRun, SlotMap } from '../../src/replay/hgm/maps.ts';
 import type { PageEntry } from '../../src/replay/hugetlb/pages.ts';
 
 const NAME = 'pages (proc, slot, page, class, mapcount, flags)';
@@ -64,6 +66,88 @@ describe('a difference in words', () => {
     expect(pages([[0, 0, 0, 5, 1, 1]], [a])).toEqual(['kernel [0,0,0,5,1,1], model [0,0,0,0,1,1]']);
     expect(pages([b, a], [a, b])).toEqual([
       'kernel [[0,0,1,1,2,0],[0,0,0,0,1,1]], model [[0,0,0,0,1,1],[0,0,1,1,2,0]]',
+    ]);
+  });
+});
+
+describe('a difference of a state of high-granularity mapping', () => {
+  const free: MapRun = [3, 509, 1, -1, -1, '-'];
+  const pieces: MapRun = [0, 3, 1, 0, 0, 'wd'];
+
+  test('has only the runs of entries that differ, each with its process and slot', () => {
+    const name = 'maps (proc, slot, page, count, size, file, filepage, flags)';
+    const kernel: SlotMap[] = [
+      [0, 0, [pieces, free]],
+      [0, 1, [pieces]],
+    ];
+    const model: SlotMap[] = [
+      [0, 0, [[0, 3, 1, 0, 0, 'rdu'], free]],
+      [0, 1, [pieces]],
+      [1, 0, [pieces]],
+    ];
+    expect(describeDifference({ what: 'maps', kernel, model })).toEqual([
+      `${name}: kernel [0,0,0,3,1,0,0,"wd"], model [0,0,0,3,1,0,0,"rdu"]`,
+      `${name}: kernel absent, model [1,0,0,3,1,0,0,"wd"]`,
+    ]);
+  });
+
+  test('has only the huge pages of files that differ', () => {
+    const name = 'cache (file, huge page, mapcount, refcount, mapcounts of its pages)';
+    const kernel: CacheEntry[] = [
+      [
+        0,
+        0,
+        0,
+        4,
+        [
+          [0, 3, 1],
+          [3, 509, 0],
+        ],
+      ],
+      [0, 1, 0, 1, [[0, 512, 0]]],
+    ];
+    const model: CacheEntry[] = [[0, 0, 0, 4, [[0, 512, 0]]], kernel[1]!, [1, 0, 0, 1, [[0, 512, 0]]]];
+    expect(describeDifference({ what: 'cache', kernel, model })).toEqual([
+      `${name}: kernel [0,0,0,4,[[0,3,1],[3,509,0]]], model [0,0,0,4,[[0,512,0]]]`,
+      `${name}: kernel absent, model [1,0,0,1,[[0,512,0]]]`,
+    ]);
+  });
+
+  test('has only the processes whose usage differs', () => {
+    const name = 'usage (proc, 4 KiB pages)';
+    const differs = describeDifference({
+      what: 'usage',
+      kernel: [
+        [0, 3],
+        [1, 512],
+      ],
+      model: [
+        [0, 3],
+        [1, 511],
+      ],
+    });
+    expect(differs).toEqual([`${name}: kernel [1,512], model [1,511]`]);
+  });
+
+  test('has everything where only the order differs', () => {
+    const [kernel, model] = [
+      [
+        [0, 3],
+        [1, 3],
+      ],
+      [
+        [1, 3],
+        [0, 3],
+      ],
+    ] as const;
+    expect(describeDifference({ what: 'usage', kernel, model })).toEqual([
+      'usage (proc, 4 KiB pages): kernel [[0,3],[1,3]], model [[1,3],[0,3]]',
+    ]);
+  });
+
+  test('has a list that was found as the scenario has it', () => {
+    expect(describeDifference({ what: 'found', field: 'entries', kernel: [[1, 0]], model: 'nothing' })).toEqual([
+      'entries: kernel [[1,0]], model nothing',
     ]);
   });
 });

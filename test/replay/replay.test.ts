@@ -3,6 +3,9 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { InvariantError } from '../../src/core/errors.ts';
 import { Process } from '../../src/linux/process.ts';
 import { describeDifference } from '../../src/replay/describe.ts';
+import { HGM } from '../../src/replay/hgm/format.ts';
+import { OPERATIONS as HGM_OPERATIONS } from '../../src/replay/hgm/operations.ts';
+import { STATE_FIELDS } from '../../src/replay/hgm/state.ts';
 import { OPERATIONS } from '../../src/replay/hugetlb/operations.ts';
 import type { Difference } from '../../src/replay/replay.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
@@ -15,6 +18,7 @@ import {
   MMAP,
   READ,
   RECORDINGS,
+  refusal,
   replayed,
   scenarioOf,
   textOf,
@@ -136,11 +140,13 @@ describe('the scenarios of the documentation', () => {
 
 describe('docs/replay.md', () => {
   const text = readFileSync(new URL('../../docs/replay.md', import.meta.url), 'utf8');
-  const [, example = ''] = /^```json\n(.*?)^```$/ms.exec(text) ?? [];
+  const [example = '', hgmExample = ''] = [...text.matchAll(/^```json\n(.*?)^```$/gms)].map(([, lines]) => lines!);
 
   test('has an example that is what the model does', () => {
     expect(linesOf(example).length).toBeGreaterThan(10);
     expect(differencesIn(example)).toEqual([]);
+    expect(linesOf(hgmExample).length).toBeGreaterThan(10);
+    expect(differencesIn(hgmExample)).toEqual([]);
   });
 
   test('shows the difference that is found when the example claims something else', () => {
@@ -154,15 +160,33 @@ describe('docs/replay.md', () => {
     ).toEqual([linesOf(shown.replace(/^ {2}/gm, '')).slice(0, 2)]);
   });
 
-  test('has all operations, with their fields', () => {
-    const section = text.slice(text.indexOf('## Operations'), text.indexOf('## State'));
+  test.each([
+    ['first', '## Operations', '## State', OPERATIONS],
+    ['second', '### The operations', '### The state', HGM_OPERATIONS],
+  ])('has all operations of the %s format, with their fields', (_, from, to, operations) => {
+    const section = text.slice(text.indexOf(`\n${from}\n`), text.indexOf(`\n${to}\n`));
     const rows = [...section.matchAll(/^\| `(\w+)` \| (.*?) \|/gm)];
     const documented = rows.map(([, op, fields]) => [
       op,
       [...fields!.matchAll(/`(\w+)`/g)].map(([, name]) => name!).sort(),
     ]);
-    const operations = [...OPERATIONS].map(([op, { fields }]) => [op, Object.keys(fields).sort()]);
-    expect(documented.sort()).toEqual(operations.sort());
+    const existing = [...operations].map(([op, { fields }]) => [op, Object.keys(fields).sort()]);
+    expect(documented.sort()).toEqual(existing.sort());
+  });
+
+  test('has all fields of a state, and all kinds of lines of the second format', () => {
+    const section = text.slice(text.indexOf('\n## High-granularity mapping\n'));
+    for (const kind of HGM.kinds) expect(section).toMatch(new RegExp(`\\{"${kind}":|,"${kind}":`));
+    for (const field of STATE_FIELDS) expect(section).toContain(`- \`${field}\`: `);
+  });
+
+  test('has all faults that a kernel may be said to have', () => {
+    const section = text.slice(text.indexOf('\n### The kernel\n'), text.indexOf('\n### The header\n'));
+    const faults = [...section.matchAll(/^\| (\d+) \|/gm)].map(([, number]) => Number(number));
+    const all = faults.reduce((sum, fault) => sum + fault);
+    const posted = (mask: number): string => scenarioOf({ kernel: `posted: ${mask}` }, HEADER, END);
+    expect(differencesIn(posted(all))).toEqual([]);
+    expect(refusal(posted(all + 1))).toContain('kernel: expected');
   });
 });
 

@@ -62,6 +62,21 @@ export const MMAP = {
 } as const;
 export const READ = { op: 'read', proc: 0, slot: 0, page: 0, at: 0 } as const;
 export const WRITE = { op: 'write', proc: 0, slot: 0, page: 0, at: 0, value: 7 } as const;
+/** The same for high-granularity mapping: all of it in pages of 4 KiB, but for what is called a huge page. */
+export const HGM_HEADER = { seq: 1, hugepage: 512, pool: 6, files: [2, 1] } as const;
+export const HGM_MMAP = {
+  op: 'mmap',
+  proc: 0,
+  slot: 0,
+  file: 0,
+  offset: 0,
+  hugepages: 2,
+  prot: 'rw',
+  shared: true,
+} as const;
+export const HGM_READ = { op: 'read', proc: 0, slot: 0, page: 0, byte: 0 } as const;
+export const HGM_WRITE = { op: 'write', proc: 0, slot: 0, page: 0, byte: 0, value: 7 } as const;
+export const CONTINUE = { op: 'uffd_continue', proc: 0, uffd: 0, slot: 0, page: 0, pages: 1 } as const;
 /** Of sequence 1. */
 export const END = { end: 1 } as const;
 

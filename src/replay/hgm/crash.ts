@@ -2,7 +2,7 @@
  * `{"crash":N,"last_op":T,"kind":K}`: the kernel died, and with it the sequence.
  */
 import type { Begun } from '../begun.ts';
-import { type Context, integer, text } from '../fields.ts';
+import { integer, text } from '../fields.ts';
 import { checkNumber, checkTogether, type LineObject, read, refused } from '../lines.ts';
 import { type Operation, operation } from '../operation.ts';
 import type { Line, ScenarioStep } from '../sequence.ts';
@@ -78,7 +78,7 @@ function fatalOf(line: Line, object: LineObject, words: string, begun: Begun): F
   }
   const fields: LineObject = { proc: Number(proc), slot: Number(slot), ...wording.fields(groups.slice(1).map(Number)) };
   const operation = OPERATIONS.get(wording.op)!;
-  const values = read(line, fields, operation.fields, begun as Context, 'last_op');
+  const values = read(line, fields, operation.fields, begun, 'last_op');
   checkTogether(line, operation, values, begun, object);
   return isTold(begun.last, operation, values) ? { operation: endOfAll, values: {} } : { operation, values };
 }

@@ -34,9 +34,9 @@ export function fill(stage: HgmStage, file: number, hugepage: number, tag: numbe
 /** What the program writes after its first fault, without a walk for each byte. */
 function write(stage: HgmStage, file: number, hugepage: number, tag: number): void {
   const { contents, pages } = stage.files[file]!.inode.pageCache.find(hugepage)!;
+  const bytes = new Uint8Array(WRITTEN);
   for (let page = 0; page < pages; page += page < ALL_BELOW || pages === STRIDE ? 1 : STRIDE) {
-    const value = byteOf(hugepage * pages + page, file, tag);
-    for (let i = 0; i < WRITTEN; i++) contents.write(page * PAGE + i, value);
+    contents.writeBytes(page * PAGE, bytes.fill(byteOf(hugepage * pages + page, file, tag)));
   }
 }
 

@@ -16,14 +16,11 @@ import { PTDUMP_FIELDS, takePtdump } from './ptdump.ts';
 import { HgmStage } from './stage.ts';
 import { compareState, parseState, STATE_FIELDS, type State, sameState } from './state.ts';
 
-/** The last state that a sequence told. */
-const told = new WeakMap<Begun, State>();
-
 type Take = (line: Line, object: LineObject, begun: Begun) => void;
 
 const TAKES: ReadonlyMap<string, Take> = new Map<string, Take>([
   ...STATE_FIELDS.map((field): [string, Take] => [field, (...args) => takeState(field, parseState, ...args)]),
-  ['same', (...args) => takeState('same', (line, object, begun) => sameState(line, object, told.get(begun)), ...args)],
+  ['same', (...args) => takeState('same', sameState, ...args)],
   ['crash', takeCrash],
   ...[...LOOKS].map(([field, look]): [string, Take] => [field, (...args) => takeLook(look, field, ...args)]),
   ...PTDUMP_FIELDS.map((field): [string, Take] => [field, takePtdump]),
@@ -41,13 +38,11 @@ export const HGM: Format = {
 
 function takeState(
   field: string,
-  parse: (line: Line, object: LineObject, begun: Begun) => State,
+  parse: (line: Line, object: LineObject, begun: Begun) => object,
   line: Line,
   object: LineObject,
   begun: Begun,
 ): void {
   const step = begun.completed(line, field, object);
-  const state = parse(line, object, begun);
-  told.set(begun, state);
-  begun.complete({ ...step, state });
+  begun.complete({ ...step, state: parse(line, object, begun) });
 }

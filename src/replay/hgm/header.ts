@@ -7,7 +7,7 @@ import type { Header } from '../format.ts';
 import { type LineObject, NOWHERE, read, sequenceNumber } from '../lines.ts';
 import type { Line } from '../sequence.ts';
 import { HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../setting.ts';
-import { hgmOf } from './kernel.ts';
+import { DEFAULT_KERNEL } from './kernel.ts';
 
 /** What `page`, `pages` and `hugepage` count. */
 const PAGE = 4096;
@@ -27,7 +27,7 @@ const HEADER = {
 } satisfies Fields;
 
 /** `{"seq":7,"hugepage":512,...}`. */
-export function parseHeader(line: Line, object: LineObject, kernel: string | undefined): Header {
+export function parseHeader(line: Line, object: LineObject, kernel: HgmOptions = DEFAULT_KERNEL): Header {
   const { seq, hugepage, pool, files = [] } = read(line, object, HEADER, NOWHERE, 'a header');
   const slotBytes = slotBytesOf(hugepage);
   const setting: Setting = {
@@ -35,7 +35,7 @@ export function parseHeader(line: Line, object: LineObject, kernel: string | und
     pool,
     overcommit: 0,
     files,
-    hgm: hgmOf(kernel) as HgmOptions,
+    hgm: kernel,
     pageBytes: PAGE,
     slotBytes,
     slotPages: slotBytes / PAGE,

@@ -4,7 +4,6 @@
 import { HGM_POSTED_COLLAPSE_LOOP, HGM_POSTED_PROT_NONE_PUD, type HgmOptions } from '../../linux/hgm.ts';
 import { MADV_SPLIT } from '../../linux/uapi.ts';
 import { UFFD_FEATURE_MINOR_HUGETLBFS_HGM } from '../../linux/uffd-uapi.ts';
-import { Refusal } from '../fields.ts';
 import { checkNames, type LineObject, refused } from '../lines.ts';
 import type { Line } from '../sequence.ts';
 
@@ -17,22 +16,17 @@ const MOST_POSTED = 127;
 const UNFIXED = { 'rfc-v2': HGM_POSTED_PROT_NONE_PUD, v2: HGM_POSTED_PROT_NONE_PUD | HGM_POSTED_COLLAPSE_LOOP };
 
 /** The kernel of a file that does not say. */
-const DEFAULT: HgmOptions = { version: 'v2', posted: 0 };
+export const DEFAULT_KERNEL: HgmOptions = { version: 'v2', posted: 0 };
 
-/** The text of `{"kernel":T}`. */
-export function checkKernel(line: Line, object: LineObject): string {
+/** `{"kernel":T}`: what a machine with that kernel has. */
+export function parseKernel(line: Line, object: LineObject): HgmOptions {
   checkNames(line, object, ['kernel'], 'a kernel');
   const { kernel } = object;
-  if (typeof kernel === 'string' && !(hgmOf(kernel) instanceof Refusal)) return kernel;
-  throw refused(line, 'kernel', '"fixed", "v2, fixed", "posted: MASK" or "v2, posted: MASK"', kernel);
-}
-
-/** What a machine with that kernel has. @param kernel undefined where nothing is said */
-export function hgmOf(kernel: string | undefined): HgmOptions | Refusal {
-  if (kernel === undefined) return DEFAULT;
-  const words = WORDS.exec(kernel);
+  const words = typeof kernel === 'string' ? WORDS.exec(kernel) : null;
   const posted = Number(words?.[2] ?? 0);
-  if (!words || posted > MOST_POSTED) return new Refusal('a kernel');
+  if (!words || posted > MOST_POSTED) {
+    throw refused(line, 'kernel', '"fixed", "v2, fixed", "posted: MASK" or "v2, posted: MASK"', kernel);
+  }
   const version = words[1] ? 'v2' : 'rfc-v2';
   return { version, posted: posted | UNFIXED[version] };
 }

@@ -2,7 +2,6 @@
  * Lines that look at something, and change nothing.
  */
 import type { Begun } from '../begun.ts';
-import type { Context } from '../fields.ts';
 import { checkTogether, foundOf, isObject, type LineObject, read, refused } from '../lines.ts';
 import type { Operation } from '../operation.ts';
 import type { Line } from '../sequence.ts';
@@ -32,7 +31,7 @@ export function takeLook(
   begun: Begun,
 ): void {
   const fields = nested ? innerOf(line, field, object) : object;
-  const values = read(line, fields, operation.fields, begun as Context, field);
+  const values = read(line, fields, operation.fields, begun, field);
   checkTogether(line, operation, values, begun, fields);
   const found = foundOf(operation.found ?? [], values);
   begun.look({ ...line, kind: 'look', operation, values, result: 'OK', found, hang: false });

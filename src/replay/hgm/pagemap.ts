@@ -2,7 +2,7 @@
  * `{"pagemap":...}`: what /proc/PID/pagemap of process 0 has for pages of slot 0, and /proc/kpagecount for their frames.
  */
 import { PM_FILE, PM_MMAP_EXCLUSIVE, PM_PRESENT, PM_UFFD_WP } from '../../linux/pagemap.ts';
-import { type Field, optional, page, Refusal, text } from '../fields.ts';
+import { choice, type Field, optional, page, Refusal } from '../fields.ts';
 import { type Found, type Operation, operation } from '../operation.ts';
 import type { Stage } from '../stage.ts';
 
@@ -23,7 +23,7 @@ const entries: Field<number[][]> = (value) => {
 
 /** Looks at as many pages as are told. */
 export const pagemap: Operation = operation(
-  { page, entries, means: optional(text(new RegExp(`^${MEANS}$`), `"${MEANS}"`)) },
+  { page, entries, means: optional(choice({ [MEANS]: MEANS })) },
   {
     found: ['entries'],
     run: (stage, { page, entries }) => ({

@@ -2,6 +2,7 @@
  * What can be observed between two operations: the pool, what processes have mapped, the page caches, the page tables.
  */
 import type { Mm } from '../../linux/mm.ts';
+import type { Begun } from '../begun.ts';
 import { type Disagreement, same } from '../disagreement.ts';
 import { type Context, type Field, integer, Refusal, text } from '../fields.ts';
 import { checkNames, type LineObject, MOST_COUNT, parseList, parsePool, parseTuple, refused } from '../lines.ts';
@@ -32,10 +33,11 @@ const anything: Field<unknown> = (value) => value;
 
 /** A count below 0 as a program reads it: /proc has it without a sign, in KiB, which is more than a `long` holds. */
 const NEGATIVE_USAGE = 2 ** 63 / 4;
-const USAGE = [process, integer(0, NEGATIVE_USAGE)];
-const CACHE = [integer(0, MOST_FILES - 1), integer(0, MOST_PAGES - 1), count, count];
-const MAPCOUNTS = [count, integer(1, MOST_COUNT), count];
-const SLOT = [process, integer(0, MOST_SLOTS - 1), anything];
+const USAGE = [process, integer(0, NEGATIVE_USAGE)] as const;
+const CACHE = [integer(0, MOST_FILES - 1), integer(0, MOST_PAGES - 1), count, count] as const;
+const CACHE_OF_V2 = [...CACHE, anything] as const;
+const MAPCOUNTS = [count, integer(1, MOST_COUNT), count] as const;
+const SLOT = [process, integer(0, MOST_SLOTS - 1), anything] as const;
 const size: Field<number> = (value, { setting }) => {
   const sizes = [1, 512, 262144].filter((pages) => pages * 4096 <= setting.hugePageSize);
   return sizes.includes(value as number) ? (value as number) : new Refusal(sizes.join(' or '));
@@ -47,7 +49,7 @@ const RUN = [
   integer(-1, MOST_FILES - 1),
   place,
   text(/^(-|m|n?[wr]d?u?)$/, '"-", "m", or n, w or r, d, u'),
-];
+] as const;
 
 /** `{"pool":[...],"usage":[...],"cache":[...],"maps":[...]}`, or some of these. */
 export function parseState(line: Line, object: LineObject, context: Context): State {
@@ -63,36 +65,35 @@ export function parseState(line: Line, object: LineObject, context: Context): St
 
 function parseUsage(line: Line, value: unknown, context: Context): Usage[] {
   return parseList(line, 'usage', value, 'processes', (name, entry) => {
-    return parseTuple(line, name, entry, USAGE, context) as unknown as Usage;
+    return parseTuple(line, name, entry, USAGE, context);
   });
 }
 
 function parseCache(line: Line, value: unknown, context: Context): CacheEntry[] {
   const each = context.setting.hgm.version === 'v2';
-  const items = each ? [...CACHE, anything] : CACHE;
   return parseList(line, 'cache', value, 'huge pages', (name, entry) => {
-    const numbers = parseTuple(line, name, entry, items, context, each ? 'items' : 'numbers');
-    if (each) numbers[4] = parseMapcounts(line, `${name}[4]`, numbers[4], context);
-    return numbers as unknown as CacheEntry;
+    if (!each) return parseTuple(line, name, entry, CACHE, context);
+    const [file, index, mapcount, refcount, mapcounts] = parseTuple(line, name, entry, CACHE_OF_V2, context, 'items');
+    return [file, index, mapcount, refcount, parseMapcounts(line, `${name}[4]`, mapcounts, context)];
   });
 }
 
 function parseMapcounts(line: Line, name: string, value: unknown, context: Context): MapcountRun[] {
   return parseList(line, name, value, 'runs', (inner, run) => {
-    return parseTuple(line, inner, run, MAPCOUNTS, context) as unknown as MapcountRun;
+    return parseTuple(line, inner, run, MAPCOUNTS, context);
   });
 }
 
 function parseMaps(line: Line, value: unknown, context: Context): SlotMap[] {
   return parseList(line, 'maps', value, 'slots', (name, entry) => {
     const [proc, slot, runs] = parseTuple(line, name, entry, SLOT, context, 'items');
-    return [proc, slot, parseRuns(line, `${name}[2]`, runs, context)] as unknown as SlotMap;
+    return [proc, slot, parseRuns(line, `${name}[2]`, runs, context)];
   });
 }
 
 function parseRuns(line: Line, name: string, value: unknown, context: Context): MapRun[] {
   return parseList(line, name, value, 'runs', (inner, run) => {
-    return parseTuple(line, inner, run, RUN, context, 'items') as unknown as MapRun;
+    return parseTuple(line, inner, run, RUN, context, 'items');
   });
 }
 
@@ -120,8 +121,8 @@ function usageOf({ hugetlbUsage }: Mm): number {
   return hugetlbUsage < 0 ? NEGATIVE_USAGE : hugetlbUsage;
 }
 
-/** The state of the last line that told one, which still holds. */
-export function sameState(line: Line, object: LineObject, last: State | undefined): State {
+/** `{"same":true}`: the state of the last line that told one still holds. */
+export function sameState(line: Line, object: LineObject, { state: last }: Begun): object {
   checkNames(line, object, ['same'], 'a state');
   if (object.same !== true) throw refused(line, 'same', 'true', object.same);
   if (!last) throw refused(line, 'same', 'a state of the sequence before it', object.same);

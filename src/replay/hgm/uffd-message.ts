@@ -2,7 +2,7 @@
  * `{"uffd_message":...}`: a minor fault that waits, what its message says, and what wakes it.
  */
 import type { Process } from '../../linux/process.ts';
-import { interleave, type Path, preemptionPoint } from '../../linux/task.ts';
+import { interleave, type Path, preemptionPoint, sleepUntil } from '../../linux/task.ts';
 import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_EXACT_ADDRESS } from '../../linux/uffd-uapi.ts';
 import { choice, integer, text, truth } from '../fields.ts';
 import { type Answer, type Found, type Operation, operation } from '../operation.ts';
@@ -56,7 +56,12 @@ interface Pieces {
 }
 
 /** One thread faults; another one reads the message, and continues pieces until the first one goes on. */
-function messageOf(process: Process, { uffd, start }: Scene, offset: number, pieces: Pieces): Record<string, Found> {
+function messageOf(
+  process: Process,
+  { uffd, start }: Scene,
+  offset: number,
+  pieces: Pieces,
+): Readonly<Record<string, Found>> {
   const [faulting, handling] = [process.thread(), process.thread()];
   let woken = false;
   function* fault(): Path<unknown> {
@@ -71,13 +76,17 @@ function messageOf(process: Process, { uffd, start }: Scene, offset: number, pie
     yield* preemptionPoint(handling.task);
     return { result, woken };
   }
-  function* handle(): Path<Record<string, Found>> {
+  let found: Readonly<Record<string, Found>> = { register: 'OK' };
+  function* handle(): Path<unknown> {
+    /* A fault that needs nobody sends no message: all that a message says is missing then. */
+    yield* sleepUntil(handling.task, 'the message of a fault', () => woken || uffd.pending);
+    if (!uffd.pending) return;
     const message = yield* handling.uffdRead(uffd);
-    if (typeof message === 'string' || message.event !== UFFD_EVENT_PAGEFAULT) return {};
+    if (typeof message === 'string' || message.event !== UFFD_EVENT_PAGEFAULT) return;
     const other = yield* wakes(pieces.other);
     const touched = yield* wakes(pieces.touched);
     yield* handling.uffdClose(uffd);
-    return {
+    found = {
       register: 'OK',
       message_offset: message.address - start,
       flags: message.flags,
@@ -88,7 +97,8 @@ function messageOf(process: Process, { uffd, start }: Scene, offset: number, pie
   }
   const works = [
     { task: faulting.task, path: fault() },
-    { task: handling.task, path: handle() as Path<unknown> },
+    { task: handling.task, path: handle() },
   ];
-  return interleave<unknown>(works, () => 0)[1] as Record<string, Found>;
+  interleave<unknown>(works, () => 0);
+  return found;
 }

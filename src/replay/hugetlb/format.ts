@@ -31,7 +31,7 @@ const PAGE_ENTRY = [
   integer(-1, MOST_COUNT),
   integer(0, MOST_COUNT),
   integer(0, MOST_FLAGS),
-];
+] as const;
 
 /** Linux 6.1's. */
 export const HUGETLB: Format = {
@@ -68,11 +68,5 @@ function parseState(line: Line, object: LineObject, context: Context): State {
 }
 
 function parsePages(line: Line, value: unknown, context: Context): PageEntry[] {
-  return parseList(
-    line,
-    'pages',
-    value,
-    'pages',
-    (name, entry) => parseTuple(line, name, entry, PAGE_ENTRY, context) as unknown as PageEntry,
-  );
+  return parseList(line, 'pages', value, 'pages', (name, entry) => parseTuple(line, name, entry, PAGE_ENTRY, context));
 }

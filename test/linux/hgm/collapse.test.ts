@@ -171,6 +171,7 @@ describe.each(VERSIONS)('$version', ({ version }) => {
     process.write(at + KIB4, 200);
     const pages: number[] = [];
     expect(process.pinUserPages(at + KIB4, 2, FOLL_WRITE, pages)).toBe(2);
+    folioOf(machine, 0).dirty = false;
     expect(collapsed(scene, 0, PAGES_2M)).toBe('OK');
     const folio = folioOf(machine, 0);
     expect(folio).toMatchObject({ dirty: true, pincount: 2, refcount: 4 });

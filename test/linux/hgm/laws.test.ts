@@ -27,8 +27,8 @@ interface Scene {
 
 const SCENES: readonly Scene[] = (['rfc-v2', 'v2'] as const).flatMap((version) =>
   (['head', 'subpages'] as const).flatMap((mapcounts) => [
-    { version, mapcounts, name: '2 MiB pages', size: MIB2, count: 3, sequences: 40 },
-    { version, mapcounts, name: '1 GiB pages', size: GIB1, count: 2, sequences: 8 },
+    { version, mapcounts, name: '2 MiB pages', size: MIB2, count: 3, sequences: 30 },
+    { version, mapcounts, name: '1 GiB pages', size: GIB1, count: 2, sequences: 6 },
   ]),
 );
 

@@ -58,26 +58,22 @@ function both(bit: number, parts: HgmParts = {}): [posted: HgmScene, right: HgmS
 
 describe('populating by pages instead of bytes', () => {
   test('64 leaves of 2 MiB, of which 7 are there: the 8th is faulted in, and then it is over', () => {
-    for (const [posted, leaves] of [
-      [HGM_POSTED_GUP_UNITS, 8],
-      [0, 64],
-    ] as const) {
+    for (const posted of [HGM_POSTED_GUP_UNITS, 0]) {
       const scene = hgmScene({ version: 'rfc-v2', posted, count: 64, pages: 64, filled: 0, checks: false });
       ok(scene.file.fallocate(0, 64 * MIB2));
       continuePages(scene, 0, 7 * PAGES_2M);
       ok(scene.uffd.unregister(scene.at, scene.length));
       expect(scene.process.madvise(scene.at, scene.length, MADV_POPULATE_READ)).toBe('OK');
-      expect(shape(scene)).toEqual([[0, leaves, PAGES_2M]]);
+      expect(shape(scene)).toEqual([[0, posted ? 8 : 64, PAGES_2M]]);
     }
   });
 
   test('8192 pages, of which the first 4 KiB are mapped: the second, and then it is over', () => {
-    const wanted = 8192;
     const [posted, right] = both(HGM_POSTED_GUP_UNITS, { count: 64, pages: 64, filled: 1, checks: false });
     for (const scene of [posted, right]) {
       continuePages(scene, 0, 1);
       ok(scene.uffd.unregister(scene.at, scene.length));
-      expect(scene.process.madvise(scene.at, wanted * KIB4, MADV_POPULATE_READ)).toBe('OK');
+      expect(scene.process.madvise(scene.at, 8192 * KIB4, MADV_POPULATE_READ)).toBe('OK');
     }
     expect(shape(posted)).toEqual([[0, 2, 1]]);
     expect(shape(right)).toEqual([
@@ -164,14 +160,19 @@ describe('a VMA that was cut off another has no HGM, over tables that have', () 
     expect(results).toEqual(['HANG', 'OK']);
   });
 
-  test('nor can one that mremap has moved be read', () => {
+  test('mremap moves the pieces as they are, to a VMA without HGM: a fault there goes round for ever', () => {
     const results = both(HGM_POSTED_SPLIT_LOSES_HGM, { checks: false }).map((scene) => {
       continuePages(scene, 3, 1);
       const to = scene.at + 8 * GIB1;
       scene.process.mremap(scene.at, scene.length, scene.length, MREMAP_MAYMOVE | MREMAP_FIXED, to);
-      return scene.process.vmas.map(({ flags }) => (flags & VM_HUGETLB_HGM) !== 0);
+      expect(shape({ ...scene, at: to })).toEqual([[3, 1, 1]]);
+      const hgm = scene.process.vmas.map(({ flags }) => (flags & VM_HUGETLB_HGM) !== 0);
+      return [hgm, scene.process.read(to + 3 * KIB4), scene.process.read(to)];
     });
-    expect(results).toEqual([[false], [true]]);
+    expect(results).toEqual([
+      [[false], byteOf(3), 'HANG'],
+      [[true], byteOf(3), byteOf(0)],
+    ]);
   });
 });
 
@@ -228,6 +229,20 @@ describe('a PROT_NONE leaf of 1 GiB', () => {
     expect(results).toEqual(['HANG', 'OK']);
   });
 
+  test('has no room for pieces: CONTINUE and MADV_COLLAPSE of a part find that something is there', () => {
+    for (const version of ['rfc-v2', 'v2'] as const) {
+      for (const scene of both(HGM_POSTED_PROT_NONE_PUD, { version, size: GIB1, count: 1 })) {
+        const { process, uffd, at } = scene;
+        continuePages(scene, 0, PAGES_1G);
+        ok(process.mprotect(at, GIB1, PROTS.none));
+        for (const pages of [1, PAGES_2M, PAGES_1G])
+          expect(uffd.continue(at, pages * KIB4)).toMatchObject({ result: 'EEXIST' });
+        expect(process.madvise(at, MIB2, MADV_COLLAPSE)).toBe('EEXIST');
+        expect(shapeAndFlags(scene)).toEqual([[0, 1, PAGES_1G, 'nr']]);
+      }
+    }
+  });
+
   test('of 2 MiB and 4 KiB make no trouble, as posted', () => {
     const scene = hgmScene({ posted: HGM_POSTED_PROT_NONE_PUD, size: GIB1, count: 1, checks: false });
     continuePages(scene, 0, PAGES_2M + 1);
@@ -280,6 +295,18 @@ test('MADV_SPLIT gives up shared tables before it finds out that the range is no
     return [...two.mappedPages()].length;
   });
   expect(shared).toEqual([0, 1]);
+});
+
+test('a lock that a fork has leaked is waited for at entries that are empty, too', () => {
+  const version = 'v2';
+  const scene = hgmScene({
+    posted: HGM_POSTED_FORK_TRY_GET,
+    version,
+    mode: WP_AND_MINOR,
+    features: UFFD_FEATURE_EVENT_FORK,
+  });
+  continuePages(scene, 3, 1);
+  expect(scene.process.fork()).toBe('HANG');
 });
 
 test('a fork that copies a leaf keeps page-table locks, which the end of the child waits for', () => {

@@ -26,7 +26,7 @@ import {
   type UserfaultFile,
 } from '../../../src/linux/index.ts';
 import { machineWith } from '../support.ts';
-import { actor, address, serve, together } from '../userfaultfd/stage.ts';
+import { address } from '../userfaultfd/stage.ts';
 import type { HgmOperation } from './operations.ts';
 import { GIB1, hgmFeature, KIB4, RW } from './support.ts';
 
@@ -256,10 +256,16 @@ export class HgmWorld {
     const registered = process.vmas.some(({ userfaultfd }) => userfaultfd);
     let child: unknown;
     if (this.parts.eventFork && uffd && registered) {
-      const [forker, reader] = [process.thread(), process.thread()];
-      const [forked, messages] = together([actor(forker, forker.fork()), actor(reader, serve(reader, uffd, 1))]);
-      child = forked;
-      if (typeof child !== 'string') this.#uffds.set(child as Process, (messages as { ufd: UserfaultFile }[])[0]!.ufd);
+      /* Alone up to where it waits for its event to be read: so the core may copy. */
+      const path = process.thread().fork();
+      let step = path.next();
+      if (!step.done) {
+        const message = uffd.read();
+        step = path.next();
+        if (step.done && typeof step.value !== 'string' && typeof message !== 'string' && 'ufd' in message)
+          this.#uffds.set(step.value, message.ufd);
+      }
+      child = step.value;
     } else child = process.fork();
     if (typeof child === 'string') return child;
     this.processes.push(child as Process);

@@ -232,6 +232,27 @@ describe.each(SIZES)('pages of $name', ({ size }) => {
     expect(outcomes).toEqual(new Set(['OK', 'EBUSY']));
   });
 
+  test('a page that nobody has any more needs no other one', () => {
+    const outcomes = new Set<unknown>();
+    atEveryStep(
+      () => {
+        const machine = machineWith({ size, pages: 1, memoryBytes: size, checks: false });
+        const process = machine.createProcess();
+        const at = mapPrivate(process, 1, { size });
+        process.write(at, 1);
+        const [mover, other] = [process.thread(), process.thread()];
+        const moving = work(mover, mover.migrate(folioAt(process, at).pfn));
+        return { machine, works: [moving, work(other, other.munmap(at, size))] as const };
+      },
+      ({ machine }, [moved]) => {
+        outcomes.add(moved);
+        machine.check();
+        expect(counts(machine, size)).toEqual([1, 1, 0, 0]);
+      },
+    );
+    expect(outcomes).toEqual(new Set(['ENOMEM', 'OK', 'EBUSY']));
+  });
+
   test('a child that writes meanwhile gets its own copy of what was there', () => {
     atEveryStep(
       () => {

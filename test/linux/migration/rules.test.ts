@@ -29,6 +29,7 @@ import {
   pageAt,
   RW,
   SIZES,
+  traced,
 } from '../support.ts';
 import { halfway, isMoving } from './support.ts';
 
@@ -313,6 +314,46 @@ describe.each(SIZES)('pages of $name', ({ size }) => {
       finish();
     });
   });
+});
+
+test('a private page that moves is lost where the owner of another one has to take that from its children', () => {
+  const machine = machineWith({ pages: 2, checks: false });
+  const owner = machine.createProcess();
+  const at = mapPrivate(owner, 1);
+  owner.write(at, 1);
+  const [copier, sharer] = [forkOf(owner), forkOf(owner)];
+  copier.write(at, 2);
+  const own = folioAt(copier, at);
+  const { finish } = halfway(copier, own, () => isMoving(copier, at) && !own.rmapping!.iMmapRwsem.isHeld);
+  /* No page is left for the copy: the children lose theirs, what moves without a look at which page it is. */
+  expect(owner.write(at, 3)).toBe('OK');
+  expect(finish()).toBe('OK');
+  expect([owner.read(at), sharer.read(at)]).toEqual([3, 'SIGBUS']);
+  expect(pageAt(copier, at)).toBeUndefined();
+  expect(copier.read(at)).toBe(0);
+  machine.check();
+});
+
+test('a page with bad memory stays where it is, and what was left of it in page tables is lost', () => {
+  const { machine, process, whole, at, uffd } = pieces(MIB2);
+  process.munmap(whole, MIB2);
+  uffd.continue(at, 3 * KIB4);
+  const { pfn } = folioAt(process, at);
+  expect(machine.memoryFailure(pfn + 1)).toBe('OK');
+  expect(process.read(at)).toBe(0);
+  expect(process.smaps(at, 1)[0]).toMatchObject({ privateHugetlb: 3 * KIB4 });
+  expect(machine.migrate(pfn)).toBe('EAGAIN');
+  expect([process.read(at), process.read(at + 2 * KIB4)]).toEqual(['SIGBUS', 'SIGBUS']);
+  expect(process.mm.hugetlbUsage).toBe(0);
+});
+
+test('the entry of a private page that is pinned is not touched at all', () => {
+  const machine = machineWith({ pages: 2 });
+  const process = machine.createProcess();
+  const at = mapPrivate(process, 1);
+  process.registerBuffer(at, KIB4);
+  const { pfn } = folioAt(process, at);
+  expect(traced(machine, () => machine.migrate(pfn)).filter(({ kind }) => kind === 'entry')).toEqual([]);
 });
 
 describe('the pool', () => {
