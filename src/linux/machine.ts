@@ -140,6 +140,8 @@ export class Machine {
   readonly inodes: Set<HugetlbfsInode> = new Set<HugetlbfsInode>();
   /** The number that the next process gets; it grows by itself, and may be set, as /proc/sys/kernel/ns_last_pid lets one do. */
   nextProcess = 0;
+  /** Whether some path has come to no end: 'HANG' or 'BUG'. */
+  hasDeadEnds = false;
   readonly #processes = new Set<Process>();
   readonly #faultMutexes: readonly Lock[];
   readonly #checks: boolean;
@@ -310,12 +312,13 @@ export class Machine {
   }
 
   /**
-   * Recounts everything. Nothing is said of a machine that has one of the faults {@link HGM_POSTED_MISCOUNTS}, whose counts are wrong.
+   * Recounts everything. Nothing is said of a machine where something was left half done by a DeadEnd, or that has one of the faults
+   * {@link HGM_POSTED_MISCOUNTS}: there, counts may be wrong.
    *
    * @throws InvariantError where a count disagrees with page tables, page caches or reserve maps
    */
   check(): void {
-    if (!this.hgmPosted(HGM_POSTED_MISCOUNTS)) checkInvariants(this);
+    if (!this.hasDeadEnds && !this.hgmPosted(HGM_POSTED_MISCOUNTS)) checkInvariants(this);
   }
 
   /** `hugetlb_fault_mutex_hash`: the mutex of a page of a file; others share it. */

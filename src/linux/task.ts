@@ -99,6 +99,7 @@ export function raced(task: Task, where: string): void {
 function deadEnd(error: unknown): Hang {
   if (!(error instanceof DeadEnd)) throw error;
   const { held, machine } = error.task;
+  machine.hasDeadEnds = true;
   machine.trace?.push({ kind: 'dead end', task: error.task.name, outcome: error.outcome, where: error.message });
   while (held.length > 0) held.at(-1)!.unlock(error.task);
   return error.outcome;

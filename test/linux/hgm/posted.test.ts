@@ -102,6 +102,17 @@ test('a write to a 4 KiB leaf that is read-only without wp: a BUG', () => {
   expect(results).toEqual(['BUG', 'OK']);
 });
 
+test('a machine that checks its counts has no more to say about them once something was left half done', () => {
+  const [posted] = both(HGM_POSTED_WP_BUG, { mode: WP_AND_MINOR, checks: true });
+  continuePages(posted, 3, 2);
+  ok(posted.process.mprotect(posted.at, MIB2, PROTS.r));
+  ok(posted.process.mprotect(posted.at, MIB2, PROTS.rw));
+  const before = folioOf(posted.machine, 0).refcount;
+  expect(posted.process.write(posted.at + 3 * KIB4, 1)).toBe('BUG');
+  expect(folioOf(posted.machine, 0).refcount).toBe(before + 1);
+  expect(posted.process.madvise(posted.at, MIB2, MADV_DONTNEED)).toBe('OK');
+});
+
 test('write protection of what is partly mapped puts one marker over the table, whose pages are lost', () => {
   const [posted, right] = both(HGM_POSTED_MARKER_OVER_TABLE, { mode: WP_AND_MINOR });
   for (const scene of [posted, right]) {
