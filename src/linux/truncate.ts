@@ -115,7 +115,10 @@ function* removeInodeSingleFolio(
 function* unmapFileFolio(task: Task, inode: HugetlbfsInode, folio: Folio, index: number): Path<void> {
   const { pageCache, hstate } = inode;
   const from = index * hstate.pagesPerHugePage;
-  /* With a page lock held: i_rwsem, which the caller has, keeps those out who take the two in the other order. */
+  /*
+   * With a page lock held. Who takes the two in the other order holds the page's fault mutex, which the caller has: faults, UFFDIO_CONTINUE; or
+   * only tries the page lock: MADV_COLLAPSE.
+   */
   yield* pageCache.iMmapRwsem.writeOutOfOrder(task);
   for (;;) {
     const busy = yield* unmapWhereFree(task, inode, folio, from);
