@@ -3,7 +3,7 @@
  */
 import { fileSource } from '../dump/file-source.ts';
 import { inflated } from '../dump/gzip.ts';
-import { describeTraceEvent, type TraceEvent } from '../linux/trace.ts';
+import { describeTraceEvent, type TraceEvent } from '../linux/base/trace.ts';
 import { describeDifference } from '../replay/describe.ts';
 import type { Answer } from '../replay/operation.ts';
 import { memoryForTables, type ReplayedLine, replaySequence } from '../replay/replay.ts';

@@ -9,12 +9,12 @@ import {
   PROT_NONE,
   PROT_READ,
   PROT_WRITE,
-} from '../linux/uapi.ts';
+} from '../linux/base/uapi.ts';
 import {
   UFFDIO_REGISTER_MODE_MINOR,
   UFFDIO_REGISTER_MODE_MISSING,
   UFFDIO_REGISTER_MODE_WP,
-} from '../linux/uffd-uapi.ts';
+} from '../linux/base/uffd-uapi.ts';
 import {
   actor,
   type Context,

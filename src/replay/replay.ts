@@ -3,7 +3,7 @@
  */
 import { InvariantError } from '../core/errors.ts';
 import { FlatMemory } from '../core/flat-memory.ts';
-import type { TraceEvent } from '../linux/trace.ts';
+import type { TraceEvent } from '../linux/base/trace.ts';
 import { type Disagreement, same } from './disagreement.ts';
 import type { Answer } from './operation.ts';
 import type { Line, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';

@@ -2,9 +2,9 @@
  * The model's side of a sequence: a machine, and its processes and files by the numbers that the sequence gives them.
  */
 import type { FlatMemory } from '../core/flat-memory.ts';
-import type { HugetlbFile } from '../linux/hugetlb-file.ts';
-import { Machine } from '../linux/machine.ts';
-import type { Process } from '../linux/process.ts';
+import type { HugetlbFile } from '../linux/machine/hugetlb-file.ts';
+import { Machine } from '../linux/machine/machine.ts';
+import type { Process } from '../linux/machine/process.ts';
 import type { PoolCounts } from './sequence.ts';
 import { addressOf, MOST_PROCESSES, type Setting } from './setting.ts';
 

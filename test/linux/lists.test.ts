@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { FlatMemory } from '../../src/core/flat-memory.ts';
-import { Machine } from '../../src/linux/machine.ts';
-import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../src/linux/uapi.ts';
+import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../src/linux/base/uapi.ts';
+import { Machine } from '../../src/linux/machine/machine.ts';
 
 const MIB = 2 ** 20;
 

@@ -11,7 +11,7 @@ import {
   type Process,
   run,
 } from '../../src/linux/index.ts';
-import { PageVmaMappedWalk } from '../../src/linux/page-vma-mapped.ts';
+import { PageVmaMappedWalk } from '../../src/linux/page-tables/page-vma-mapped.ts';
 import { pieces } from './pieces.ts';
 import { folioAt, forkOf, GIB1, KIB4, MIB2, machineWith, mapPrivate, mapShared, SIZES } from './support.ts';
 

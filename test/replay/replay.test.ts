@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { InvariantError } from '../../src/core/errors.ts';
-import { Process } from '../../src/linux/process.ts';
+import { Process } from '../../src/linux/machine/process.ts';
 import { describeDifference } from '../../src/replay/describe.ts';
 import { HGM } from '../../src/replay/hgm/format.ts';
 import { OPERATIONS as HGM_OPERATIONS } from '../../src/replay/hgm/operations.ts';

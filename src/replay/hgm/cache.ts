@@ -1,7 +1,7 @@
 /**
  * The huge pages of files, as states list them.
  */
-import type { Folio } from '../../linux/folio.ts';
+import type { Folio } from '../../linux/pool/folio.ts';
 import type { HgmStage } from './stage.ts';
 
 /** Neighbouring 4 KiB pages that are mapped equally often: first page, how many, `page_mapcount`. */

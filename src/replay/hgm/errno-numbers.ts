@@ -1,7 +1,7 @@
 /**
  * The numbers of errnos: include/uapi/asm-generic/errno-base.h, errno.h of Linux 6.1.
  */
-import type { Errno } from '../../linux/errno.ts';
+import type { Errno } from '../../linux/base/errno.ts';
 
 const NUMBERS: Readonly<Record<Errno, number>> = {
   EPERM: 1,

@@ -1,7 +1,7 @@
 /**
  * `fill`: a file's page gets contents that tell which page it is.
  */
-import { MAP_SHARED, PROT_READ, PROT_WRITE } from '../../linux/uapi.ts';
+import { MAP_SHARED, PROT_READ, PROT_WRITE } from '../../linux/base/uapi.ts';
 import type { HgmStage } from './stage.ts';
 
 const PAGE = 4096;

@@ -12,12 +12,12 @@ import {
   MAP_PRIVATE,
   MAP_SHARED,
   PROT_NONE,
-} from '../../linux/uapi.ts';
+} from '../../linux/base/uapi.ts';
 import {
   UFFD_FEATURE_EVENT_FORK,
   UFFD_FEATURE_EXACT_ADDRESS,
   UFFD_FEATURE_MINOR_HUGETLBFS_HGM,
-} from '../../linux/uffd-uapi.ts';
+} from '../../linux/base/uffd-uapi.ts';
 import {
   ALLOCATE,
   exit,

@@ -1,7 +1,7 @@
 /**
  * `{"pagemap":...}`: what /proc/PID/pagemap of process 0 has for pages of slot 0, and /proc/kpagecount for their frames.
  */
-import { PM_FILE, PM_MMAP_EXCLUSIVE, PM_PRESENT, PM_UFFD_WP } from '../../linux/pagemap.ts';
+import { PM_FILE, PM_MMAP_EXCLUSIVE, PM_PRESENT, PM_UFFD_WP } from '../../linux/syscalls/pagemap.ts';
 import { choice, type Field, optional, page, Refusal } from '../fields.ts';
 import { type Found, type Operation, operation } from '../operation.ts';
 import type { Stage } from '../stage.ts';

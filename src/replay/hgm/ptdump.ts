@@ -5,11 +5,11 @@
  *   0x0000100000001000-0x0000100000003000 8K USR RW NX pte        leaves with the same rights
  *   0x0000100000003000-0x0000100000200000 2036K pte               nothing
  */
-import type { Errno } from '../../linux/errno.ts';
-import type { Process } from '../../linux/process.ts';
-import { PAGE_NX_HIGH, PAGE_PRESENT, PAGE_PSE, PAGE_RW, PAGE_USER } from '../../linux/pte.ts';
-import { MADV_COLLAPSE } from '../../linux/uapi.ts';
-import { UFFD_FEATURE_SIGBUS } from '../../linux/uffd-uapi.ts';
+import type { Errno } from '../../linux/base/errno.ts';
+import { PAGE_NX_HIGH, PAGE_PRESENT, PAGE_PSE, PAGE_RW, PAGE_USER } from '../../linux/base/pte.ts';
+import { MADV_COLLAPSE } from '../../linux/base/uapi.ts';
+import { UFFD_FEATURE_SIGBUS } from '../../linux/base/uffd-uapi.ts';
+import type { Process } from '../../linux/machine/process.ts';
 import type { Begun } from '../begun.ts';
 import { integer, text } from '../fields.ts';
 import { type LineObject, read, refused } from '../lines.ts';

@@ -1,10 +1,11 @@
 /**
  * What some looks begin with: a process of their own, and a file's first two huge pages in it, which may be mapped in pieces.
  */
-import type { Process } from '../../linux/process.ts';
-import { MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../../linux/uapi.ts';
-import { UFFD_FEATURE_MINOR_HUGETLBFS, UFFDIO_REGISTER_MODE_MINOR } from '../../linux/uffd-uapi.ts';
-import type { UserfaultFile } from '../../linux/userfault-file.ts';
+
+import { MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../../linux/base/uapi.ts';
+import { UFFD_FEATURE_MINOR_HUGETLBFS, UFFDIO_REGISTER_MODE_MINOR } from '../../linux/base/uffd-uapi.ts';
+import type { Process } from '../../linux/machine/process.ts';
+import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
 import { OPT_IN } from './kernel.ts';
 import type { HgmStage } from './stage.ts';
 

@@ -1,10 +1,11 @@
 /**
  * The stage of HGM's recordings: userfaultfds have numbers, and a controller without mappings of its own does what no process does.
  */
-import type { Process } from '../../linux/process.ts';
-import { interleave, type Path, sleepUntil } from '../../linux/task.ts';
-import { UFFD_EVENT_FORK, UFFD_FEATURE_EVENT_FORK } from '../../linux/uffd-uapi.ts';
-import type { UserfaultFile } from '../../linux/userfault-file.ts';
+
+import { interleave, type Path, sleepUntil } from '../../linux/base/task.ts';
+import { UFFD_EVENT_FORK, UFFD_FEATURE_EVENT_FORK } from '../../linux/base/uffd-uapi.ts';
+import type { Process } from '../../linux/machine/process.ts';
+import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
 import { ended, Stage } from '../stage.ts';
 
 /** The number of the userfaultfd that a fork's event brought: it is for the child's memory, and process 0 has it. */

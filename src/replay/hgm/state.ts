@@ -1,7 +1,7 @@
 /**
  * What can be observed between two operations: the pool, what processes have mapped, the page caches, the page tables.
  */
-import type { Mm } from '../../linux/mm.ts';
+import type { Mm } from '../../linux/mm/mm.ts';
 import type { Begun } from '../begun.ts';
 import { type Disagreement, same } from '../disagreement.ts';
 import { type Context, type Field, integer, Refusal, text } from '../fields.ts';

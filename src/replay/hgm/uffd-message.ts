@@ -1,9 +1,10 @@
 /**
  * `{"uffd_message":...}`: a minor fault that waits, what its message says, and what wakes it.
  */
-import type { Process } from '../../linux/process.ts';
-import { interleave, type Path, preemptionPoint, sleepUntil } from '../../linux/task.ts';
-import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_EXACT_ADDRESS } from '../../linux/uffd-uapi.ts';
+
+import { interleave, type Path, preemptionPoint, sleepUntil } from '../../linux/base/task.ts';
+import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_EXACT_ADDRESS } from '../../linux/base/uffd-uapi.ts';
+import type { Process } from '../../linux/machine/process.ts';
 import { choice, integer, text, truth } from '../fields.ts';
 import { type Answer, type Found, type Operation, operation } from '../operation.ts';
 import { type Scene, sceneOf } from './scene.ts';

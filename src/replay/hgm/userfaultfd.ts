@@ -9,8 +9,8 @@ import {
   UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
   UFFDIO_COPY_MODE_WP,
   UFFDIO_WRITEPROTECT_MODE_WP,
-} from '../../linux/uffd-uapi.ts';
-import type { FillResult, UserfaultFile } from '../../linux/userfault-file.ts';
+} from '../../linux/base/uffd-uapi.ts';
+import type { FillResult, UserfaultFile } from '../../linux/machine/userfault-file.ts';
 import { rangeProblem, uffdMode } from '../calls.ts';
 import { actor, byte, type Context, integer, optional, page, processNumber, Refusal, slot, truth } from '../fields.ts';
 import { type Answer, type Operation, operation, type Problem } from '../operation.ts';

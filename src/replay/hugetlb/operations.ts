@@ -14,9 +14,9 @@ import {
   MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
-} from '../../linux/uapi.ts';
-import { UFFDIO_COPY_MODE_WP, UFFDIO_WRITEPROTECT_MODE_WP } from '../../linux/uffd-uapi.ts';
-import type { UserfaultFile } from '../../linux/userfault-file.ts';
+} from '../../linux/base/uapi.ts';
+import { UFFDIO_COPY_MODE_WP, UFFDIO_WRITEPROTECT_MODE_WP } from '../../linux/base/uffd-uapi.ts';
+import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
 import {
   ALLOCATE,
   exit,

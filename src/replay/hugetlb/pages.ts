@@ -1,7 +1,7 @@
 /**
  * The huge pages in page tables, as states list them.
  */
-import type { Folio } from '../../linux/folio.ts';
+import type { Folio } from '../../linux/pool/folio.ts';
 import { placeOf } from '../setting.ts';
 import type { HugetlbStage } from './stage.ts';
 

@@ -2,8 +2,8 @@
  * The stage of Linux 6.1's recordings: every process has a userfaultfd of its own.
  */
 import type { FlatMemory } from '../../core/flat-memory.ts';
-import { UFFD_FEATURE_SIGBUS } from '../../linux/uffd-uapi.ts';
-import type { UserfaultFile } from '../../linux/userfault-file.ts';
+import { UFFD_FEATURE_SIGBUS } from '../../linux/base/uffd-uapi.ts';
+import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
 import { Stage } from '../stage.ts';
 import type { HugetlbSetting } from './header.ts';
 

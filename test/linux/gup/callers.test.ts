@@ -2,6 +2,7 @@
  * Who in the kernel asks for pages: mlock, core files, vmsplice, io_uring. mm/mlock.c, fs/coredump.c, fs/splice.c of Linux 6.1.
  */
 import { describe, expect, test } from 'vitest';
+import { run } from '../../../src/linux/base/task.ts';
 import {
   CORE_FILE_HOLE,
   MAP_PRIVATE,
@@ -10,7 +11,6 @@ import {
   PROT_READ,
   UFFDIO_REGISTER_MODE_MISSING,
 } from '../../../src/linux/index.ts';
-import { run } from '../../../src/linux/task.ts';
 import { folioOf, fork, HUGE, map, PAGE, PAGES_OF_HUGE, RW, scene } from './support.ts';
 
 describe('mlock', () => {

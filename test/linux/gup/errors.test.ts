@@ -3,7 +3,7 @@
  * include/linux/mm.h: vm_fault_to_errno.
  */
 import { describe, expect, test } from 'vitest';
-import { vmFaultToErrno } from '../../../src/linux/fault-errno.ts';
+import { vmFaultToErrno } from '../../../src/linux/base/fault-errno.ts';
 import {
   FOLL_ANON,
   FOLL_FAST_ONLY,

@@ -2,8 +2,8 @@
  * follow_page. mm/hugetlb.c of Linux 6.1: follow_huge_pmd_pte, follow_huge_pud.
  */
 import { expect, test } from 'vitest';
+import { PTE_UFFD_WP_MARKER } from '../../../src/linux/base/pte.ts';
 import { FOLL_DUMP, FOLL_GET, FOLL_PIN, FOLL_WRITE, PROT_NONE, PROT_READ } from '../../../src/linux/index.ts';
-import { PTE_UFFD_WP_MARKER } from '../../../src/linux/pte.ts';
 import { folioOf, fork, GIB, HUGE, leafOf, PAGE, scene, splitLeaf } from './support.ts';
 
 test('nothing is faulted in', () => {

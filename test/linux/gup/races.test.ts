@@ -3,6 +3,7 @@
  * happen: a pin of a page that a child has, too; a reference to a page that is free.
  */
 import { describe, expect, test } from 'vitest';
+import { preemptionPoint } from '../../../src/linux/base/task.ts';
 import {
   FOLL_FAST_ONLY,
   FOLL_WRITE,
@@ -16,7 +17,6 @@ import {
   type Process,
   type Syscalls,
 } from '../../../src/linux/index.ts';
-import { preemptionPoint } from '../../../src/linux/task.ts';
 import { folioOf, fork, framesFrom, GIB, HUGE, PAGES_OF_HUGE, RW, scene, splitLeaf } from './support.ts';
 
 /** Who goes on, the same for the same seed: by turns of one step, or of up to so many that the other one does all its work. */

@@ -3,6 +3,7 @@
  * mm/hugetlb.c: follow_hugetlb_page.
  */
 import { describe, expect, test } from 'vitest';
+import { run } from '../../../src/linux/base/task.ts';
 import {
   FOLL_GET,
   FOLL_LONGTERM,
@@ -14,8 +15,7 @@ import {
   type Syscalls,
   UFFDIO_REGISTER_MODE_MISSING,
 } from '../../../src/linux/index.ts';
-import { run } from '../../../src/linux/task.ts';
-import type { UserfaultFile } from '../../../src/linux/userfault-file.ts';
+import type { UserfaultFile } from '../../../src/linux/machine/userfault-file.ts';
 import { folioOf, HUGE, PAGES_OF_HUGE, type Scene, scene } from './support.ts';
 
 /** Three pages; the middle one is missing, and a userfaultfd's. */

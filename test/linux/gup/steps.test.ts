@@ -2,7 +2,9 @@
  * The turns of follow_hugetlb_page's loop, one rule after the other. mm/hugetlb.c of Linux 6.1.
  */
 import { describe, expect, test } from 'vitest';
-import { getUserPagesOnce } from '../../../src/linux/gup.ts';
+import { PTE_UFFD_WP_MARKER } from '../../../src/linux/base/pte.ts';
+import { run, Task } from '../../../src/linux/base/task.ts';
+import { getUserPagesOnce } from '../../../src/linux/gup/gup.ts';
 import {
   FOLL_DUMP,
   FOLL_FORCE,
@@ -16,8 +18,6 @@ import {
   PROT_READ,
   type Vma,
 } from '../../../src/linux/index.ts';
-import { PTE_UFFD_WP_MARKER } from '../../../src/linux/pte.ts';
-import { run, Task } from '../../../src/linux/task.ts';
 import {
   folioOf,
   fork,

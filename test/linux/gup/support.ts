@@ -2,7 +2,7 @@
  * Mappings to try GUP on, and leaves that are smaller than their huge page, planted by hand where all of it is mapped.
  */
 
-import type { HugetlbPte } from '../../../src/linux/hugetlb-pte.ts';
+import { Pte } from '../../../src/linux/base/pte.ts';
 import {
   type Folio,
   MAP_ANONYMOUS,
@@ -18,8 +18,8 @@ import {
   type Process,
   VM_HUGETLB_HGM,
 } from '../../../src/linux/index.ts';
-import { leafAt, pointTo } from '../../../src/linux/page-table.ts';
-import { Pte } from '../../../src/linux/pte.ts';
+import type { HugetlbPte } from '../../../src/linux/mm/hugetlb-pte.ts';
+import { leafAt, pointTo } from '../../../src/linux/page-tables/page-table.ts';
 
 export const MIB: number = 2 ** 20;
 export const GIB: number = 2 ** 30;

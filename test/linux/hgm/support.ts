@@ -18,7 +18,7 @@ import {
   UFFDIO_REGISTER_MODE_MINOR,
   type UserfaultFile,
 } from '../../../src/linux/index.ts';
-import { leafAt } from '../../../src/linux/page-table.ts';
+import { leafAt } from '../../../src/linux/page-tables/page-table.ts';
 import { GIB1, granted, KIB4, type MachineParts, MIB2, machineWith, mapShared, RW } from '../support.ts';
 
 export { GIB1, granted, KIB4, MIB2, RW };

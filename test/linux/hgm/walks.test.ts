@@ -3,8 +3,7 @@
  * for_each_hgm_shift, hugetlb_pte_present_leaf.
  */
 import { describe, expect, test } from 'vitest';
-import { hugetlbAllocLargestPte, hugetlbFullWalkAlloc } from '../../../src/linux/hgm-walk.ts';
-import { HugetlbPte } from '../../../src/linux/hugetlb-pte.ts';
+import { Lock, LockRank } from '../../../src/linux/base/lock.ts';
 import {
   hgmSizes,
   MADV_COLLAPSE,
@@ -21,8 +20,9 @@ import {
   type Vma,
   type Work,
 } from '../../../src/linux/index.ts';
-import { Lock, LockRank } from '../../../src/linux/lock.ts';
-import { hugetlbFullWalk } from '../../../src/linux/page-table.ts';
+import { HugetlbPte } from '../../../src/linux/mm/hugetlb-pte.ts';
+import { hugetlbAllocLargestPte, hugetlbFullWalkAlloc } from '../../../src/linux/page-tables/hgm-walk.ts';
+import { hugetlbFullWalk } from '../../../src/linux/page-tables/page-table.ts';
 import { atEveryStep, machineWith, traced, work } from '../support.ts';
 import {
   continuePages,

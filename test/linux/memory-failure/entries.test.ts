@@ -3,11 +3,11 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { PTE_NONE, PTE_UFFD_WP_MARKER } from '../../../src/linux/base/pte.ts';
+import { run } from '../../../src/linux/base/task.ts';
 import { MADV_SPLIT, PROT_READ, Pte } from '../../../src/linux/index.ts';
-import { hugetlbFullWalk } from '../../../src/linux/page-table.ts';
-import { PTE_NONE, PTE_UFFD_WP_MARKER } from '../../../src/linux/pte.ts';
-import { hugetlbSplitToShift } from '../../../src/linux/split-leaf.ts';
-import { run } from '../../../src/linux/task.ts';
+import { hugetlbFullWalk } from '../../../src/linux/page-tables/page-table.ts';
+import { hugetlbSplitToShift } from '../../../src/linux/page-tables/split-leaf.ts';
 import { recount } from '../hgm/support.ts';
 import { entryOf, folioAt, GIB1, KIB4, MIB2, machineWith, mapShared, P, pageAt, RW, U, W } from '../support.ts';
 import { entries } from './support.ts';

@@ -12,7 +12,7 @@ import {
   UFFDIO_REGISTER_MODE_WP,
   UFFDIO_WRITEPROTECT_MODE_WP,
 } from '../../../src/linux/index.ts';
-import { isPmdShared } from '../../../src/linux/pmd-share.ts';
+import { isPmdShared } from '../../../src/linux/page-tables/pmd-share.ts';
 import { byteOf, continuePages, hgmScene } from '../hgm/support.ts';
 import { granted, KIB4, MIB2, machineWith, mapPrivate, mapShared, RW } from '../support.ts';
 import { cached, entries, frameAt, look, lookAt, lost, mapsBadMemory, poison, SIZES } from './support.ts';

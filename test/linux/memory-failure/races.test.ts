@@ -3,6 +3,7 @@
  * Who has a lock that memory failure can only try makes it fail, EBUSY; if it does not fail, nobody maps the bad 4 KiB afterwards.
  */
 import { describe, expect, test } from 'vitest';
+import { Task } from '../../../src/linux/base/task.ts';
 import {
   FOLL_GET,
   type HgmVersion,
@@ -15,8 +16,7 @@ import {
   PROT_READ,
   type Syscalls,
 } from '../../../src/linux/index.ts';
-import { memoryFailure } from '../../../src/linux/memory-failure.ts';
-import { Task } from '../../../src/linux/task.ts';
+import { memoryFailure } from '../../../src/linux/memory-failure/memory-failure.ts';
 import { atEveryStep, KIB4, MIB2, machineWith, mapPrivate, mapShared, work } from '../support.ts';
 import { mapsBadMemory } from './support.ts';
 

@@ -10,7 +10,7 @@ import {
   swpMkuffdWp,
   swpUffdWp,
   wrprotectMigrationEntry,
-} from '../../../src/linux/migration-entry.ts';
+} from '../../../src/linux/page-tables/migration-entry.ts';
 
 const machines = { 4: new Machine({ tables: 4096 }), 5: new Machine({ tables: 4096, levels: 5 }) };
 const TYPES = { read: 23n, exclusive: 24n, write: 25n };

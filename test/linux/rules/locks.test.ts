@@ -4,6 +4,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import { InvariantError } from '../../../src/core/errors.ts';
+import { Lock, LockRank } from '../../../src/linux/base/lock.ts';
+import { run, Task } from '../../../src/linux/base/task.ts';
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
@@ -11,8 +13,6 @@ import {
   MADV_DONTNEED,
   PROT_READ,
 } from '../../../src/linux/index.ts';
-import { Lock, LockRank } from '../../../src/linux/lock.ts';
-import { run, Task } from '../../../src/linux/task.ts';
 import { atEveryStep, counts, forkOf, MIB2, machineWith, mapPrivate, mapShared, RW, traced, work } from '../support.ts';
 
 describe('the order of locks', () => {

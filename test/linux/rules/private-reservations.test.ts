@@ -3,9 +3,9 @@
  * hugetlb_reserve_pages, hugetlb_vm_op_open, hugetlb_vm_op_close, hugetlb_dup_vma_private, restore_reserve_on_error.
  */
 import { describe, expect, test } from 'vitest';
+import { run, Task } from '../../../src/linux/base/task.ts';
 import { MAP_FIXED, MAP_NORESERVE, PROT_NONE, PROT_READ } from '../../../src/linux/index.ts';
-import { restoreReserveOnError } from '../../../src/linux/reserve-map.ts';
-import { run, Task } from '../../../src/linux/task.ts';
+import { restoreReserveOnError } from '../../../src/linux/pool/reserve-map.ts';
 import { counts, forkOf, MIB2, machineWith, mapPrivate, mapShared, privately, RW, SIZES } from '../support.ts';
 
 describe.each(SIZES)('pages of $name', ({ size }) => {

@@ -2,9 +2,10 @@
  * Faults that the kernel has on a program's behalf, on ranges that a userfaultfd has. mm/gup.c, handle_userfault.
  */
 import { describe, expect, test } from 'vitest';
-import { hugetlbFault } from '../../../src/linux/fault.ts';
-import { FAULT_FLAG_ALLOW_RETRY, FAULT_FLAG_RETRY_NOWAIT } from '../../../src/linux/fault-flags.ts';
-import { getUserPagesLocked } from '../../../src/linux/gup.ts';
+import { FAULT_FLAG_ALLOW_RETRY, FAULT_FLAG_RETRY_NOWAIT } from '../../../src/linux/base/fault-flags.ts';
+import { run } from '../../../src/linux/base/task.ts';
+import { hugetlbFault } from '../../../src/linux/fault/fault.ts';
+import { getUserPagesLocked } from '../../../src/linux/gup/gup.ts';
 import {
   FOLL_GET,
   FOLL_NOWAIT,
@@ -16,7 +17,6 @@ import {
   UFFDIO_REGISTER_MODE_WP,
   UFFDIO_WRITEPROTECT_MODE_WP,
 } from '../../../src/linux/index.ts';
-import { run } from '../../../src/linux/task.ts';
 import { actor, bytes, copyTo, fault, SIZES, serve, stage, together } from './stage.ts';
 
 describe.each(SIZES)('pages of $name', ({ size }) => {

@@ -1,0 +1,191 @@
+/**
+ * Locks with owners. Order: mm/rmap.c of Linux 6.1, its head comment, with hugetlbfs's own part.
+ *
+ *   mf_mutex                      one memory failure at a time; who handles one takes only such locks as are free, but for the page's
+ *   mmap_lock                     a process's VMAs
+ *     i_rwsem                     a file's size and reserve map (hugetlbfs takes it inside mmap_lock, in mmap)
+ *       hugetlb_fault_mutex       one of a table, by file and huge-page index: a fault, a truncation
+ *         vma_lock                a shareable VMA's page tables: held for reading in a fault, for writing in an unshare
+ *           i_mmap_rwsem          a file's list of VMAs
+ *             page lock           a folio in the page cache
+ *               page-table lock   entries; fork takes the child's, then the parent's
+ *                 resv_map, subpool
+ *                   hugetlb_lock  the pools
+ */
+import { hex, InvariantError } from '../../core/errors.ts';
+import { type Awaited, DeadEnd, type Path, type Task } from './task.ts';
+
+/** How a lock is held: by one task alone, by any number of readers, or not at all: only waited for. */
+export type LockMode = 'write' | 'read' | 'wait';
+
+/** The classes of locks; the number is the place in the order above. */
+export const LockRank = {
+  mfMutex: 0,
+  mmapLock: 1,
+  inode: 2,
+  faultMutex: 3,
+  vmaLock: 4,
+  iMmap: 5,
+  page: 6,
+  pageTable: 7,
+  reservations: 8,
+  hugetlbLock: 9,
+} as const;
+
+/** The place of a class of locks in the order. */
+export type LockRank = (typeof LockRank)[keyof typeof LockRank];
+
+/** Processes and files are counted; tables, frames and mappings have addresses, none of them in the first 4 KiB. */
+const FIRST_ADDRESS = 0x1000;
+
+/** Most locks have no reader, most of the time. Never written to. */
+const NOBODY: Task[] = [];
+
+/** A mutex, spin lock or reader-writer semaphore: the differences do not matter to a model. */
+export class Lock implements Awaited {
+  readonly rank: LockRank;
+  readonly #kind: string;
+  readonly #of: number | undefined;
+  #writer: Task | undefined;
+  #readers: Task[] = NOBODY;
+  /** Whether a holder will never let go of it. */
+  #leaked = false;
+
+  /**
+   * @param kind its name
+   * @param of what it belongs to, if there are many of the kind: an address, a number
+   */
+  constructor(kind: string, rank: LockRank, of?: number) {
+    this.#kind = kind;
+    this.#of = of;
+    this.rank = rank;
+  }
+
+  /** Its name: put together when somebody asks, as every huge page has a lock. */
+  get name(): string {
+    if (this.#of === undefined) return this.#kind;
+    return `${this.#kind} ${this.#of < FIRST_ADDRESS ? this.#of : hex(this.#of)}`;
+  }
+
+  /** Whether a task could have it now. */
+  isFreeFor(_task: Task, mode: LockMode): boolean {
+    return this.#writer === undefined && (mode === 'read' || this.#readers.length === 0);
+  }
+
+  /** Who holds it, in words. */
+  describe(): string {
+    const holders = this.#writer ? [this.#writer] : this.#readers;
+    return holders.length === 0 ? this.name : `${this.name}, held by ${holders.map(({ name }) => name).join(', ')}`;
+  }
+
+  get isHeld(): boolean {
+    return this.#writer !== undefined || this.#readers.length > 0;
+  }
+
+  /** Whether this task holds it, for reading or writing. */
+  isHeldBy(task: Task): boolean {
+    return this.#writer === task || this.#readers.includes(task);
+  }
+
+  isWriteHeldBy(task: Task): boolean {
+    return this.#writer === task;
+  }
+
+  /** Takes it alone. */
+  *write(task: Task): Path<void> {
+    this.#checkOrder(task);
+    if (this.#leaked) this.#assertFree(task, 'write');
+    if (task.preemptible || !this.isFreeFor(task, 'write')) yield { on: this, mode: 'write' };
+    this.#take(task, 'write');
+  }
+
+  /** Takes it together with other readers. */
+  *read(task: Task): Path<void> {
+    this.#checkOrder(task);
+    if (this.#leaked) this.#assertFree(task, 'read');
+    if (task.preemptible || !this.isFreeFor(task, 'read')) yield { on: this, mode: 'read' };
+    this.#take(task, 'read');
+  }
+
+  /** Takes it alone where the order above is broken on purpose; the caller says why that cannot deadlock, or that it can. */
+  *writeOutOfOrder(task: Task): Path<void> {
+    if (task.preemptible || !this.isFreeFor(task, 'write')) yield { on: this, mode: 'write' };
+    this.#take(task, 'write');
+  }
+
+  /** Like {@link writeOutOfOrder}, for readers. */
+  *readOutOfOrder(task: Task): Path<void> {
+    if (task.preemptible || !this.isFreeFor(task, 'read')) yield { on: this, mode: 'read' };
+    this.#take(task, 'read');
+  }
+
+  /** Takes it if that needs no waiting; the order does not matter then. */
+  tryWrite(task: Task): boolean {
+    if (!this.isFreeFor(task, 'write')) return false;
+    this.#take(task, 'write');
+    return true;
+  }
+
+  /** Waits until nobody holds it, and does not take it. */
+  *wait(task: Task): Path<void> {
+    if (!this.isFreeFor(task, 'wait')) yield { on: this, mode: 'wait' };
+  }
+
+  /** @throws InvariantError unless the task holds it */
+  unlock(task: Task): void {
+    if (this.#writer === task) this.#writer = undefined;
+    else {
+      const reader = this.#readers.indexOf(task);
+      if (reader < 0) throw new InvariantError(`Lock.unlock: ${task.name} does not hold ${this.describe()}`);
+      if (this.#readers.length === 1) this.#readers = NOBODY;
+      else this.#readers.splice(reader, 1);
+    }
+    const { held } = task;
+    if (held[held.length - 1] === this) held.pop();
+    else held.splice(held.lastIndexOf(this), 1);
+    task.machine.trace?.push({ kind: 'unlock', task: task.name, lock: this.name });
+  }
+
+  /** A holder forgets it: nobody can have it any more but beside a reader, and who wants it waits for ever. */
+  leak(task: Task): void {
+    const { held } = task;
+    held.splice(held.lastIndexOf(this), 1);
+    this.#leaked = true;
+  }
+
+  /** @throws DeadEnd where it would have to be waited for */
+  #assertFree(task: Task, mode: LockMode): void {
+    if (!this.isFreeFor(task, mode)) throw new DeadEnd(task, 'HANG', `${this.describe()}, which never lets go of it`);
+  }
+
+  /** A holder for writing becomes a reader. */
+  downgrade(task: Task): void {
+    this.unlock(task);
+    this.#take(task, 'read');
+  }
+
+  #take(task: Task, mode: 'read' | 'write'): void {
+    if (mode === 'write') this.#writer = task;
+    else if (this.#readers.length === 0) this.#readers = [task];
+    else this.#readers.push(task);
+    task.held.push(this);
+    task.machine.trace?.push({ kind: 'lock', task: task.name, lock: this.name, mode });
+  }
+
+  /** Locks of one class nest only where two page tables are worked on: fork, mremap. */
+  #checkOrder(task: Task): void {
+    const { held } = task;
+    for (let index = held.length - 1; index >= 0; index--) {
+      const outer = held[index]!;
+      if (outer.rank < this.rank || (outer.rank === this.rank && mayNest(this.rank) && outer !== this)) continue;
+      throw new InvariantError(
+        `Lock: ${task.name} takes ${this.name} while it holds ${outer.name}: the order is the other`,
+      );
+    }
+  }
+}
+
+/** Fork holds two mmap_locks and two page-table locks, the other's first; see dup_mmap and copy_hugetlb_page_range. */
+function mayNest(rank: LockRank): boolean {
+  return rank === LockRank.pageTable || rank === LockRank.mmapLock;
+}

@@ -1,0 +1,123 @@
+/**
+ * A fault that a userfaultfd handles. fs/userfaultfd.c of Linux 6.1: handle_userfault, userfault_msg,
+ * userfaultfd_huge_must_wait, userfaultfd_wake_function, wake_userfault.
+ *
+ *   fault ──> queued ──> still to be waited for? ──> mmap_lock dropped, sleeps ──> woken ──> RETRY: faults again
+ *                 └── read() sees it                                        UFFDIO_COPY, _CONTINUE, _WAKE, close...
+ */
+import {
+  FAULT_FLAG_ALLOW_RETRY,
+  FAULT_FLAG_RETRY_NOWAIT,
+  FAULT_FLAG_USER,
+  FAULT_FLAG_WRITE,
+  type VmFault,
+} from '../base/fault-flags.ts';
+import { type Path, preemptionPoint, sleepUntil, type Task } from '../base/task.ts';
+import {
+  UFFD_FEATURE_EXACT_ADDRESS,
+  UFFD_FEATURE_SIGBUS,
+  UFFD_PAGEFAULT_FLAG_MINOR,
+  UFFD_PAGEFAULT_FLAG_WP,
+  UFFD_PAGEFAULT_FLAG_WRITE,
+} from '../base/uffd-uapi.ts';
+import { hgmEnabled } from '../mm/hgm.ts';
+import type { Vma } from '../mm/vma.ts';
+import { hugetlbFullWalk } from '../page-tables/page-table.ts';
+import { validRange } from '../userfaultfd/uffd-range.ts';
+import type { Userfaultfd } from '../userfaultfd/userfaultfd.ts';
+
+const PAGE = 4096;
+
+/** Why a fault is userfaultfd's. */
+export type UffdReason = 'missing' | 'wp' | 'minor';
+
+/** `struct userfaultfd_wait_queue` of a fault: who waits, and what read() will say. */
+export interface Userfault {
+  readonly task: Task;
+  /** As it is reported, and as wakers match it. */
+  readonly address: number;
+  /** UFFD_PAGEFAULT_FLAG_ bits. */
+  readonly flags: number;
+  woken: boolean;
+}
+
+/**
+ * `handle_userfault`. The caller has dropped all locks but mmap_lock.
+ *
+ * @param address that was accessed
+ * @param flags FAULT_FLAG_ bits
+ * @returns 'RETRY': after a sleep, and mmap_lock was dropped, unless FAULT_FLAG_RETRY_NOWAIT
+ */
+export function* handleUserfault(
+  task: Task,
+  vma: Vma,
+  address: number,
+  flags: number,
+  reason: UffdReason,
+): Path<VmFault> {
+  const { mm, userfaultfd: context } = vma;
+  /* The locks that kept the entry as it was are dropped: somebody may bring the page before the message is there. */
+  yield* preemptionPoint(task);
+  if (task.exiting || !context || context.has(UFFD_FEATURE_SIGBUS)) return 'SIGBUS';
+  if (context.userModeOnly && !(flags & FAULT_FLAG_USER)) return 'SIGBUS';
+  /* Its close waits for mmap_lock, to unregister the range: the fault comes again, and is an ordinary one. */
+  if (context.released) return 'done';
+  if (!(flags & FAULT_FLAG_ALLOW_RETRY)) return 'SIGBUS';
+  if (flags & FAULT_FLAG_RETRY_NOWAIT) return 'RETRY';
+
+  const fault: Userfault = {
+    task,
+    address: context.has(UFFD_FEATURE_EXACT_ADDRESS) ? address : roundedAddress(vma, address, reason),
+    flags: messageFlags(flags, reason),
+    woken: false,
+  };
+  context.pendingFaults.add(fault);
+  /* From here on it can be read and woken. Who has brought the page already found nobody to wake: so look again. */
+  yield* preemptionPoint(task);
+  const mustWait = hugeMustWait(vma, address, reason);
+  mm.mmapLock.unlock(task);
+  if (mustWait && !context.released) {
+    yield* sleepUntil(task, `a userfaultfd at 0x${fault.address.toString(16)}`, () => fault.woken);
+  }
+  context.pendingFaults.delete(fault);
+  context.readFaults.delete(fault);
+  return 'RETRY';
+}
+
+/** Without UFFD_FEATURE_EXACT_ADDRESS: the huge page's address; v2 of HGM: of a minor fault, which can be met by 4 KiB, the page's. */
+function roundedAddress(vma: Vma, address: number, reason: UffdReason): number {
+  const finely = vma.mm.machine.hgm === 'v2' && hgmEnabled(vma) && reason === 'minor';
+  return address - (address % (finely ? PAGE : vma.hstate.size));
+}
+
+function messageFlags(flags: number, reason: UffdReason): number {
+  const write = flags & FAULT_FLAG_WRITE ? UFFD_PAGEFAULT_FLAG_WRITE : 0;
+  if (reason === 'missing') return write;
+  return write | (reason === 'wp' ? UFFD_PAGEFAULT_FLAG_WP : UFFD_PAGEFAULT_FLAG_MINOR);
+}
+
+/** `userfaultfd_huge_must_wait`: whether the entry is still one to wait for. Looked at without its lock. */
+function hugeMustWait(vma: Vma, address: number, reason: UffdReason): boolean {
+  const hpte = hugetlbFullWalk(vma, address);
+  if (!hpte) return true;
+  const pte = vma.mm.machine.tables.read(hpte.ptep);
+  return pte.noneMostly || (reason === 'wp' && pte.present && !pte.write);
+}
+
+/** `wake_userfault`: wakes all whose reported address lies in a range; whether they were read or not. */
+export function wakeUserfault(context: Userfaultfd, start: number, length: number): void {
+  for (const faults of [context.pendingFaults, context.readFaults]) {
+    for (const fault of faults) {
+      if (fault.address < start || fault.address >= start + length) continue;
+      fault.woken = true;
+      faults.delete(fault);
+    }
+  }
+}
+
+/** UFFDIO_WAKE. */
+export function uffdWake(context: Userfaultfd, start: number, length: number): 'OK' | 'EINVAL' {
+  if (context.features === undefined || !validRange(start, length)) return 'EINVAL';
+  wakeUserfault(context, start, length);
+  return 'OK';
+}

@@ -1,0 +1,238 @@
+/**
+ * The part of GUP that walks huge pages. mm/hugetlb.c of Linux 6.1: follow_hugetlb_page, __follow_hugetlb_must_fault,
+ * record_subpages_vmas, hugetlbfs_pagecache_present; include/linux/mm.h: gup_must_unshare.
+ *
+ * Leaves that are present and permitted need nobody but the core (gup-scan.ts), as long as no other task can come in between:
+ * then a whole range is followed under one hold of the VMA lock, and the page-table locks, which are free, are not taken one by
+ * one. Where tasks take turns, or a trace is kept, it goes leaf by leaf, each under its lock. The results are the same.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import type { Errno, Hang } from '../base/errno.ts';
+import { vmFaultToErrno } from '../base/fault-errno.ts';
+import {
+  FAULT_FLAG_ALLOW_RETRY,
+  FAULT_FLAG_KILLABLE,
+  FAULT_FLAG_RETRY_NOWAIT,
+  FAULT_FLAG_TRIED,
+  FAULT_FLAG_UNSHARE,
+  FAULT_FLAG_WRITE,
+} from '../base/fault-flags.ts';
+import { FOLL_DUMP, FOLL_NOWAIT, FOLL_PIN, FOLL_TRIED, FOLL_WRITE } from '../base/gup-flags.ts';
+import type { Pte } from '../base/pte.ts';
+import { type Path, raced, type Task } from '../base/task.ts';
+import { hugetlbFault } from '../fault/fault.ts';
+import { HGM_POSTED_GUP_DROPS_LOCK, HGM_POSTED_GUP_LEAKS_LOCK, HGM_POSTED_GUP_UNITS } from '../mm/hgm.ts';
+import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import type { Vma } from '../mm/vma.ts';
+import { hugetlbFullWalk } from '../page-tables/page-table.ts';
+import type { Folio } from '../pool/folio.ts';
+import { type PageList, tryGrabFolio } from '../pool/pin.ts';
+
+const PAGE = 4096;
+
+/** How far GUP has come, and where it writes what it finds. */
+export interface GupCursor {
+  /** The next address; it may lie inside a 4 KiB page, and stays so. */
+  position: number;
+  /** 4 KiB pages still to do. */
+  remaining: number;
+  /** 4 KiB pages done. */
+  done: number;
+  /** Index in the lists of the first of them. */
+  readonly base: number;
+  /** Gets the frame number of each 4 KiB page. */
+  readonly pages: PageList | undefined;
+  /** Gets the VMA of each. */
+  readonly vmas: Vma[] | undefined;
+}
+
+/** Whether mmap_lock is still held: a fault that waits drops it. */
+export interface Locked {
+  held: boolean;
+}
+
+/**
+ * `follow_hugetlb_page`: from the cursor on, to the end of the VMA or of what is wanted.
+ *
+ * @param locked of a caller who can do with a dropped mmap_lock; then a fault may be retried
+ * @returns an error if nothing at all is done, also by earlier calls, 0 for one without a name; else undefined. Early ends leave
+ *   nothing `remaining`
+ */
+export function* followHugetlbPage(
+  task: Task,
+  vma: Vma,
+  cursor: GupCursor,
+  flags: number,
+  locked: Locked | undefined,
+): Path<Errno | Hang | 0 | undefined> {
+  const { tables, frames } = vma.mm.machine;
+  let error: Errno | Hang | 0 = 'EFAULT';
+  while (cursor.position < vma.end && cursor.remaining > 0) {
+    if (task.killed) {
+      cursor.remaining = 0;
+      break;
+    }
+    const followed = yield* followRuns(task, vma, cursor, flags);
+    if (followed === 'some') continue;
+    if (followed === 'ENOMEM') {
+      error = followed;
+      cursor.remaining = 0;
+      break;
+    }
+    let lock = vma.hugetlbLock;
+    if (lock) yield* lock.read(task);
+    const hpte = hugetlbFullWalk(vma, cursor.position);
+    if (vma.mm.machine.hgmPosted(HGM_POSTED_GUP_DROPS_LOCK)) {
+      lock?.unlock(task);
+      lock = undefined;
+    }
+    if (hpte) yield* hpte.lock.write(task);
+    const pte = hpte && tables.read(hpte.ptep);
+    /* A marker of userfaultfd is an entry: a page behind it is faulted in. */
+    const absent = !pte || pte.none;
+
+    if (absent && flags & FOLL_DUMP && !vma.inode.pageCache.find(vma.hugeIndex(cursor.position))) {
+      /* A core file keeps its holes: no page is made for them. */
+      hpte?.lock.unlock(task);
+      lock?.unlock(task);
+      cursor.remaining = 0;
+      break;
+    }
+    if (hpte && pte && !absent && pte.present && !hpte.isPresentLeaf(pte)) {
+      /* A table was put here since the walk: look again. */
+      hpte.lock.unlock(task);
+      if (vma.mm.machine.hgmPosted(HGM_POSTED_GUP_LEAKS_LOCK)) lock?.leak(task);
+      else lock?.unlock(task);
+      raced(task, 'follow_hugetlb_page');
+      continue;
+    }
+    const folio = hpte && pte && hpte.isPresentLeaf(pte) ? frames.folio(pte.pfn) : undefined;
+    const unshare = folio !== undefined && !pte!.write && mustUnshare(flags, folio);
+    if (!folio || mustFault(flags, pte!) || unshare) {
+      hpte?.lock.unlock(task);
+      lock?.unlock(task);
+      const ended = yield* faultIn(task, vma, cursor, flags, unshare, locked);
+      if (ended === 'again') continue;
+      if (ended === 'retry') return undefined;
+      error = ended;
+      cursor.remaining = 0;
+      break;
+    }
+    assertPinnable(flags, folio);
+    const recorded = record(vma, cursor, hpte!, pte!, folio, flags);
+    hpte!.lock.unlock(task);
+    lock?.unlock(task);
+    if (recorded) continue;
+    error = 'ENOMEM';
+    cursor.remaining = 0;
+    break;
+  }
+  return cursor.done > 0 && error !== 'HANG' ? undefined : error;
+}
+
+/**
+ * As many leaves as the core finds present and permitted. 'none': the next one is not, or has to be done alone; 'ENOMEM': a huge
+ * page could not be grabbed.
+ */
+function* followRuns(task: Task, vma: Vma, cursor: GupCursor, flags: number): Path<'some' | 'none' | 'ENOMEM'> {
+  const { mm } = vma;
+  const { machine } = mm;
+  const { pages, vmas, position } = cursor;
+  if (task.preemptible || machine.trace || (!pages && machine.hgmPosted(HGM_POSTED_GUP_UNITS))) return 'none';
+  const inVma = (vma.end - (position - (position % PAGE))) / PAGE;
+  const most = Math.min(inVma, cursor.remaining);
+  const write = (flags & FOLL_WRITE) !== 0;
+  const lock = vma.hugetlbLock;
+  if (lock) yield* lock.read(task);
+  const at = cursor.base + cursor.done;
+  let refused = false;
+  const grab = (folio: Folio, refs: number): boolean => {
+    if (mustUnshare(flags, folio)) return false;
+    assertPinnable(flags, folio);
+    refused = !tryGrabFolio(folio, refs, flags);
+    return !refused;
+  };
+  const done = pages
+    ? machine.gupScan.list(mm, position, most, write, pages, at, grab)
+    : machine.gupScan.count(mm, position, most, write);
+  lock?.unlock(task);
+  if (vmas) for (let page = 0; page < done; page++) vmas[at + page] = vma;
+  advance(cursor, done);
+  if (refused) return 'ENOMEM';
+  return done > 0 ? 'some' : 'none';
+}
+
+/** `__follow_hugetlb_must_fault`, for a present page, but for the unsharing. */
+function mustFault(flags: number, pte: Pte): boolean {
+  return !pte.write && (flags & FOLL_WRITE) !== 0;
+}
+
+/** `gup_must_unshare`: a reader who pins a private page needs one that is the process's own. */
+export function mustUnshare(flags: number, folio: Folio): boolean {
+  return (flags & (FOLL_WRITE | FOLL_PIN)) === FOLL_PIN && folio.anon && !folio.anonExclusive;
+}
+
+/** What is pinned of private memory is the process's own by now. */
+function assertPinnable(flags: number, folio: Folio): void {
+  if (!(flags & FOLL_PIN) || !folio.anon || folio.anonExclusive) return;
+  throw new InvariantError('followHugetlbPage: pins a page that others have, too');
+}
+
+/** Records the pages of one leaf, as many as are wanted; false where they could not be grabbed. */
+function record(vma: Vma, cursor: GupCursor, hpte: HugetlbPte, pte: Pte, folio: Folio, flags: number): boolean {
+  const { pages, vmas, position } = cursor;
+  const offset = Math.floor((position % hpte.size) / PAGE);
+  /* Of bytes: as posted, the series added pages, and then found itself in the same leaf again. */
+  const step = vma.mm.machine.hgmPosted(HGM_POSTED_GUP_UNITS) ? hpte.pages : hpte.size;
+  if (!pages && !vmas && offset === 0 && position + step < vma.end && cursor.remaining >= hpte.pages) {
+    /* Nobody wants to know which: the leaf is passed in one step. The VMA's last one never is. */
+    cursor.position += step;
+    cursor.remaining -= hpte.pages;
+    cursor.done += hpte.pages;
+    return true;
+  }
+  const untilEnd = (vma.end - (position - (position % PAGE))) / PAGE;
+  const refs = Math.min(hpte.pages - offset, cursor.remaining, untilEnd);
+  const first = pte.pfn + offset;
+  const at = cursor.base + cursor.done;
+  for (let page = 0; page < refs; page++) {
+    if (pages) pages[at + page] = first + page;
+    if (vmas) vmas[at + page] = vma;
+  }
+  if (pages && !tryGrabFolio(folio, refs, flags)) return false;
+  advance(cursor, refs);
+  return true;
+}
+
+function advance(cursor: GupCursor, pages: number): void {
+  cursor.position += pages * PAGE;
+  cursor.remaining -= pages;
+  cursor.done += pages;
+}
+
+/** Has a page mapped, or one's own. Tells whether to look again, to leave it to the caller to retry, or the error. */
+function* faultIn(
+  task: Task,
+  vma: Vma,
+  cursor: GupCursor,
+  flags: number,
+  unshare: boolean,
+  locked: Locked | undefined,
+): Path<'again' | 'retry' | Errno | Hang | 0> {
+  const { tables } = vma.mm.machine;
+  let faultFlags = flags & FOLL_WRITE ? FAULT_FLAG_WRITE : unshare ? FAULT_FLAG_UNSHARE : 0;
+  if (locked) faultFlags |= FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE;
+  if (flags & FOLL_NOWAIT) faultFlags |= FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT;
+  if (flags & FOLL_TRIED) faultFlags |= FAULT_FLAG_TRIED;
+  const { changes } = tables;
+  const result = yield* hugetlbFault(task, vma, cursor.position, faultFlags);
+  if (result === 'RETRY') {
+    if (locked && !(faultFlags & FAULT_FLAG_RETRY_NOWAIT)) locked.held = false;
+    cursor.remaining = 0;
+    return 'retry';
+  }
+  if (result === 'HANG') return result;
+  if (result !== 'done') return vmFaultToErrno(result, flags);
+  /* The same fault would follow, unless another task does something. */
+  return tables.changes === changes && !task.preemptible ? 'HANG' : 'again';
+}

@@ -1,0 +1,57 @@
+/**
+ * The page at an address, if there is one now: nothing is faulted in. mm/gup.c of Linux 6.1: follow_page; mm/hugetlb.c:
+ * follow_huge_pmd_pte, follow_huge_pud.
+ */
+import { FOLL_GET, FOLL_PIN } from '../base/gup-flags.ts';
+import { type Path, raced, type Task } from '../base/task.ts';
+import { HGM_POSTED_FOLLOW_PAGE } from '../mm/hgm.ts';
+import type { Mm } from '../mm/mm.ts';
+import type { Vma } from '../mm/vma.ts';
+import { readMigrationEntry } from '../page-tables/migration-entry.ts';
+import { hugetlbFullWalk } from '../page-tables/page-table.ts';
+import { tryGrabFolio } from '../pool/pin.ts';
+
+const PAGE = 4096;
+
+/**
+ * `follow_page`, with mmap_lock: rights are not looked at, nor whether the page is shared.
+ *
+ * @param flags FOLL_GET takes a reference; FOLL_PIN is not supported: no page
+ * @returns the frame number, or undefined
+ */
+export function* followPage(task: Task, mm: Mm, address: number, flags: number): Path<number | undefined> {
+  yield* mm.mmapLock.read(task);
+  const vma = mm.vmaLookup(address);
+  const frame = vma && !(flags & FOLL_PIN) ? yield* followHugePte(task, vma, address, flags) : undefined;
+  mm.mmapLock.unlock(task);
+  return frame;
+}
+
+function* followHugePte(task: Task, vma: Vma, address: number, flags: number): Path<number | undefined> {
+  const { tables, frames } = vma.mm.machine;
+  const lock = vma.hugetlbLock;
+  for (;;) {
+    if (lock) yield* lock.read(task);
+    const hpte = hugetlbFullWalk(vma, address);
+    if (!hpte) {
+      lock?.unlock(task);
+      return undefined;
+    }
+    yield* hpte.lock.write(task);
+    const pte = tables.read(hpte.ptep);
+    const leaf = hpte.isPresentLeaf(pte);
+    let frame: number | undefined;
+    if (leaf && (!(flags & FOLL_GET) || tryGrabFolio(frames.folio(pte.pfn), 1, FOLL_GET))) {
+      /* The offset in the leaf, which may be smaller than the huge page: its entry points to its own first frame. */
+      const within = vma.mm.machine.hgmPosted(HGM_POSTED_FOLLOW_PAGE) ? vma.hstate.size : hpte.size;
+      frame = pte.pfn + Math.floor((address % within) / PAGE);
+    }
+    const moving = pte.isMigration ? frames.folio(readMigrationEntry(vma.mm.machine, pte).pfn) : undefined;
+    hpte.lock.unlock(task);
+    lock?.unlock(task);
+    if (moving) yield* moving.lock.wait(task);
+    /* The page moves, or a table was put here since the walk: look again. */
+    if (!moving && (leaf || !pte.present)) return frame;
+    raced(task, 'hugetlb_follow_page_mask');
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * GUP without locks. mm/gup.c of Linux 6.1: internal_get_user_pages_fast, lockless_pages_from_mm, gup_huge_pud, gup_huge_pmd,
+ * gup_pte_range, __gup_longterm_unlocked, get_user_pages_unlocked; arch/x86/include/asm/pgtable.h: pte_access_permitted.
+ *
+ * Another processor may change anything meanwhile. So an entry is read, its page grabbed, and the entry read again: if it is no
+ * longer what it was, the page is let go. Interrupts are off, so that no table is freed under the walk; here a walk from the
+ * root to an entry is one step, and the second look is a walk, too. Whoever pins also looks out for a fork, which makes entries
+ * read-only that a pin relies on.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import {
+  FOLL_FAST_ONLY,
+  FOLL_FORCE,
+  FOLL_GET,
+  FOLL_LONGTERM,
+  FOLL_NOFAULT,
+  FOLL_PIN,
+  FOLL_TOUCH,
+  FOLL_WRITE,
+} from '../base/gup-flags.ts';
+import { PAGE_PRESENT, PAGE_RW, PAGE_USER, type Pte } from '../base/pte.ts';
+import { type Path, preemptionPoint, type Task } from '../base/task.ts';
+import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import type { Mm } from '../mm/mm.ts';
+import { leafAt } from '../page-tables/page-table.ts';
+import { gupPutFolio, type PageList, releasePages, tryGrabFolio } from '../pool/pin.ts';
+import { type Locked, mustUnshare } from './follow-hugetlb-page.ts';
+import type { FastRequest } from './get-user-pages.ts';
+import { type GupResult, getUserPagesLocked, gupLongtermLocked } from './gup.ts';
+
+const PAGE = 4096;
+const ADDRESSES = 2 ** 64;
+const ALLOWED = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_PIN | FOLL_GET | FOLL_FAST_ONLY | FOLL_NOFAULT;
+
+/** `internal_get_user_pages_fast`: what can be had without a lock, then the rest with it. */
+export function* internalGetUserPagesFast(
+  task: Task,
+  mm: Mm,
+  { start: address, nrPages, flags, pages }: FastRequest,
+): Path<GupResult> {
+  if (flags & ~ALLOWED) return 'EINVAL';
+  if (flags & FOLL_PIN) mm.hasPinned = true;
+  const start = address - (address % PAGE);
+  const end = start + nrPages * PAGE;
+  if (end >= ADDRESSES) return 0;
+  if (end > taskSizeMax(mm)) return 'EFAULT';
+  const done = yield* locklessPagesFromMm(task, mm, start, nrPages, flags, pages);
+  if (done === nrPages || flags & FOLL_FAST_ONLY) return done;
+
+  const rest = { start: start + done * PAGE, nrPages: nrPages - done, flags, pages, base: done };
+  const result = yield* gupUnlocked(task, mm, rest);
+  if (typeof result === 'number') return done + result;
+  /* The caller has to give back what there is, and could not if it were told of an error. */
+  return result === 'HANG' || done === 0 ? result : done;
+}
+
+/** `task_size_max`, behind the last address that `access_ok` takes for a program's. */
+function taskSizeMax({ machine }: Mm): number {
+  return 2 ** (machine.levels === 5 ? 56 : 47) - PAGE;
+}
+
+/** `__gup_longterm_unlocked`. */
+function* gupUnlocked(
+  task: Task,
+  mm: Mm,
+  request: { start: number; nrPages: number; flags: number; pages: PageList; base: number },
+): Path<GupResult> {
+  yield* mm.mmapLock.read(task);
+  if (request.flags & FOLL_LONGTERM) {
+    const result = yield* gupLongtermLocked(task, mm, request);
+    mm.mmapLock.unlock(task);
+    return result;
+  }
+  const locked: Locked = { held: true };
+  const result = yield* getUserPagesLocked(task, mm, { ...request, flags: request.flags | FOLL_TOUCH }, locked);
+  if (locked.held) mm.mmapLock.unlock(task);
+  return result;
+}
+
+/** `lockless_pages_from_mm`: pages done. */
+function* locklessPagesFromMm(
+  task: Task,
+  mm: Mm,
+  start: number,
+  nrPages: number,
+  flags: number,
+  pages: PageList,
+): Path<number> {
+  const sequence = mm.writeProtectSeq;
+  if (flags & FOLL_PIN && sequence & 1) return 0;
+  yield* preemptionPoint(task);
+  const done =
+    task.preemptible || !mm.machine.gupScan.canList
+      ? yield* gupPgdRange(task, mm, start, nrPages, flags, pages)
+      : gupRuns(mm, start, nrPages, flags, pages);
+  if (!(flags & FOLL_PIN)) return done;
+  if (mm.writeProtectSeq === sequence) {
+    sanityCheckPinnedPages(mm, pages, done);
+    return done;
+  }
+  /* A fork came in between. Pages that were pinned behind its back may be shared by now: `unpin_user_pages_lockless`. */
+  yield* releasePages(task, pages, done, grabFlags(flags), false);
+  return 0;
+}
+
+/** Who asks for both, against the rules, gets a reference. */
+function grabFlags(flags: number): number {
+  return flags & FOLL_GET ? FOLL_GET : flags & FOLL_PIN;
+}
+
+/** With nobody else there, entries stay what they are: the core reads them, and none has to be read again. */
+function gupRuns(mm: Mm, start: number, nrPages: number, flags: number, pages: PageList): number {
+  const { gupScan } = mm.machine;
+  const write = (flags & FOLL_WRITE) !== 0;
+  let done = 0;
+  while (done < nrPages) {
+    const listed = gupScan.list(mm, start + done * PAGE, nrPages - done, write, pages, done, (folio, refs) => {
+      return !mustUnshare(flags, folio) && tryGrabFolio(folio, refs, grabFlags(flags));
+    });
+    if (listed === 0) break;
+    done += listed;
+  }
+  return done;
+}
+
+/** `gup_pgd_range` and what it calls, leaf by leaf. */
+function* gupPgdRange(
+  task: Task,
+  mm: Mm,
+  start: number,
+  nrPages: number,
+  flags: number,
+  pages: PageList,
+): Path<number> {
+  let done = 0;
+  while (done < nrPages) {
+    const refs = yield* gupHugeLeaf(task, mm, start + done * PAGE, nrPages - done, flags, pages, done);
+    if (refs === 0) break;
+    done += refs;
+  }
+  return done;
+}
+
+/** `gup_huge_pud`, `gup_huge_pmd`, and a turn of `gup_pte_range`: pages of one leaf; 0 where it must not be taken. */
+function* gupHugeLeaf(
+  task: Task,
+  mm: Mm,
+  address: number,
+  most: number,
+  flags: number,
+  pages: PageList,
+  at: number,
+): Path<number> {
+  const { tables, frames } = mm.machine;
+  const hpte = leafAt(mm, address);
+  const pte = hpte && tables.read(hpte.ptep);
+  if (!hpte || !pte || !isAccessPermitted(hpte, pte, (flags & FOLL_WRITE) !== 0)) return 0;
+  const offset = Math.floor((address % hpte.size) / PAGE);
+  const refs = Math.min(hpte.pages - offset, most);
+  for (let page = 0; page < refs; page++) pages[at + page] = pte.pfn + offset + page;
+  yield* preemptionPoint(task);
+  const folio = frames.find(pte.pfn);
+  if (!folio || !tryGrabFolio(folio, refs, grabFlags(flags))) return 0;
+  yield* preemptionPoint(task);
+  const again = leafAt(mm, address);
+  const same = again?.ptep === hpte.ptep && again.shift === hpte.shift && tables.read(again.ptep).same(pte);
+  if (same && (pte.write || !mustUnshare(flags, folio))) return refs;
+  yield* gupPutFolio(task, folio, refs, grabFlags(flags));
+  return 0;
+}
+
+/** `pte_access_permitted`, by the bits of the entry alone: a PROT_NONE entry has neither P nor U/S. */
+function isAccessPermitted(hpte: HugetlbPte, pte: Pte, write: boolean): boolean {
+  const needed = PAGE_PRESENT | PAGE_USER | (write ? PAGE_RW : 0);
+  return (pte.lo & needed) === needed && hpte.isPresentLeaf(pte);
+}
+
+/** `sanity_check_pinned_pages`: what is pinned of private memory is the process's own. */
+function sanityCheckPinnedPages({ machine }: Mm, pages: PageList, count: number): void {
+  for (let at = 0; at < count; ) {
+    const folio = machine.frames.folio(pages[at]!);
+    if (folio.anon && !folio.anonExclusive)
+      throw new InvariantError('sanityCheckPinnedPages: pins a page that others have');
+    at += folio.pfn + folio.pages - pages[at]!;
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * GUP: the pages behind a process's addresses. mm/gup.c of Linux 6.1: check_vma_flags, __get_user_pages,
+ * __get_user_pages_locked, __gup_longterm_locked, get_user_pages_remote, pin_user_pages.
+ */
+import type { Errno, Hang } from '../base/errno.ts';
+import { FOLL_ANON, FOLL_FORCE, FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_TRIED, FOLL_WRITE } from '../base/gup-flags.ts';
+import type { Path, Task } from '../base/task.ts';
+import { VM_MAYREAD, VM_READ, VM_WRITE } from '../base/vm-flags.ts';
+import type { Mm } from '../mm/mm.ts';
+import type { Vma } from '../mm/vma.ts';
+import type { PageList } from '../pool/pin.ts';
+import { followHugetlbPage, type GupCursor, type Locked } from './follow-hugetlb-page.ts';
+
+const PAGE = 4096;
+
+/** Pages done; an error only if none is. */
+export type GupResult = number | Errno | Hang;
+
+/** What GUP is asked for. */
+export interface GupRequest {
+  readonly start: number;
+  /** 4 KiB pages. */
+  readonly nrPages: number;
+  /** FOLL_ bits. */
+  readonly flags: number;
+  readonly pages?: PageList | undefined;
+  readonly vmas?: Vma[] | undefined;
+  /** Index in the lists where the first page goes. Default 0. */
+  readonly base?: number;
+}
+
+/** `check_vma_flags`, as it meets hugetlb. */
+export function checkVmaFlags(vma: Vma, flags: number): 'OK' | 'EFAULT' {
+  if (flags & FOLL_ANON) return 'EFAULT';
+  if (flags & FOLL_WRITE) return vma.flags & VM_WRITE ? 'OK' : 'EFAULT';
+  if (vma.flags & VM_READ) return 'OK';
+  return flags & FOLL_FORCE && vma.flags & VM_MAYREAD ? 'OK' : 'EFAULT';
+}
+
+/**
+ * `__get_user_pages`, with mmap_lock held: VMA after VMA, until all is done or one refuses.
+ *
+ * @param locked of a caller who can do with a dropped mmap_lock: then a fault may be retried, and this returns
+ */
+export function* getUserPagesOnce(
+  task: Task,
+  mm: Mm,
+  { start, nrPages, flags, pages, vmas, base = 0 }: GupRequest,
+  locked?: Locked,
+): Path<GupResult> {
+  const cursor: GupCursor = { position: start, remaining: nrPages, done: 0, base, pages, vmas };
+  let result: GupResult = 0;
+  while (cursor.remaining > 0) {
+    const vma = mm.vmaLookup(cursor.position);
+    if (!vma || checkVmaFlags(vma, flags) !== 'OK') {
+      result = 'EFAULT';
+      break;
+    }
+    result = (yield* followHugetlbPage(task, vma, cursor, flags, locked)) ?? 0;
+    if (locked && !locked.held) break;
+  }
+  return partOrError(cursor.done, result);
+}
+
+/** What was done hides what then went wrong. Who hangs never comes back to tell, and keeps what was taken. */
+function partOrError(done: number, result: GupResult): GupResult {
+  return result === 'HANG' || done === 0 ? result : done;
+}
+
+/**
+ * `__get_user_pages_locked`: where a fault had to wait, and mmap_lock was dropped for it, takes the lock again, asks for that one
+ * page, and goes on.
+ *
+ * @param locked `held` at the start; at the end false if the lock was ever dropped, and then it is not held any more
+ */
+export function* getUserPagesLocked(task: Task, mm: Mm, request: GupRequest, locked?: Locked): Path<GupResult> {
+  const { pages, vmas, base = 0 } = request;
+  let { flags, start, nrPages } = request;
+  if (flags & FOLL_PIN) mm.hasPinned = true;
+  if (pages && !(flags & FOLL_PIN)) flags |= FOLL_GET;
+  if (!locked) return yield* getUserPagesOnce(task, mm, { start, nrPages, flags, pages, vmas, base });
+
+  let done = 0;
+  let dropped = false;
+  let result: GupResult;
+  for (;;) {
+    result = yield* getUserPagesOnce(task, mm, { start, nrPages, flags, pages, base: base + done }, locked);
+    if (typeof result === 'number') {
+      done += result;
+      nrPages -= result;
+      start += result * PAGE;
+    }
+    if (nrPages === 0 || locked.held) break;
+    dropped = true;
+    const one = { start, nrPages: 1, flags: flags | FOLL_TRIED, pages, base: base + done };
+    result = yield* retryOne(task, mm, one, locked);
+    if (result !== 1) break;
+    done++;
+    nrPages--;
+    start += PAGE;
+    if (nrPages === 0) break;
+  }
+  if (dropped && locked.held) {
+    mm.mmapLock.unlock(task);
+    locked.held = false;
+  }
+  return partOrError(done, result);
+}
+
+/** The page that a fault was retried for, as often as it takes. */
+function* retryOne(task: Task, mm: Mm, request: GupRequest, locked: Locked): Path<GupResult> {
+  for (;;) {
+    if (task.killed) return 'EINTR';
+    yield* mm.mmapLock.read(task);
+    locked.held = true;
+    const result = yield* getUserPagesOnce(task, mm, request, locked);
+    if (locked.held) return result;
+  }
+}
+
+/** `__gup_longterm_locked`: a long-term pin needs FOLL_PIN. No page of the model has to be moved before it is pinned. */
+export function* gupLongtermLocked(task: Task, mm: Mm, request: GupRequest): Path<GupResult> {
+  if (request.flags & FOLL_LONGTERM && !(request.flags & FOLL_PIN)) return 'EINVAL';
+  return yield* getUserPagesLocked(task, mm, request);
+}

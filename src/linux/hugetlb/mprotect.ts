@@ -1,0 +1,208 @@
+/**
+ * mprotect. mm/mprotect.c of Linux 6.1: do_mprotect_pkey, mprotect_fixup; mm/hugetlb.c: hugetlb_change_protection.
+ */
+import type { Result } from '../base/errno.ts';
+import { type PageProtection, PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from '../base/pte.ts';
+import { type Path, raced, type Task } from '../base/task.ts';
+import { PROT_EXEC, PROT_READ, PROT_SEM, PROT_WRITE } from '../base/uapi.ts';
+import { protectionFlags, VM_ACCESS_FLAGS } from '../base/vm-flags.ts';
+import { HGM_POSTED_CHANGE_PROTECTION, HGM_POSTED_MARKER_OVER_TABLE } from '../mm/hgm.ts';
+import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import { type Mm, splitVma } from '../mm/mm.ts';
+import type { Vma } from '../mm/vma.ts';
+import { inRuns } from '../page-tables/in-runs.ts';
+import {
+  readMigrationEntry,
+  swpClearUffdWp,
+  swpMkuffdWp,
+  wrprotectMigrationEntry,
+} from '../page-tables/migration-entry.ts';
+import {
+  endOfHugePage,
+  endOfTable,
+  hugePteOffset,
+  hugetlbFullWalkContinue,
+  hugetlbPteAt,
+  setHugePteAt,
+} from '../page-tables/page-table.ts';
+import { hugePmdUnshare, hugePteAlloc } from '../page-tables/pmd-share.ts';
+
+const PAGE = 4096;
+
+/** mprotect(2). What was changed before an error stays changed. */
+export function* sysMprotect(task: Task, mm: Mm, start: number, length: number, prot: number): Path<Result> {
+  if (start % PAGE !== 0) return 'EINVAL';
+  if (length === 0) return 'OK';
+  const end = start + Math.ceil(length / PAGE) * PAGE;
+  if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM)) return 'EINVAL';
+  yield* mm.mmapLock.write(task);
+  const result = yield* changeRange(task, mm, start, end, protectionFlags(prot));
+  mm.mmapLock.unlock(task);
+  return result;
+}
+
+function* changeRange(task: Task, mm: Mm, start: number, end: number, access: number): Path<Result> {
+  for (let at = start; at < end; ) {
+    const vma = mm.vmaLookup(at);
+    if (!vma) return 'ENOMEM';
+    const flags = (vma.flags & ~VM_ACCESS_FLAGS) | access;
+    /* VM_MAYREAD and its like stand four bits above VM_READ and its like. */
+    if (flags & ~(flags >> 4) & VM_ACCESS_FLAGS) return 'EACCES';
+    const until = Math.min(vma.end, end);
+    if (flags !== vma.flags) {
+      const fixed = yield* fixup(task, vma, at, until, flags);
+      if (fixed !== 'OK') return fixed;
+    }
+    at = until;
+  }
+  return 'OK';
+}
+
+/** `mprotect_fixup`: cuts the VMA where the range begins and ends, and changes the piece. */
+function* fixup(task: Task, vma: Vma, start: number, end: number, flags: number): Path<Result> {
+  if (start !== vma.start && (yield* splitVma(task, vma, start, true)) === 'EINVAL') return 'EINVAL';
+  if (end !== vma.end && (yield* splitVma(task, vma, end, false)) === 'EINVAL') return 'EINVAL';
+  vma.flags = flags;
+  yield* changeProtection(task, vma, start, end, vma.protection);
+  return 'OK';
+}
+
+/** What userfaultfd wants of `changeProtection`: MM_CP_UFFD_WP, MM_CP_UFFD_WP_RESOLVE. */
+export type UffdWp = 'protect' | 'resolve' | 'leave';
+
+/**
+ * `hugetlb_change_protection`: gives every leaf of [start, end) a protection. Where memory for tables is used up, what follows has no marker, and
+ * Linux 6.1 tells nobody.
+ *
+ * @returns 'ENOMEM' only of HGM_POSTED_CHANGE_PROTECTION
+ */
+export function* changeProtection(
+  task: Task,
+  vma: Vma,
+  start: number,
+  end: number,
+  protection: PageProtection,
+  uffdWp: UffdWp = 'leave',
+): Path<'OK' | 'ENOMEM'> {
+  const { hstate } = vma;
+  let result: 'OK' | 'ENOMEM' = 'OK';
+  const { iMmapRwsem } = vma.inode.pageCache;
+  const vmaLock = vma.hugetlbLock;
+  if (vmaLock) yield* vmaLock.write(task);
+  yield* iMmapRwsem.write(task);
+  for (let address = start; address < end; ) {
+    let top = hugePteOffset(vma, address);
+    if (!top) {
+      /* A marker needs a place to stand, also where no page table is yet. */
+      if (uffdWp === 'protect') top = yield* hugePteAlloc(task, vma, address);
+      if (top && vma.mm.machine.hgmPosted(HGM_POSTED_CHANGE_PROTECTION)) {
+        result = 'ENOMEM';
+        break;
+      }
+      if (!top) {
+        if (uffdWp === 'protect') break;
+        address = endOfTable(address, hstate.shift);
+        continue;
+      }
+    }
+    const hpte = hugetlbFullWalkContinue(vma, top, address);
+    if (inRuns(task, vma, hpte) && !vma.mm.machine.hgmPosted(HGM_POSTED_MARKER_OVER_TABLE)) {
+      const until = Math.min(end, endOfHugePage(vma, address));
+      yield* changeRuns(task, vma, address, until, protection, uffdWp);
+      address = until;
+      continue;
+    }
+    yield* hpte.lock.write(task);
+    if (hugePmdUnshare(task, vma, address, hpte)) {
+      /* The others keep their rights; this process faults again, into a table of its own. */
+      hpte.lock.unlock(task);
+      address = endOfTable(address, hstate.shift);
+      continue;
+    }
+    const advanced = changeLeaf(vma, address, hpte, top, protection, uffdWp);
+    hpte.lock.unlock(task);
+    if (advanced) address += hpte.size;
+    else raced(task, 'hugetlb_change_protection');
+  }
+  iMmapRwsem.unlock(task);
+  vmaLock?.unlock(task);
+  return result;
+}
+
+/**
+ * Changes one entry. Returns false where a table was put there since the walk: then it is to be looked at again.
+ *
+ * @param top the place of the huge page's own entry
+ */
+function changeLeaf(
+  vma: Vma,
+  address: number,
+  hpte: HugetlbPte,
+  top: HugetlbPte,
+  protection: PageProtection,
+  uffdWp: UffdWp,
+): boolean {
+  const { mm } = vma;
+  const pte = mm.machine.tables.read(hpte.ptep);
+  const leaf = hpte.isPresentLeaf(pte);
+  if (pte.present && !leaf) return false;
+  const after = changed(mm, pte, leaf, hpte.shift, protection, uffdWp);
+  if (!after) return true;
+  const overTable = after.isMarker && mm.machine.hgmPosted(HGM_POSTED_MARKER_OVER_TABLE);
+  setHugePteAt(mm, address, overTable ? top : hpte, after);
+  return true;
+}
+
+/** What becomes of an entry; undefined where it stays as it is. @param leaf whether it maps a page */
+function changed(
+  mm: Mm,
+  pte: Pte,
+  leaf: boolean,
+  shift: number,
+  protection: PageProtection,
+  uffdWp: UffdWp,
+): Pte | undefined {
+  if (leaf) {
+    const allowed = pte.modify(protection).mkhuge(shift);
+    return uffdWp === 'protect'
+      ? allowed.wrprotect().mkuffdWp()
+      : uffdWp === 'resolve'
+        ? allowed.clearUffdWp()
+        : allowed;
+  }
+  if (pte.isMigration) return changedMigrationEntry(mm, pte, uffdWp);
+  if (pte.isMarker && uffdWp === 'resolve') return PTE_NONE;
+  return pte.none && uffdWp === 'protect' ? PTE_UFFD_WP_MARKER : undefined;
+}
+
+/** The same for a huge page's pieces, run by run. */
+function* changeRuns(
+  task: Task,
+  vma: Vma,
+  start: number,
+  end: number,
+  protection: PageProtection,
+  uffdWp: UffdWp,
+): Path<void> {
+  const { mm } = vma;
+  const { leafScan } = mm.machine;
+  for (const run = leafScan.open(mm, start, end); run.next(); ) {
+    const { present, shift } = run;
+    const after = changed(mm, run.pte, present, shift, protection, uffdWp);
+    if (!after) continue;
+    const { lock } = hugetlbPteAt(mm, run.ptep, shift);
+    yield* lock.write(task);
+    if (present) leafScan.modify(run, (pte) => changed(mm, pte, true, shift, protection, uffdWp)!);
+    else leafScan.fill(run.ptep, run.entries, after, shift);
+    lock.unlock(task);
+  }
+}
+
+/** A page that moves: what it may not be written to any more says the entry; the rest, the VMA, when the page is back. */
+function changedMigrationEntry({ machine }: Mm, pte: Pte, uffdWp: UffdWp): Pte {
+  const { kind, pfn } = readMigrationEntry(machine, pte);
+  let after = pte;
+  if (kind === 'write') after = wrprotectMigrationEntry(pte, machine.frames.folio(pfn).anon ? 'exclusive' : 'read');
+  if (uffdWp === 'protect') return swpMkuffdWp(after);
+  return uffdWp === 'resolve' ? swpClearUffdWp(after) : after;
+}

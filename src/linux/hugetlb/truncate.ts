@@ -1,0 +1,172 @@
+/**
+ * Taking pages out of a file: truncation, holes, and the end of the file. fs/hugetlbfs/inode.c of Linux 6.1:
+ * hugetlb_vmtruncate, hugetlbfs_punch_hole, hugetlb_vmdelete_list, remove_inode_hugepages, remove_inode_single_folio,
+ * hugetlb_unmap_file_folio, hugetlbfs_zero_partial_page, hugetlbfs_evict_inode.
+ *
+ * A truncation removes every reservation behind the new end. A hole removes only those of the pages that it finds: a
+ * page that was reserved and never touched stays reserved.
+ */
+
+import type { Result } from '../base/errno.ts';
+import type { Lock } from '../base/lock.ts';
+import type { Path, Task } from '../base/task.ts';
+import type { Vma } from '../mm/vma.ts';
+import { leavesOfPage } from '../page-tables/page-vma-mapped.ts';
+import type { Folio } from '../pool/folio.ts';
+import type { HugetlbfsInode } from '../pool/inode.ts';
+import { putPage } from './alloc-page.ts';
+import { findLockPage, unlockAndPut } from './find-lock-page.ts';
+import { unreservePages } from './reserve-pages.ts';
+import { MmuGather, unmapHugepageRange } from './unmap.ts';
+
+/** `hugetlbfs_setattr` of a size, in bytes. */
+export function* sysFtruncate(task: Task, inode: HugetlbfsInode, size: number): Path<Result> {
+  if (size % inode.hstate.size !== 0) return 'EINVAL';
+  yield* inode.lock.write(task);
+  inode.size = size;
+  const { iMmapRwsem } = inode.pageCache;
+  yield* iMmapRwsem.write(task);
+  yield* unmapFileRange(task, inode, size / 4096, Number.POSITIVE_INFINITY, true);
+  iMmapRwsem.unlock(task);
+  yield* removeInodeHugepages(task, inode, size / inode.hstate.size, Number.POSITIVE_INFINITY);
+  inode.lock.unlock(task);
+  return 'OK';
+}
+
+/** `hugetlbfs_punch_hole`: whole pages go, parts of pages become zero. Bytes. */
+export function* punchHole(task: Task, inode: HugetlbfsInode, offset: number, length: number): Path<Result> {
+  const { size } = inode.hstate;
+  const end = offset + length;
+  const holeStart = Math.ceil(offset / size) * size;
+  const holeEnd = Math.floor(end / size) * size;
+  const { iMmapRwsem } = inode.pageCache;
+  yield* inode.lock.write(task);
+  yield* iMmapRwsem.write(task);
+  if (offset < holeStart) yield* zeroPartialPage(task, inode, offset, Math.min(end, holeStart));
+  if (holeEnd > holeStart) yield* unmapFileRange(task, inode, holeStart / 4096, holeEnd / 4096, false);
+  if (end > holeEnd && end > holeStart) yield* zeroPartialPage(task, inode, holeEnd, end);
+  iMmapRwsem.unlock(task);
+  if (holeEnd > holeStart) yield* removeInodeHugepages(task, inode, holeStart / size, holeEnd / size);
+  inode.lock.unlock(task);
+  return 'OK';
+}
+
+/** `hugetlb_vmdelete_list`: unmaps a part of the file everywhere. The caller holds i_mmap_rwsem for writing. 4 KiB pages. */
+function* unmapFileRange(task: Task, inode: HugetlbfsInode, from: number, to: number, dropMarker: boolean): Path<void> {
+  for (const vma of inode.pageCache.mapping(from, to)) {
+    /* The VMA lock comes before i_mmap_rwsem: only try. Who is passed over is met again, page by page, below. */
+    const lock = vma.hugetlbLock;
+    if (lock && !lock.tryWrite(task)) continue;
+    const gather = new MmuGather();
+    const start = addressOf(vma, from);
+    yield* unmapHugepageRange(task, gather, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker });
+    yield* gather.finish(task);
+    lock?.unlock(task);
+  }
+}
+
+/** Where a VMA maps a 4 KiB page of its file, or its start if that page lies before. */
+export function addressOf(vma: Vma, page: number): number {
+  return page > vma.pgoff ? vma.start + (page - vma.pgoff) * 4096 : vma.start;
+}
+
+/**
+ * `remove_inode_hugepages`: takes pages out of the page cache, which frees those that nobody pinned.
+ *
+ * @param from, to huge pages; with Infinity it is a truncation
+ */
+function* removeInodeHugepages(task: Task, inode: HugetlbfsInode, from: number, to: number): Path<void> {
+  const isTruncation = to === Number.POSITIVE_INFINITY;
+  let freed = 0;
+  const indexes = inode.pageCache.range(from, to).map(({ index }) => index);
+  for (const index of indexes) {
+    /* Meanwhile another page may have taken its place, a copy: nobody else takes pages out while the caller has i_rwsem. */
+    const folio = inode.pageCache.find(index)!;
+    folio.get();
+    const mutex = task.machine.faultMutex(inode, index);
+    yield* mutex.write(task);
+    yield* removeInodeSingleFolio(task, inode, folio, index, isTruncation);
+    freed++;
+    mutex.unlock(task);
+    yield* putPage(task, folio);
+  }
+  if (isTruncation) yield* unreservePages(task, inode, from, to, freed);
+}
+
+/** `remove_inode_single_folio`. */
+function* removeInodeSingleFolio(
+  task: Task,
+  inode: HugetlbfsInode,
+  folio: Folio,
+  index: number,
+  isTruncation: boolean,
+): Path<void> {
+  yield* folio.lock.write(task);
+  if (folio.leaves > 0) yield* unmapFileFolio(task, inode, folio, index);
+  inode.pageCache.delete(folio);
+  yield* putPage(task, folio);
+  if (!isTruncation) yield* unreservePages(task, inode, index, index + 1, 1);
+  folio.lock.unlock(task);
+}
+
+/**
+ * `hugetlb_unmap_file_folio`: a fault mapped the page after the range was unmapped, or the VMA's lock was taken then. The
+ * fault mutex, which the caller holds, keeps it from happening again.
+ */
+function* unmapFileFolio(task: Task, inode: HugetlbfsInode, folio: Folio, index: number): Path<void> {
+  const { pageCache, hstate } = inode;
+  const from = index * hstate.pagesPerHugePage;
+  /*
+   * With a page lock held. Who takes the two in the other order holds the page's fault mutex, which the caller has: faults, UFFDIO_CONTINUE; or
+   * only tries the page lock: MADV_COLLAPSE.
+   */
+  yield* pageCache.iMmapRwsem.writeOutOfOrder(task);
+  for (;;) {
+    const busy = yield* unmapWhereFree(task, inode, folio, from);
+    if (!busy) break;
+    pageCache.iMmapRwsem.unlock(task);
+    yield* busy.wait(task);
+    yield* pageCache.iMmapRwsem.writeOutOfOrder(task);
+  }
+  pageCache.iMmapRwsem.unlock(task);
+}
+
+/** Unmaps the page from every VMA whose lock is free. Returns the first lock that was not. */
+function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: number): Path<Lock | undefined> {
+  const to = from + inode.hstate.pagesPerHugePage;
+  for (const vma of inode.pageCache.mapping(from, to)) {
+    const start = addressOf(vma, from);
+    /* `hugetlb_vma_maps_page`: a private copy is another page. */
+    if (leavesOfPage(vma, folio, start).next().done) continue;
+    const lock = vma.hugetlbLock;
+    if (lock && !lock.tryWrite(task)) return lock;
+    const gather = new MmuGather();
+    yield* unmapHugepageRange(task, gather, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker: true });
+    yield* gather.finish(task);
+    lock?.unlock(task);
+  }
+  return undefined;
+}
+
+/** `hugetlb_vma_maps_page`: whether any leaf of it is mapped at its place; a private copy is another page. */
+export function mapsPage(vma: Vma, start: number, folio: Folio): boolean {
+  return !leavesOfPage(vma, folio, start).next().done;
+}
+
+/** `hugetlbfs_zero_partial_page`: of one page, if it is in memory. Bytes of the file. */
+function* zeroPartialPage(task: Task, inode: HugetlbfsInode, start: number, end: number): Path<void> {
+  const { size } = inode.hstate;
+  const index = Math.floor(start / size);
+  const folio = yield* findLockPage(task, inode.pageCache, index);
+  if (!folio) return;
+  folio.contents.zero(start - index * size, end - index * size);
+  yield* unlockAndPut(task, folio);
+}
+
+/** `iput`: with the last reference, the file, its pages and their reservations go. */
+export function* putInode(task: Task, inode: HugetlbfsInode): Path<void> {
+  inode.references--;
+  if (inode.references > 0) return;
+  yield* removeInodeHugepages(task, inode, 0, Number.POSITIVE_INFINITY);
+  task.machine.inodes.delete(inode);
+}

@@ -1,0 +1,206 @@
+/**
+ * Taking pages out of page tables. mm/hugetlb.c of Linux 6.1: __unmap_hugepage_range, __unmap_hugepage_range_final,
+ * unmap_ref_private; include/asm-generic/tlb.h (struct mmu_gather).
+ */
+
+import { PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from '../base/pte.ts';
+import { type Path, raced, type Task } from '../base/task.ts';
+import { VM_MAYSHARE } from '../base/vm-flags.ts';
+import type { Vma } from '../mm/vma.ts';
+import { inRuns } from '../page-tables/in-runs.ts';
+import { swpUffdWp } from '../page-tables/migration-entry.ts';
+import {
+  endOfHugePage,
+  endOfTable,
+  hugePteOffset,
+  hugetlbFullWalkContinue,
+  hugetlbPteAt,
+  setHugePteAt,
+} from '../page-tables/page-table.ts';
+import { hugePmdUnshare } from '../page-tables/pmd-share.ts';
+import type { Folio } from '../pool/folio.ts';
+import { putPage } from './alloc-page.ts';
+
+/** `mmu_gather`: pages that were unmapped, and are let go when no processor can have them in its TLB any more. */
+export class MmuGather {
+  readonly #folios: Folio[] = [];
+  /** References to each: a huge page that was mapped in pieces has as many as there were, one behind the other. */
+  readonly #references: number[] = [];
+
+  /** `tlb_remove_page_size`: takes over references. */
+  add(folio: Folio, references = 1): void {
+    const last = this.#folios.length - 1;
+    if (this.#folios[last] === folio) {
+      this.#references[last]! += references;
+      return;
+    }
+    this.#folios.push(folio);
+    this.#references.push(references);
+  }
+
+  /** `tlb_finish_mmu`. */
+  *finish(task: Task): Path<void> {
+    for (const [at, folio] of this.#folios.entries()) yield* putPage(task, folio, this.#references[at]);
+    this.#folios.length = 0;
+    this.#references.length = 0;
+  }
+}
+
+/** How to unmap. */
+export interface UnmapOptions {
+  /** `ZAP_FLAG_DROP_MARKER`: nothing is left of userfaultfd's write protection. Otherwise a marker stays. */
+  readonly dropMarker?: boolean;
+  /** Only this page, and only where it is met first: its VMA loses its claim to it (HPAGE_RESV_UNMAPPED). */
+  readonly only?: Folio;
+}
+
+/**
+ * `__unmap_hugepage_range`: takes every leaf out of [start, end). The caller holds the VMA lock and i_mmap_rwsem for
+ * writing; the range is aligned to huge pages.
+ */
+export function* unmapHugepageRange(
+  task: Task,
+  gather: MmuGather,
+  vma: Vma,
+  start: number,
+  end: number,
+  { only, dropMarker = false }: UnmapOptions = {},
+): Path<void> {
+  const { mm, hstate } = vma;
+  const { tables, frames } = mm.machine;
+  for (let address = start; address < end; ) {
+    const top = hugePteOffset(vma, address);
+    if (!top) {
+      address = endOfTable(address, hstate.shift);
+      continue;
+    }
+    const hpte = hugetlbFullWalkContinue(vma, top, address);
+    if (!only && inRuns(task, vma, hpte)) {
+      const until = Math.min(end, endOfHugePage(vma, address));
+      yield* unmapRuns(task, gather, vma, address, until, dropMarker);
+      address = until;
+      continue;
+    }
+    yield* hpte.lock.write(task);
+    if (hugePmdUnshare(task, vma, address, hpte)) {
+      hpte.lock.unlock(task);
+      address = endOfTable(address, hstate.shift);
+      continue;
+    }
+    const pte = tables.read(hpte.ptep);
+    const leaf = hpte.isPresentLeaf(pte);
+    if (pte.present && !leaf) {
+      /* Somebody put a table here since the walk: look again. */
+      hpte.lock.unlock(task);
+      raced(task, '__unmap_hugepage_range');
+      continue;
+    }
+    const folio = leaf ? frames.folio(pte.pfn) : undefined;
+    /* What is not present goes in any case, whatever page it was. */
+    if (only && folio && folio !== only) {
+      hpte.lock.unlock(task);
+      address += hpte.size;
+      continue;
+    }
+    if (only && folio) vma.reserveUnmapped = true;
+    const after = unmapped(pte, leaf, dropMarker);
+    if (!pte.none && !pte.same(after)) setHugePteAt(mm, address, hpte, after);
+    /* The reference went when the entry came; that it is still counted as used, Linux forgets. */
+    if (pte.isMigration) mm.miscounted += hpte.pages;
+    if (folio) {
+      if (pte.dirty) folio.dirty = true;
+      mm.hugetlbUsage -= hpte.pages;
+      folio.removeRmap(pte.pfn - folio.pfn, hpte.pages);
+    }
+    hpte.lock.unlock(task);
+    if (folio) gather.add(folio);
+    if (only && folio) return;
+    address += hpte.size;
+  }
+}
+
+/** What stands where an entry was. @param leaf whether it mapped a page */
+function unmapped(pte: Pte, leaf: boolean, dropMarker: boolean): Pte {
+  const marker = !dropMarker && (pte.isMarker || (pte.isMigration && swpUffdWp(pte)) || (leaf && pte.uffdWp));
+  return marker ? PTE_UFFD_WP_MARKER : PTE_NONE;
+}
+
+/** The same for a huge page's pieces, run by run. */
+function* unmapRuns(
+  task: Task,
+  gather: MmuGather,
+  vma: Vma,
+  start: number,
+  end: number,
+  dropMarker: boolean,
+): Path<void> {
+  const { mm } = vma;
+  const { frames, leafScan } = mm.machine;
+  for (const run = leafScan.open(mm, start, end); run.next(); ) {
+    const { pte, present, entries } = run;
+    const after = unmapped(pte, present, dropMarker);
+    if (pte.none || pte.same(after)) continue;
+    const { lock, pages } = hugetlbPteAt(mm, run.ptep, run.shift);
+    yield* lock.write(task);
+    leafScan.fill(run.ptep, entries, after, run.shift);
+    if (pte.isMigration) mm.miscounted += pages * entries;
+    if (present) {
+      const folio = frames.folio(pte.pfn);
+      if (run.dirty) folio.dirty = true;
+      mm.hugetlbUsage -= pages * entries;
+      folio.removeRmap(pte.pfn - folio.pfn, pages, entries);
+      gather.add(folio, entries);
+    }
+    lock.unlock(task);
+  }
+}
+
+/**
+ * `__unmap_hugepage_range_final`, and what zapping for madvise does: takes the locks, unmaps.
+ *
+ * @param final whether the VMA goes: it ceases to share page tables before the locks are released
+ */
+export function* unmapSingleVma(
+  task: Task,
+  gather: MmuGather,
+  vma: Vma,
+  start: number,
+  end: number,
+  final: boolean,
+): Path<void> {
+  const { iMmapRwsem } = vma.inode.pageCache;
+  const lock = vma.hugetlbLock;
+  if (lock) yield* lock.write(task);
+  yield* iMmapRwsem.write(task);
+  yield* unmapHugepageRange(task, gather, vma, Math.max(start, vma.start), Math.min(end, vma.end), {
+    dropMarker: final,
+  });
+  if (final) {
+    vma.unlockAndFreeLock(task);
+    iMmapRwsem.unlock(task);
+  } else {
+    iMmapRwsem.unlock(task);
+    lock?.unlock(task);
+  }
+}
+
+/**
+ * `unmap_ref_private`: the owner of a private mapping has to copy a page and there is none left: the page is taken away
+ * from those who have no reservations, the fork's children. Their next fault is SIGBUS.
+ */
+export function* unmapRefPrivate(task: Task, vma: Vma, folio: Folio, address: number): Path<void> {
+  const { pageCache } = vma.inode;
+  const { pagesPerHugePage, size } = vma.hstate;
+  const page = vma.hugeIndex(address) * pagesPerHugePage;
+  /* The caller still has page locks, which come after this one in the order: see hugetlbWp. */
+  yield* pageCache.iMmapRwsem.writeOutOfOrder(task);
+  for (const other of pageCache.mapping(page, page + 1)) {
+    if (other === vma || other.flags & VM_MAYSHARE || other.ownsReserves) continue;
+    /* Linux looks at the caller's own address, also after an mremap, when the other VMA has the page elsewhere. */
+    if (address < other.start || address >= other.end) continue;
+    const gather = new MmuGather();
+    yield* unmapHugepageRange(task, gather, other, address, address + size, { only: folio });
+    yield* gather.finish(task);
+  }
+  pageCache.iMmapRwsem.unlock(task);
+}

@@ -1,0 +1,67 @@
+/**
+ * What a caller of a system call must keep to: mistakes are the caller's, and throw, before anything is done. What the kernel itself refuses is
+ * an errno, and not of these.
+ */
+import { checkInteger } from '../../core/errors.ts';
+import { MAP_ANONYMOUS, MAP_HUGETLB } from '../base/uapi.ts';
+import { ADVICE_NUMBERS } from '../syscalls/madvise.ts';
+import type { HugetlbFile } from './hugetlb-file.ts';
+import type { MmapOptions } from './syscalls.ts';
+
+const LARGEST = Number.MAX_SAFE_INTEGER;
+const INT_MAX = 2 ** 31 - 1;
+
+/** @throws TypeError or RangeError unless it is an integer from 0 on */
+export function checkAddress(address: number): void {
+  checkInteger('address', address, 0, LARGEST);
+}
+
+/** Bytes, or 4 KiB pages: whole ones. */
+export function checkRange(address: number, length: number): void {
+  checkAddress(address);
+  checkInteger('length', length, 0, LARGEST - address);
+}
+
+/** An `int` of bits. */
+export function checkBits(name: string, bits: number): void {
+  checkInteger(name, bits, 0, INT_MAX);
+}
+
+/** A byte of memory. */
+export function checkByte(value: number): void {
+  checkInteger('value', value, 0, 255);
+}
+
+/** @throws RangeError for an advice that the model does not know */
+export function checkAdvice(advice: number): void {
+  checkBits('advice', advice);
+  if (ADVICE_NUMBERS.includes(advice)) return;
+  throw new RangeError(`advice: expected one of ${ADVICE_NUMBERS.join(', ')}, got ${advice}`);
+}
+
+/** @throws RangeError for a mapping without huge pages, which the model has not */
+export function checkMmap({ address = 0, length, prot, flags, file, offset = 0 }: MmapOptions): void {
+  checkAddress(address);
+  checkInteger('length', length, 0, LARGEST);
+  checkBits('prot', prot);
+  checkInteger('flags', flags, 0, INT_MAX * 2 + 1);
+  checkInteger('offset', offset, 0, LARGEST - length);
+  if (flags & MAP_ANONYMOUS && !(flags & MAP_HUGETLB)) {
+    throw new RangeError(`flags: expected MAP_HUGETLB, got 0x${flags.toString(16)}: the model maps huge pages only`);
+  }
+  if (!(flags & MAP_ANONYMOUS)) file?.checkOpen();
+}
+
+/** An open file, and a size in bytes. */
+export function checkFtruncate(file: HugetlbFile, bytes: number): void {
+  file.checkOpen();
+  checkInteger('bytes', bytes, 0, LARGEST);
+}
+
+/** An open file, and a range of it in bytes. */
+export function checkFallocate(file: HugetlbFile, offset: number, length: number, mode: number): void {
+  file.checkOpen();
+  checkInteger('offset', offset, 0, LARGEST);
+  checkInteger('length', length, 0, LARGEST - offset);
+  checkBits('mode', mode);
+}

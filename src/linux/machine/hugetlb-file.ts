@@ -1,0 +1,147 @@
+/**
+ * An open hugetlbfs file, and a mount with limits. fs/hugetlbfs/inode.c, mm/memfd.c of Linux 6.1.
+ */
+import { checkInteger } from '../../core/errors.ts';
+import type { Blocked, Errno, Hang, Result } from '../base/errno.ts';
+import { run, runAlone, type Task } from '../base/task.ts';
+import { putInode, sysFtruncate } from '../hugetlb/truncate.ts';
+import type { Hstate } from '../pool/hstate.ts';
+import type { HugetlbfsInode } from '../pool/inode.ts';
+import { Subpool } from '../pool/subpool.ts';
+import { sysFallocate } from '../syscalls/fallocate.ts';
+import { checkFallocate, checkFtruncate } from './arguments.ts';
+import type { Machine } from './machine.ts';
+
+const LARGEST = Number.MAX_SAFE_INTEGER;
+
+/**
+ * An open file of huge pages, as memfd_create(MFD_HUGETLB) or an open on a hugetlbfs mount gives.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from 'hugewalk/linux';
+ * const machine = new Machine({ pools: [{ hugePageSize: 2 << 20, pages: 4 }] });
+ * const file = machine.memfdCreate();
+ * file.ftruncate(4 << 20);                            // 'OK'
+ * file.fallocate(0, 2 << 20);                         // 'OK'
+ * machine.hstate(2 << 20).freeHugePages;              // 3
+ * ```
+ */
+export class HugetlbFile {
+  /** What the file is made of: page cache, reserve map, size. */
+  readonly inode: HugetlbfsInode;
+  readonly #task: Task;
+  #open = true;
+
+  constructor(inode: HugetlbfsInode, task: Task) {
+    this.inode = inode;
+    this.#task = task;
+  }
+
+  /** Bytes. */
+  get size(): number {
+    return this.inode.size;
+  }
+
+  /**
+   * Makes the file longer or shorter, by whole huge pages: 'EINVAL' otherwise. Pages behind the end go, and so do their
+   * reservations and mappings.
+   *
+   * @param bytes the new size
+   */
+  ftruncate(bytes: number): Result | Hang | Blocked {
+    checkFtruncate(this, bytes);
+    return this.#task.machine.kernelExit(this.#task, runAlone(sysFtruncate(this.#task, this.inode, bytes)));
+  }
+
+  /**
+   * Puts zero pages into [offset, offset + length), or takes them out.
+   *
+   * @param mode FALLOC_FL_ bits; default: fills holes, and makes the file as long
+   * @returns 'ENOSPC' where the pool or the mount has no page left; what was filled until then stays
+   */
+  fallocate(offset: number, length: number, mode = 0): Result | Hang | Blocked {
+    checkFallocate(this, offset, length, mode);
+    return this.#task.machine.kernelExit(
+      this.#task,
+      runAlone(sysFallocate(this.#task, this.inode, mode, offset, length)),
+    );
+  }
+
+  /** Closes it. The pages go when no mapping shows them any more, unless the file has a name on a mount. */
+  close(): void {
+    this.checkOpen();
+    this.#open = false;
+    run(putInode(this.#task, this.inode));
+    this.#task.machine.kernelExit(this.#task, undefined);
+  }
+
+  /** @throws TypeError when it was closed */
+  checkOpen(): void {
+    if (!this.#open) throw new TypeError('file: expected an open file, got a closed one');
+  }
+}
+
+/** Limits of a mount, in bytes. */
+export interface MountOptions {
+  /** Bytes of its huge pages. Default 2 MiB. */
+  readonly hugePageSize?: number;
+  /** `size=`: the most that its files may use and reserve. Default: no limit. */
+  readonly size?: number;
+  /** `min_size=`: reserved in the pool as long as it is mounted. Default: nothing. */
+  readonly minSize?: number;
+}
+
+/**
+ * A hugetlbfs mount.
+ *
+ * @example
+ * ```ts
+ * import { Machine } from 'hugewalk/linux';
+ * const machine = new Machine({ pools: [{ hugePageSize: 2 << 20, pages: 4 }] });
+ * const mount = machine.mountHugetlbfs({ size: 4 << 20 });
+ * if (typeof mount !== 'string') mount.create().fallocate(0, 6 << 20);        // 'ENOSPC'
+ * ```
+ */
+export class Hugetlbfs {
+  readonly hstate: Hstate;
+  readonly subpool: Subpool | undefined;
+  readonly #task: Task;
+  #mounted = true;
+
+  constructor(hstate: Hstate, subpool: Subpool | undefined, task: Task) {
+    this.hstate = hstate;
+    this.subpool = subpool;
+    this.#task = task;
+  }
+
+  /** `hugetlbfs_fill_super`: 'ENOMEM' where the pool cannot reserve the minimum. */
+  static mount(machine: Machine, task: Task, { hugePageSize, size, minSize }: MountOptions): Hugetlbfs | Errno {
+    const hstate = machine.hstate(hugePageSize);
+    const limited = size !== undefined || minSize !== undefined;
+    if (!limited) return new Hugetlbfs(hstate, undefined, task);
+    if (size !== undefined) checkInteger('size', size, 0, LARGEST);
+    if (minSize !== undefined) checkInteger('minSize', minSize, 0, size ?? LARGEST);
+    const pages = (bytes: number | undefined): number => (bytes === undefined ? -1 : Math.floor(bytes / hstate.size));
+    const subpool = new Subpool(hstate, pages(size), pages(minSize));
+    if (subpool.minPages > 0 && run(hstate.acctMemory(task, subpool.minPages)) !== 'OK') return 'ENOMEM';
+    machine.subpools.add(subpool);
+    return new Hugetlbfs(hstate, subpool, task);
+  }
+
+  /** A new, empty file. It has no name: it goes when it is closed and nothing maps it. */
+  create(): HugetlbFile {
+    if (!this.#mounted) throw new TypeError('mount: expected a mounted file system, got one that was unmounted');
+    return new HugetlbFile(this.#task.machine.newInode(this.hstate, this.subpool), this.#task);
+  }
+
+  /** Unmounts it. Its limits last until its last page and reservation are gone. */
+  umount(): void {
+    const { subpool } = this;
+    this.#mounted = false;
+    if (!subpool?.mounted) return;
+    subpool.mounted = false;
+    if (subpool.isFree) run(subpool.release(this.#task));
+    this.#task.machine.kernelExit(this.#task, undefined);
+  }
+}

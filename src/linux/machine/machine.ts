@@ -1,0 +1,393 @@
+/**
+ * A machine that runs Linux: pools of huge pages, files of them, processes.
+ */
+import { checkInteger, hex } from '../../core/errors.ts';
+import type { CoreExports } from '../../core/exports.ts';
+import { FlatMemory } from '../../core/flat-memory.ts';
+import { CR4_LA57 } from '../../core/generated/layout.ts';
+import { type CoreModules, compileCoreSync } from '../../core/instantiate.ts';
+import { Mmu } from '../../mmu/mmu.ts';
+import { CR4_PAE } from '../../mmu/registers.ts';
+import type { Errno, Result } from '../base/errno.ts';
+import { Lock, LockRank } from '../base/lock.ts';
+import { type Path, run, Task } from '../base/task.ts';
+import type { TraceEvent } from '../base/trace.ts';
+import { folioOf, putUserPages, unpinUserPageRange, unpinUserPages } from '../gup/user-pages.ts';
+import { type MemoryFailure, memoryFailure } from '../memory-failure/memory-failure.ts';
+import { type Migrated, migratePage } from '../migration/migrate.ts';
+import { GupScan } from '../mm/gup-scan.ts';
+import { HGM_POSTED_MISCOUNTS, type HgmOptions, type HgmVersion, type MapcountScheme, resolveHgm } from '../mm/hgm.ts';
+import { LeafScan } from '../mm/leaf-scan.ts';
+import { Mm } from '../mm/mm.ts';
+import { Tables } from '../mm/tables.ts';
+import { type FolioMapping, mappingsOf } from '../page-tables/rmap.ts';
+import { Blocks } from '../pool/contents.ts';
+import type { Folio } from '../pool/folio.ts';
+import { Frames } from '../pool/frames.ts';
+import { Hstate } from '../pool/hstate.ts';
+import { HugetlbfsInode } from '../pool/inode.ts';
+import type { PageList } from '../pool/pin.ts';
+import type { Subpool } from '../pool/subpool.ts';
+import { Pipe } from '../syscalls/pipe.ts';
+import { HugetlbFile, Hugetlbfs, type MountOptions } from './hugetlb-file.ts';
+import { checkInvariants } from './invariants.ts';
+import { Process } from './process.ts';
+
+const MIB = 2 ** 20;
+const DEFAULT_HUGE_PAGE = 2 * MIB;
+/** x86-64's sizes, largest first, as Linux keeps them. */
+const SIZES = [2 ** 30, 2 ** 21];
+const MOST_PAGES = 2 ** 32;
+/** Of the architecture: 52 bits of physical address. */
+const MOST_FRAMES = 2 ** 40 - 1;
+
+/** One pool at the start. */
+export interface PoolOptions {
+  /** Bytes of a huge page: 2 MiB or 1 GiB. */
+  readonly hugePageSize: number;
+  /** nr_hugepages. Default 0. */
+  readonly pages?: number;
+  /** nr_overcommit_hugepages: surplus pages that may be made when the pool is empty. Default 0. */
+  readonly overcommit?: number;
+}
+
+/** How to make a {@link Machine}. */
+export interface MachineOptions {
+  /** Both pools exist; these are not empty. */
+  readonly pools?: readonly PoolOptions[];
+  /** Bytes of memory that huge pages can be made of. Default 64 TiB. */
+  readonly memoryBytes?: number;
+  /**
+   * Bytes of memory for page tables, or the embedder's own memory, which they fill from its start. Default 64 MiB, enough
+   * for 16 TiB of 2 MiB pages; the operating system gives it as it is used.
+   */
+  readonly tables?: number | FlatMemory;
+  /** Levels of the page tables; programs use 47 bits either way. Default 4. */
+  readonly levels?: 4 | 5;
+  /** Fault mutexes: faults of different pages may share one. Linux has 8 a processor. Default 64. */
+  readonly faultMutexes?: number;
+  /**
+   * Whether what Linux leaves to a kernel thread waits for {@link Machine.runDeferredWork}, as it may at any time later: the buffers that an
+   * ended process had registered. Default false: it is done at once.
+   */
+  readonly defersWork?: boolean;
+  /** High-granularity mapping. Default: v2, without the faults of the series as posted. */
+  readonly hgm?: HgmOptions;
+  /** Whether all counts are checked against all page tables at the end of every system call. Slow; default false. */
+  readonly checks?: boolean;
+  /** Compiled cores. Default: those inlined in the package. */
+  readonly core?: CoreModules;
+}
+
+/**
+ * A machine with Linux 6.1's hugetlb.
+ *
+ * @example
+ * ```ts
+ * import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, Machine, PROT_READ, PROT_WRITE } from 'hugewalk/linux';
+ * const machine = new Machine({ pools: [{ hugePageSize: 2 << 20, pages: 8 }] });
+ * const process = machine.createProcess();
+ * const at = process.mmap({
+ *   length: 4 << 20,
+ *   prot: PROT_READ | PROT_WRITE,
+ *   flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
+ * });
+ * if (typeof at === 'string') throw new Error(at);    // 'ENOMEM'
+ * machine.hstate(2 << 20).resvHugePages;              // 2
+ * process.write(at, 7);                               // 'OK'
+ * process.read(at);                                   // 7
+ * machine.hstate(2 << 20).freeHugePages;              // 7
+ * ```
+ */
+export class Machine {
+  /** The pools, the largest pages first. */
+  readonly hstates: readonly Hstate[];
+  /** Where the page tables lie: any Mmu can walk them. */
+  readonly memory: FlatMemory;
+  readonly levels: 4 | 5;
+  /** High-granularity mapping: which version of the series. */
+  readonly hgm: HgmVersion;
+  /** How mapping in pieces is counted. */
+  readonly mapcounts: MapcountScheme;
+  readonly #hgmPosted: number;
+  /** Control register 4 of its processors. */
+  readonly cr4: bigint;
+  readonly core: CoreModules;
+  /** The processor that programs run on; their accesses set A and D, and fault. */
+  readonly cpu: Mmu;
+  /** Assign an empty list to have everything recorded that the kernel does. */
+  trace: TraceEvent[] | undefined = undefined;
+
+  /** Page tables. */
+  readonly tables: Tables;
+  /** Frames of huge pages. */
+  readonly frames: Frames;
+  /** The core's part of GUP. */
+  readonly gupScan: GupScan = new GupScan(this);
+  /** The core's part of going through page tables. */
+  readonly leafScan: LeafScan = new LeafScan(this);
+  /** What is written in huge pages. */
+  readonly blocks: Blocks = new Blocks();
+  /** The spin lock of the pools. */
+  readonly hugetlbLock: Lock = new Lock('hugetlb_lock', LockRank.hugetlbLock);
+  /** One memory failure at a time. */
+  readonly mfMutex: Lock = new Lock('mf_mutex', LockRank.mfMutex);
+  /** HardwareCorrupted of /proc/meminfo: bad memory that was noticed, in 4 KiB pages. */
+  hardwareCorrupted = 0;
+  /** Mounts' limits that are in force. */
+  readonly subpools: Set<Subpool> = new Set<Subpool>();
+  /** Files that exist. */
+  readonly inodes: Set<HugetlbfsInode> = new Set<HugetlbfsInode>();
+  /** The number that the next process gets; it grows by itself, and may be set, as /proc/sys/kernel/ns_last_pid lets one do. */
+  nextProcess = 0;
+  /** Whether some path has come to no end: 'HANG' or 'BUG'. */
+  hasDeadEnds = false;
+  readonly #processes = new Set<Process>();
+  readonly #faultMutexes: readonly Lock[];
+  readonly #checks: boolean;
+  readonly #defersWork: boolean;
+  readonly #deferred: Path<void>[] = [];
+  /** Who acts when no process does: a write to a file in /sys, an operation on an open file. */
+  readonly #kernel: Task;
+  #running: Mm | undefined;
+  #nextInode = 1;
+  #nextTid = 0;
+
+  /** @throws TypeError or RangeError for options that make no machine */
+  constructor(options: MachineOptions = {}) {
+    const { memoryBytes = 2 ** 46, levels = 4, faultMutexes = 64, checks = false } = options;
+    checkInteger('memoryBytes', memoryBytes, 0, 2 ** 51);
+    checkInteger('faultMutexes', faultMutexes, 1, 65536);
+    const hgm = resolveHgm(options.hgm);
+    if (levels !== 4 && levels !== 5) throw new RangeError(`levels: expected 4 or 5, got ${String(levels)}`);
+    const { tables = 64 * MIB } = options;
+    this.memory = typeof tables === 'number' ? new FlatMemory({ bytes: tables }) : tables;
+    this.core = options.core ?? compileCoreSync();
+    this.levels = levels;
+    this.cr4 = levels === 5 ? CR4_PAE | CR4_LA57 : CR4_PAE;
+    this.cpu = new Mmu(this.memory, { cr3: 0n, cr4: this.cr4 }, this.core);
+    this.tables = new Tables(this.memory);
+    this.frames = new Frames(memoryBytes);
+    this.hstates = SIZES.map((size) => new Hstate(this, size));
+    this.#faultMutexes = Array.from(
+      { length: faultMutexes },
+      (_, index) => new Lock('hugetlb_fault_mutex', LockRank.faultMutex, index),
+    );
+    this.hgm = hgm.version;
+    this.mapcounts = hgm.mapcounts;
+    this.#hgmPosted = hgm.posted;
+    this.#checks = checks;
+    this.#defersWork = options.defersWork ?? false;
+    this.#kernel = new Task(this, 'kernel');
+    for (const { hugePageSize, pages = 0, overcommit = 0 } of options.pools ?? []) {
+      this.setNrHugepages(hugePageSize, pages);
+      if (overcommit > 0 && this.setNrOvercommitHugepages(hugePageSize, overcommit) !== 'OK') {
+        throw new RangeError(
+          `overcommit: expected 0x0 for pages of ${hex(hugePageSize)} bytes, got ${hex(overcommit)}`,
+        );
+      }
+    }
+  }
+
+  /** The live processes. */
+  get processes(): ReadonlySet<Process> {
+    return this.#processes;
+  }
+
+  /**
+   * The pool of a page size.
+   *
+   * @param hugePageSize bytes; default 2 MiB
+   * @throws RangeError where there is none
+   */
+  hstate(hugePageSize: number = DEFAULT_HUGE_PAGE): Hstate {
+    const hstate = this.hstates.find(({ size }) => size === hugePageSize);
+    if (hstate) return hstate;
+    checkInteger('hugePageSize', hugePageSize, DEFAULT_HUGE_PAGE, 2 ** 30);
+    throw new RangeError(`hugePageSize: expected 0x200000 or 0x40000000, got ${hex(hugePageSize)}`);
+  }
+
+  /**
+   * Writes nr_hugepages. Growing takes as much as there is memory; shrinking keeps what is promised, and what is in use
+   * becomes surplus, until it is freed.
+   *
+   * @param count huge pages
+   * @returns the pages of the pool afterwards
+   */
+  setNrHugepages(hugePageSize: number, count: number): number {
+    const hstate = this.hstate(hugePageSize);
+    checkInteger('count', count, 0, MOST_PAGES);
+    run(hstate.setMaxHugePages(this.#kernel, count));
+    return this.kernelExit(this.#kernel, hstate.nrHugePages);
+  }
+
+  /** Writes nr_overcommit_hugepages: 'EINVAL' for 1 GiB pages, which cannot be made at run time without preparation. */
+  setNrOvercommitHugepages(hugePageSize: number, count: number): Result {
+    const hstate = this.hstate(hugePageSize);
+    checkInteger('count', count, 0, MOST_PAGES);
+    if (hstate.gigantic) return 'EINVAL';
+    hstate.nrOvercommitHugePages = count;
+    return 'OK';
+  }
+
+  /**
+   * A process with nothing mapped.
+   *
+   * @throws RangeError where memory for page tables is used up
+   */
+  createProcess(): Process {
+    const process = this.newProcess();
+    if (process) return process;
+    throw new RangeError(`tables: expected room for a root table, got ${hex(this.memory.bytes)} bytes, all in use`);
+  }
+
+  /** memfd_create(MFD_HUGETLB): an open, empty file. */
+  memfdCreate({ hugePageSize }: { readonly hugePageSize?: number } = {}): HugetlbFile {
+    return new HugetlbFile(this.newInode(this.hstate(hugePageSize), undefined), this.#kernel);
+  }
+
+  /** Mounts hugetlbfs, with limits. 'ENOMEM' where the pool cannot reserve `minSize`. */
+  mountHugetlbfs(options: MountOptions = {}): Hugetlbfs | Errno {
+    return this.kernelExit(this.#kernel, Hugetlbfs.mount(this, this.#kernel, options));
+  }
+
+  /** A pipe, for {@link Process.vmsplice}. */
+  createPipe(): Pipe {
+    return new Pipe(this.#kernel);
+  }
+
+  /** {@link Process.putPages}, also when no process is left: the pages are a driver's. */
+  putPages(pages: PageList, count: number = pages.length): void {
+    run(putUserPages(this, this.#kernel, pages, count));
+  }
+
+  /** {@link Process.unpinUserPages}, likewise. */
+  unpinUserPages(pages: PageList, count: number = pages.length, dirty = false): void {
+    run(unpinUserPages(this, this.#kernel, pages, count, dirty));
+  }
+
+  /** {@link Process.unpinUserPageRange}, likewise. */
+  unpinUserPageRange(frame: number, nrPages: number, dirty = false): void {
+    run(unpinUserPageRange(this, this.#kernel, frame, nrPages, dirty));
+  }
+
+  /**
+   * The memory of a 4 KiB frame turns bad, as a write to /sys/kernel/debug/hwpoison/corrupt-pfn has it. With HGM v2, 4 KiB of a file's huge page are
+   * lost, where all that map it are shared mappings, else the huge page is; a free one leaves the pool.
+   *
+   * @returns 'EBUSY' where somebody still has the page, by a pin for one, 'EHWPOISON' where it was bad already, 'ENXIO' where no memory is
+   */
+  memoryFailure(frame: number): MemoryFailure {
+    checkInteger('frame', frame, 0, MOST_FRAMES);
+    return this.kernelExit(this.#kernel, run(memoryFailure(this.#kernel, frame)));
+  }
+
+  /**
+   * The leaves that map the huge page that a frame belongs to, or a part of it, in all processes. None of a page that is free, or only in
+   * a file.
+   *
+   * @param frame number of a 4 KiB frame
+   * @throws RangeError unless it belongs to a huge page
+   */
+  mappingsOf(frame: number): FolioMapping[] {
+    return mappingsOf(this, folioOf(this.frames, 'frame', frame));
+  }
+
+  /**
+   * Moves the huge page that a frame belongs to into another one, which then is mapped in its stead: what move_pages(2), memory hot-remove
+   * and compaction have Linux do. With threads, {@link Syscalls.migrate}.
+   *
+   * @param frame number of a 4 KiB frame
+   * @returns 'EBUSY' of a page that is free or being moved; 'EAGAIN' where somebody has a reference, a pin for one; 'ENOMEM' where there is
+   *   no page to move it to
+   * @throws RangeError unless it belongs to a huge page
+   */
+  migrate(frame: number): Migrated {
+    return this.kernelExit(this.#kernel, run(migratePage(this.#kernel, folioOf(this.frames, 'frame', frame))));
+  }
+
+  /** The huge pages that are in use. */
+  *folios(): Generator<Folio, void, undefined> {
+    for (const folio of this.frames.folios()) if (folio.refcount > 0) yield folio;
+  }
+
+  /**
+   * Recounts everything. Nothing is said of a machine where something was left half done by a DeadEnd, or that has one of the faults
+   * {@link HGM_POSTED_MISCOUNTS}: there, counts may be wrong.
+   *
+   * @throws InvariantError where a count disagrees with page tables, page caches or reserve maps
+   */
+  check(): void {
+    if (!this.hasDeadEnds && !this.hgmPosted(HGM_POSTED_MISCOUNTS)) checkInvariants(this);
+  }
+
+  /** `hugetlb_fault_mutex_hash`: the mutex of a page of a file; others share it. */
+  faultMutex(inode: HugetlbfsInode, index: number): Lock {
+    return this.#faultMutexes[(inode.number * 31 + index) % this.#faultMutexes.length]!;
+  }
+
+  /** Whether the kernel has a fault of the series as posted. @param bit of HGM_POSTED_ */
+  hgmPosted(bit: number): boolean {
+    return (this.#hgmPosted & bit) !== 0;
+  }
+
+  /** Loads CR3, if another process ran last. */
+  runs(mm: Mm): CoreExports {
+    if (this.#running !== mm) {
+      this.cpu.setRegisters({ cr3: mm.cr3 });
+      this.#running = mm;
+    }
+    return this.cpu.core;
+  }
+
+  /** Whether a kernel thread has something to do. */
+  get hasDeferredWork(): boolean {
+    return this.#deferred.length > 0;
+  }
+
+  /** Does what was left to a kernel thread. */
+  runDeferredWork(): void {
+    for (const path of this.#deferred.splice(0)) run(path);
+    this.kernelExit(this.#kernel, undefined);
+  }
+
+  /** `queue_work`: leaves something to a kernel thread. @param work makes the path for its task */
+  queueWork(work: (task: Task) => Path<void>): void {
+    this.#deferred.push(work(this.#kernel));
+    if (!this.#defersWork) this.runDeferredWork();
+  }
+
+  /** The end of a system call: nothing may be held. Returns `result`. */
+  kernelExit<T>(task: Task, result: T): T {
+    task.assertNothingHeld('kernelExit');
+    /* While others are under way, counts need not agree. */
+    if (this.#checks && !task.preemptible) this.check();
+    return result;
+  }
+
+  /** A new thread's number; the kernel's own is 0. */
+  newTid(): number {
+    return this.#nextTid++;
+  }
+
+  /** A new file, with the caller's reference. */
+  newInode(hstate: Hstate, subpool: Subpool | undefined): HugetlbfsInode {
+    const inode = new HugetlbfsInode(this.#nextInode++, hstate, subpool);
+    this.inodes.add(inode);
+    return inode;
+  }
+
+  /** A process, or undefined where memory for page tables is used up. */
+  newProcess(): Process | undefined {
+    const mm = Mm.create(this, this.nextProcess);
+    if (!mm) return undefined;
+    const process = new Process(this, this.nextProcess++, mm);
+    this.#processes.add(process);
+    return process;
+  }
+
+  /** A process that has ended. */
+  forget(process: Process): void {
+    this.#processes.delete(process);
+  }
+}

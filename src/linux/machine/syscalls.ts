@@ -1,0 +1,284 @@
+/**
+ * What one thread of a process can ask of the kernel, as kernel paths: they run when `run` or `interleave` drives them.
+ */
+
+import type { Errno, Hang, Result, Signal } from '../base/errno.ts';
+import type { Path, Task } from '../base/task.ts';
+import { MAP_ANONYMOUS, MAP_HUGE_SHIFT } from '../base/uapi.ts';
+import { UFFD_EVENT_FORK } from '../base/uffd-uapi.ts';
+import { USER_READ, USER_WRITE, userAccess } from '../fault/page-fault.ts';
+import { folioOf } from '../gup/user-pages.ts';
+import { sysMprotect } from '../hugetlb/mprotect.ts';
+import { putInode, sysFtruncate } from '../hugetlb/truncate.ts';
+import { type Migrated, migratePage } from '../migration/migrate.ts';
+import type { PageList } from '../pool/pin.ts';
+import { sysFallocate } from '../syscalls/fallocate.ts';
+import { dupMmap } from '../syscalls/fork.ts';
+import { sysMadvise } from '../syscalls/madvise.ts';
+import { sysMincore } from '../syscalls/mincore.ts';
+import { sysMmap } from '../syscalls/mmap.ts';
+import { sysMremap } from '../syscalls/mremap.ts';
+import { exitMmap, sysMunmap } from '../syscalls/munmap.ts';
+import { pinBuffer, unpinBuffer } from '../syscalls/registered-buffer.ts';
+import { type Direction, processVmAccess, procMemAccess } from '../syscalls/remote-memory.ts';
+import { readSmaps, type Smaps } from '../syscalls/smaps.ts';
+import { type UffdFill, uffdFill } from '../userfaultfd/uffd-fill.ts';
+import { uffdRead } from '../userfaultfd/uffd-read.ts';
+import { uffdWriteprotect } from '../userfaultfd/uffd-wp.ts';
+import { uffdRegister, uffdRelease, uffdUnregister } from '../userfaultfd/userfaultfd.ts';
+import {
+  checkAddress,
+  checkAdvice,
+  checkBits,
+  checkByte,
+  checkFallocate,
+  checkFtruncate,
+  checkMmap,
+  checkRange,
+} from './arguments.ts';
+import type { HugetlbFile } from './hugetlb-file.ts';
+import type { Process } from './process.ts';
+import { GupSyscalls } from './syscalls-gup.ts';
+import {
+  type FillResult,
+  fillResult,
+  type RegisterResult,
+  registerResult,
+  type UffdMessage,
+  UserfaultFile,
+} from './userfault-file.ts';
+
+const PAGE = 4096;
+const MAP_HUGE_MASK = 0x3f;
+
+/** Arguments of mmap. Bytes. */
+export interface MmapOptions {
+  /** Where, or a hint where. Default 0: the kernel chooses. */
+  readonly address?: number;
+  readonly length: number;
+  /** PROT_ bits. */
+  readonly prot: number;
+  /** MAP_ bits: MAP_SHARED or MAP_PRIVATE; MAP_ANONYMOUS and MAP_HUGETLB, or a `file`. */
+  readonly flags: number;
+  readonly file?: HugetlbFile;
+  /** Where in the file. Default 0. */
+  readonly offset?: number;
+}
+
+/**
+ * A thread of a process. Every method makes a path, for {@link interleave}; those of {@link Process} run theirs at once.
+ *
+ * @example Two threads fault on one page: one of them finds it
+ * ```ts
+ * import { interleave, MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, Machine, PROT_READ, PROT_WRITE } from 'hugewalk/linux';
+ * const machine = new Machine({ pools: [{ hugePageSize: 2 << 20, pages: 1 }] });
+ * const process = machine.createProcess();
+ * const at = process.mmap({
+ *   length: 2 << 20,
+ *   prot: PROT_READ | PROT_WRITE,
+ *   flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
+ * }) as number;
+ * const [a, b] = [process.thread(), process.thread()];
+ * const works = [{ task: a.task, path: a.write(at, 1) }, { task: b.task, path: b.write(at + 1, 2) }];
+ * interleave(works, (count) => count - 1);            // ['OK', 'OK']
+ * ```
+ */
+export class Syscalls extends GupSyscalls {
+  readonly #process: Process;
+
+  constructor(process: Process, task: Task) {
+    super(process, task);
+    this.#process = process;
+  }
+
+  *mmap(options: MmapOptions): Path<number | Errno> {
+    checkMmap(options);
+    const mm = this.#mm;
+    const { machine } = this.task;
+    const { address = 0, length, prot, flags, file, offset = 0 } = options;
+    if (offset % PAGE !== 0) return 'EINVAL';
+    const request = { address, length, prot, flags, offset };
+    if (!(flags & MAP_ANONYMOUS)) {
+      if (!file) return 'EBADF';
+      return this.#exit(yield* sysMmap(this.task, mm, { ...request, inode: file.inode }));
+    }
+    const log = (flags >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
+    const hstate = log === 0 ? machine.hstate() : machine.hstates.find(({ shift }) => shift === log);
+    if (!hstate) return 'EINVAL';
+    /* An anonymous mapping has a file of its own, as long as itself, which lives as long as its VMAs. */
+    const inode = machine.newInode(hstate, undefined);
+    inode.size = Math.ceil(length / hstate.size) * hstate.size;
+    const result = yield* sysMmap(this.task, mm, { ...request, inode });
+    yield* putInode(this.task, inode);
+    return this.#exit(result);
+  }
+
+  *munmap(address: number, length: number): Path<Result> {
+    checkRange(address, length);
+    return this.#exit(yield* sysMunmap(this.task, this.#mm, address, length));
+  }
+
+  *mprotect(address: number, length: number, prot: number): Path<Result> {
+    checkRange(address, length);
+    checkBits('prot', prot);
+    return this.#exit(yield* sysMprotect(this.task, this.#mm, address, length, prot));
+  }
+
+  *mremap(
+    address: number,
+    oldLength: number,
+    newLength: number,
+    flags: number,
+    newAddress: number,
+  ): Path<number | Errno | Hang> {
+    checkRange(address, oldLength);
+    checkRange(newAddress, newLength);
+    checkBits('flags', flags);
+    const request = { address, oldLength, newLength, flags, newAddress };
+    return this.#exit(yield* sysMremap(this.task, this.#mm, request));
+  }
+
+  *madvise(address: number, length: number, advice: number): Path<Result | Hang> {
+    checkRange(address, length);
+    checkAdvice(advice);
+    return this.#exit(yield* sysMadvise(this.task, this.#mm, address, length, advice));
+  }
+
+  *mincore(address: number, length: number): Path<Uint8Array | Errno> {
+    checkRange(address, length);
+    return this.#exit(yield* sysMincore(this.task, this.#mm, address, length));
+  }
+
+  /** /proc/PID/smaps of the process's own. */
+  *smaps(address: number, length: number): Path<Smaps[]> {
+    checkRange(address, length);
+    return this.#exit(yield* readSmaps(this.task, this.#mm, address, length));
+  }
+
+  /** {@link Machine.migrate}, by this thread. */
+  *migrate(frame: number): Path<Migrated> {
+    const folio = folioOf(this.task.machine.frames, 'frame', frame);
+    return this.#exit(yield* migratePage(this.task, folio));
+  }
+
+  *ftruncate(file: HugetlbFile, bytes: number): Path<Result> {
+    checkFtruncate(file, bytes);
+    return this.#exit(yield* sysFtruncate(this.task, file.inode, bytes));
+  }
+
+  *fallocate(file: HugetlbFile, offset: number, length: number, mode = 0): Path<Result> {
+    checkFallocate(file, offset, length, mode);
+    return this.#exit(yield* sysFallocate(this.task, file.inode, mode, offset, length));
+  }
+
+  *read(address: number): Path<number | Signal | Hang> {
+    checkAddress(address);
+    const reached = yield* userAccess(this.task, this.#mm, address, USER_READ);
+    this.#exit(undefined);
+    return typeof reached === 'number' ? this.task.machine.frames.readByte(reached) : reached;
+  }
+
+  *write(address: number, value: number): Path<'OK' | Signal | Hang> {
+    checkAddress(address);
+    checkByte(value);
+    const reached = yield* userAccess(this.task, this.#mm, address, USER_WRITE);
+    this.#exit(undefined);
+    if (typeof reached !== 'number') return reached;
+    this.task.machine.frames.writeByte(reached, value);
+    return 'OK';
+  }
+
+  /** process_vm_readv or process_vm_writev with one range of `target`'s memory. */
+  *processVm(target: Process, address: number, buffer: Uint8Array, direction: Direction): Path<number | Errno | Hang> {
+    this.#process.checkAlive();
+    checkAddress(address);
+    if (!target.alive) return 'ESRCH';
+    return this.#exit(yield* processVmAccess(this.task, target.mm, address, buffer, direction));
+  }
+
+  /** pread or pwrite of /proc/PID/mem. */
+  *procMem(target: Process, address: number, buffer: Uint8Array, direction: Direction): Path<number | Errno | Hang> {
+    this.#process.checkAlive();
+    checkAddress(address);
+    if (!target.alive) return 'ESRCH';
+    return this.#exit(yield* procMemAccess(this.task, target.mm, address, buffer, direction));
+  }
+
+  /** IORING_REGISTER_BUFFERS of one buffer: pins it. */
+  *registerBuffer(address: number, length: number): Path<PageList | Errno | Hang> {
+    return this.#exit(yield* pinBuffer(this.task, this.#mm, address, length));
+  }
+
+  /** IORING_UNREGISTER_BUFFERS: unpins it. */
+  *unregisterBuffer(pages: PageList): Path<void> {
+    yield* unpinBuffer(this.task, pages);
+    this.#exit(undefined);
+  }
+
+  /** UFFDIO_REGISTER; see {@link UserfaultFile} for these. */
+  *uffdRegister({ context }: UserfaultFile, start: number, length: number, mode: number): Path<RegisterResult> {
+    const result =
+      context.features === undefined ? 'EINVAL' : yield* uffdRegister(this.task, context, start, length, mode);
+    return this.#exit(registerResult(result, mode));
+  }
+
+  /** UFFDIO_UNREGISTER. */
+  *uffdUnregister({ context }: UserfaultFile, start: number, length: number): Path<Result> {
+    if (context.features === undefined) return 'EINVAL';
+    return this.#exit(yield* uffdUnregister(this.task, context, start, length));
+  }
+
+  /** UFFDIO_COPY, UFFDIO_CONTINUE, UFFDIO_ZEROPAGE. */
+  *uffdFill({ context }: UserfaultFile, start: number, length: number, fill: UffdFill): Path<FillResult> {
+    const done = context.features === undefined ? 'EINVAL' : yield* uffdFill(this.task, context, start, length, fill);
+    return this.#exit(fillResult(done, length));
+  }
+
+  /** UFFDIO_WRITEPROTECT. */
+  *uffdWriteprotect({ context }: UserfaultFile, start: number, length: number, mode: number): Path<Result> {
+    if (context.features === undefined) return 'EINVAL';
+    return this.#exit(yield* uffdWriteprotect(this.task, context, start, length, mode));
+  }
+
+  /** read(2) of one message; without UFFD_NONBLOCK it waits for one. */
+  *uffdRead({ context }: UserfaultFile): Path<UffdMessage | 'EINVAL' | 'EAGAIN' | 'EINTR'> {
+    const message = yield* uffdRead(this.task, context);
+    this.#exit(undefined);
+    if (typeof message === 'string' || message.event !== UFFD_EVENT_FORK) return message;
+    return { event: UFFD_EVENT_FORK, ufd: new UserfaultFile(message.child, this) };
+  }
+
+  /** close(2). */
+  *uffdClose({ context }: UserfaultFile): Path<void> {
+    yield* uffdRelease(this.task, context);
+    this.#exit(undefined);
+  }
+
+  *fork(): Path<Process | Errno> {
+    const mm = this.#mm;
+    const child = this.task.machine.newProcess();
+    if (!child) return 'ENOMEM';
+    const result = yield* dupMmap(this.task, child.mm, mm);
+    if (result === 'OK' && !this.task.killed) return this.#exit(child);
+    yield* exitMmap(this.task, child.mm);
+    child.ended();
+    /* What the copy failed with is not told: copy_mm knows one error. */
+    return this.#exit(result === 'OK' ? 'EINTR' : 'ENOMEM');
+  }
+
+  *exit(): Path<void> {
+    this.#process.killOthers(this.task);
+    yield* exitMmap(this.task, this.#mm);
+    this.#process.ended();
+    this.#exit(undefined);
+  }
+
+  get #mm(): Process['mm'] {
+    this.#process.checkAlive();
+    return this.#process.mm;
+  }
+
+  #exit<T>(result: T): T {
+    return this.task.machine.kernelExit(this.task, result);
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * An address space: VMAs and page tables. include/linux/mm_types.h (struct mm_struct), mm/mmap.c of Linux 6.1: find_vma,
+ * __split_vma, vma_adjust, split_vma.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import { Mmu } from '../../mmu/mmu.ts';
+import { Lock, LockRank } from '../base/lock.ts';
+import type { Path, Task } from '../base/task.ts';
+import { VM_HUGETLB_HGM, VM_MAYSHARE } from '../base/vm-flags.ts';
+import type { Machine } from '../machine/machine.ts';
+import { hugetlbSplit } from '../page-tables/pmd-share.ts';
+import { HGM_POSTED_SPLIT_LOSES_HGM } from './hgm.ts';
+import type { TablePage } from './tables.ts';
+import type { Vma } from './vma.ts';
+
+/** `TASK_SIZE`: behind the last address that a program may use, less a guard page; 5 levels need a hint to go beyond. */
+export const TASK_SIZE: number = 2 ** 47 - 4096;
+
+/** `struct mm_struct`. */
+export class Mm {
+  readonly machine: Machine;
+  /** Number of the process, for messages. */
+  readonly process: number;
+  readonly mmapLock: Lock;
+  /** `page_table_lock`: guards entries of 1 GiB and more. */
+  readonly pageTableLock: Lock;
+  /** The root table. */
+  readonly pgd: TablePage;
+  /** Its physical address, as the processor wants it. */
+  readonly cr3: bigint;
+  /** What an entry of the root table covers, as a binary logarithm. */
+  readonly topShift: number;
+  /** `hugetlb_usage`: mapped huge pages, in 4 KiB pages. */
+  hugetlbUsage = 0;
+  /** By how much `hugetlbUsage` is more than what is mapped, in 4 KiB pages, since Linux does not count pages that move when their entry is unmapped, or copied to a child. */
+  miscounted = 0;
+  /** `MMF_HAS_PINNED`: some page was pinned once. */
+  hasPinned = false;
+  /** `mm_users` is 0: the process has ended, and others may still know its address space by a userfaultfd. */
+  exited = false;
+  /** Whether it ever used another's page table: Linux then counts `hugetlbUsage` for whoever faulted or unmapped. */
+  hasSharedTables = false;
+  /** Odd while fork write-protects entries: GUP-fast stays away then. */
+  writeProtectSeq = 0;
+  readonly #vmas: Vma[] = [];
+  #mmu: Mmu | undefined;
+
+  private constructor(machine: Machine, process: number, pgd: TablePage) {
+    this.machine = machine;
+    this.process = process;
+    this.mmapLock = new Lock('mmap_lock of process', LockRank.mmapLock, process);
+    this.pageTableLock = new Lock('page_table_lock of process', LockRank.pageTable, process);
+    this.pgd = pgd;
+    this.cr3 = BigInt(pgd.address);
+    this.topShift = pgd.shift;
+  }
+
+  /** `mm_alloc`: an empty address space; undefined where memory for tables is used up. */
+  static create(machine: Machine, process: number): Mm | undefined {
+    const pgd = machine.tables.allocate(machine.levels === 5 ? 48 : 39);
+    return pgd && new Mm(machine, process, pgd);
+  }
+
+  /** A processor's view of the tables, for whoever wants to look; the process itself runs on the machine's. */
+  get mmu(): Mmu {
+    const { memory, core, cr4 } = this.machine;
+    this.#mmu ??= new Mmu(memory, { cr3: this.cr3, cr4 }, core);
+    return this.#mmu;
+  }
+
+  /** The VMAs, in ascending order of their addresses. */
+  get vmas(): readonly Vma[] {
+    return this.#vmas;
+  }
+
+  /** `find_vma`: the first VMA that ends behind an address; it may begin behind it, too. */
+  findVma(address: number): Vma | undefined {
+    return this.#vmas[this.#firstEndingAfter(address)];
+  }
+
+  /** `vma_lookup`: the VMA that an address lies in. */
+  vmaLookup(address: number): Vma | undefined {
+    const vma = this.findVma(address);
+    return vma && vma.start <= address ? vma : undefined;
+  }
+
+  /** The VMAs that overlap [start, end). */
+  intersecting(start: number, end: number): Vma[] {
+    const vmas: Vma[] = [];
+    for (let at = this.#firstEndingAfter(start); at < this.#vmas.length && this.#vmas[at]!.start < end; at++) {
+      vmas.push(this.#vmas[at]!);
+    }
+    return vmas;
+  }
+
+  /** Whether any VMA overlaps [start, end): `find_vma_intersection`. */
+  intersects(start: number, end: number): boolean {
+    const vma = this.findVma(start);
+    return vma !== undefined && vma.start < end;
+  }
+
+  /** The end of the VMA before an address, and the start of the one behind it: how far tables may be freed. */
+  gapAround(start: number, end: number): { floor: number; ceiling: number } {
+    const at = this.#firstEndingAfter(start);
+    const next = this.#vmas.find((vma, index) => index >= at && vma.start >= end);
+    return { floor: this.#vmas[at - 1]?.end ?? 0, ceiling: next?.start ?? Number.POSITIVE_INFINITY };
+  }
+
+  /** Puts a VMA into the address space. */
+  insert(vma: Vma): void {
+    const at = this.#firstEndingAfter(vma.start);
+    const next = this.#vmas[at];
+    if (next && next.start < vma.end) throw new InvariantError('Mm.insert: VMAs overlap');
+    this.#vmas.splice(at, 0, vma);
+  }
+
+  /** Takes a VMA out of the address space. */
+  remove(vma: Vma): void {
+    const at = this.#firstEndingAfter(vma.start);
+    if (this.#vmas[at] !== vma) throw new InvariantError('Mm.remove: no such VMA');
+    this.#vmas.splice(at, 1);
+  }
+
+  #firstEndingAfter(address: number): number {
+    let low = 0;
+    let high = this.#vmas.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#vmas[middle]!.end > address) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}
+
+/**
+ * `split_vma`: cuts a VMA in two at an address.
+ *
+ * @param newBelow whether the new VMA is the lower part
+ * @returns the new VMA, or 'EINVAL' for an address inside a huge page (hugetlb_vm_op_split)
+ */
+export function* splitVma(task: Task, vma: Vma, address: number, newBelow: boolean): Path<Vma | 'EINVAL'> {
+  if (address % vma.hstate.size !== 0) return 'EINVAL';
+  const { mm } = vma;
+  const { pageCache } = vma.inode;
+  const middle = vma.pgoff + (address - vma.start) / 4096;
+  const part = vma.duplicate(newBelow ? { end: address } : { start: address, pgoff: middle });
+  if (mm.machine.hgmPosted(HGM_POSTED_SPLIT_LOSES_HGM)) part.flags &= ~VM_HUGETLB_HGM;
+  part.open();
+
+  yield* pageCache.iMmapRwsem.write(task);
+  /* Under the lock that keeps all walks away, since the other VMAs of a shared table find it by this one's range. */
+  if (vma.flags & VM_MAYSHARE) yield* hugetlbSplit(task, vma, address);
+  pageCache.unlink(vma);
+  if (newBelow) {
+    vma.start = address;
+    vma.pgoff = middle;
+  } else vma.end = address;
+  pageCache.link(part);
+  pageCache.link(vma);
+  mm.insert(part);
+  pageCache.iMmapRwsem.unlock(task);
+  return part;
+}

@@ -1,0 +1,117 @@
+/**
+ * The memory that page tables lie in, and what the kernel knows of each (struct page of a table). Stands for
+ * mm/pgtable-generic.c and pte_alloc_one and its like.
+ *
+ * Tables are real ones, in the image that the core walks. Entries are read and written as two halves of 32 bits.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import type { FlatMemory } from '../../core/flat-memory.ts';
+import { Lock, LockRank } from '../base/lock.ts';
+import { Pte } from '../base/pte.ts';
+
+const TABLE = 4096;
+
+/** What the kernel keeps beside a table. */
+export class TablePage {
+  /** Physical address. */
+  readonly address: number;
+  /** Binary logarithm of what one entry covers: 12, 21, 30, 39, 48. */
+  readonly shift: number;
+  /** The split page-table lock. */
+  readonly lock: Lock;
+  /** `pt_share_count`: other processes' entries that point here, PMD sharing. */
+  shareCount = 0;
+
+  constructor(address: number, shift: number) {
+    this.address = address;
+    this.shift = shift;
+    this.lock = new Lock('page-table lock of table', LockRank.pageTable, address);
+  }
+}
+
+/** Gives out tables and reads and writes their entries. */
+export class Tables {
+  readonly memory: FlatMemory;
+  #words: Int32Array;
+  readonly #pages: (TablePage | undefined)[] = [];
+  readonly #free: number[] = [];
+  /** Frame 0 stays unused, so that no table has address 0. */
+  #next = TABLE;
+  /** Tables in use. */
+  count = 0;
+  /** Grows with every entry written, and with what a fault does instead: who sees it unchanged knows that nothing happened. */
+  changes = 0;
+
+  constructor(memory: FlatMemory) {
+    this.memory = memory;
+    this.#words = this.#view();
+  }
+
+  /** An empty table; undefined where memory for tables is used up. */
+  allocate(shift: number): TablePage | undefined {
+    let address = this.#free.pop();
+    if (address === undefined) {
+      if (this.#next + TABLE > this.memory.bytes) return undefined;
+      address = this.#next;
+      this.#next += TABLE;
+    }
+    /* Memory that was handed in, or used by another machine before, may hold anything. */
+    this.#live.fill(0, address / 4, (address + TABLE) / 4);
+    const page = new TablePage(address, shift);
+    this.#pages[address / TABLE] = page;
+    this.count++;
+    return page;
+  }
+
+  /** Takes an empty table back. */
+  free(page: TablePage): void {
+    if (!this.isEmpty(page)) throw new InvariantError(`Tables.free: table 0x${page.address.toString(16)} has entries`);
+    this.#pages[page.address / TABLE] = undefined;
+    this.#free.push(page.address);
+    this.count--;
+  }
+
+  /** The table in which an address lies: that of a table, or of an entry. */
+  page(address: number): TablePage {
+    const page = this.#pages[Math.floor(address / TABLE)];
+    if (!page) throw new InvariantError(`Tables.page: no table at 0x${address.toString(16)}`);
+    return page;
+  }
+
+  /** Bits 31:0 of the entry at a physical address, signed. */
+  low(at: number): number {
+    return this.#live[at / 4]!;
+  }
+
+  /** The entry at a physical address. */
+  read(at: number): Pte {
+    const words = this.#live;
+    return new Pte(words[at / 4]!, words[at / 4 + 1]!);
+  }
+
+  /** Writes the entry at a physical address. */
+  write(at: number, { lo, hi }: { readonly lo: number; readonly hi: number }): void {
+    const words = this.#live;
+    words[at / 4] = lo;
+    words[at / 4 + 1] = hi;
+    this.changes++;
+  }
+
+  /** Whether a table has no entry at all. */
+  isEmpty(page: TablePage): boolean {
+    const words = this.#live;
+    const end = page.address / 4 + TABLE / 4;
+    for (let word = page.address / 4; word < end; word++) if (words[word] !== 0) return false;
+    return true;
+  }
+
+  /** The view, made anew where the memory has grown: a grown memory leaves views without bytes. */
+  get #live(): Int32Array {
+    if (this.#words.length === 0) this.#words = this.#view();
+    return this.#words;
+  }
+
+  #view(): Int32Array {
+    return new Int32Array(this.memory.wasm.buffer, this.memory.base, Math.floor(this.memory.bytes / 4));
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * A mapping: a range of addresses with one set of rights over a part of a file. include/linux/mm_types.h (struct
+ * vm_area_struct), mm/hugetlb.c of Linux 6.1: hugetlb_vma_lock_alloc, hugetlb_dup_vma_private, hugetlb_vm_op_open.
+ */
+
+import { Lock, LockRank } from '../base/lock.ts';
+import type { PageProtection } from '../base/pte.ts';
+import type { Path, Task } from '../base/task.ts';
+import { pageProtection, VM_MAYSHARE, VM_SHARED, VM_UFFD_FLAGS, VM_UFFD_WP } from '../base/vm-flags.ts';
+import type { Hstate } from '../pool/hstate.ts';
+import type { HugetlbfsInode } from '../pool/inode.ts';
+import type { ReserveMap } from '../pool/reserve-map.ts';
+import type { Userfaultfd } from '../userfaultfd/userfaultfd.ts';
+import type { Mm } from './mm.ts';
+
+/** `hugetlb_vma_lock`: keeps a shareable VMA's page tables where they are. */
+export class VmaLock {
+  readonly lock: Lock;
+  /** Undefined once the VMA is gone: a truncation may still be waiting for the lock. */
+  vma: Vma | undefined;
+
+  constructor(vma: Vma) {
+    this.vma = vma;
+    this.lock = new Lock(`vma_lock of process ${vma.mm.process} at`, LockRank.vmaLock, vma.start);
+  }
+}
+
+/** What a new VMA is made of. */
+export interface VmaParts {
+  readonly mm: Mm;
+  readonly start: number;
+  readonly end: number;
+  readonly flags: number;
+  readonly pgoff: number;
+  readonly inode: HugetlbfsInode;
+}
+
+/** A hugetlb VMA. */
+export class Vma {
+  readonly mm: Mm;
+  /** First byte. */
+  start: number;
+  /** Behind the last byte. */
+  end: number;
+  /** VM_ bits. */
+  flags: number;
+  /** Where in the file `start` lies, in 4 KiB pages. */
+  pgoff: number;
+  readonly inode: HugetlbfsInode;
+
+  /** Whether it ever had a page of its own (`anon_vma`): fork copies the entries of such VMAs only. */
+  anonVma = false;
+  /** `vm_userfaultfd_ctx`: whom its faults go to. */
+  userfaultfd: Userfaultfd | undefined = undefined;
+  /** Shareable VMAs' lock. */
+  vmaLock: VmaLock | undefined = undefined;
+  /** Private VMAs: the map of consumed reservations. */
+  privateMap: ReserveMap | undefined = undefined;
+  /** `HPAGE_RESV_OWNER`: a private mapping of the process that called mmap. */
+  ownsReserves = false;
+  /** `HPAGE_RESV_UNMAPPED`: a page was taken away so that the owner could copy it; faults are SIGBUS from now on. */
+  reserveUnmapped = false;
+
+  constructor({ mm, start, end, flags, pgoff, inode }: VmaParts) {
+    this.mm = mm;
+    this.start = start;
+    this.end = end;
+    this.flags = flags;
+    this.pgoff = pgoff;
+    this.inode = inode;
+  }
+
+  get hstate(): Hstate {
+    return this.inode.hstate;
+  }
+
+  /** `vm_page_prot`. Where userfaultfd wants to know of writes, a shared mapping's pages are not made writable by it. */
+  get protection(): PageProtection {
+    return pageProtection(this.flags & VM_UFFD_WP ? this.flags & ~VM_SHARED : this.flags);
+  }
+
+  get mayShare(): boolean {
+    return (this.flags & VM_MAYSHARE) !== 0;
+  }
+
+  /** `vma_resv_map`: the file's map of a shared mapping, the own one of a private mapping, if it has one. */
+  get reserveMap(): ReserveMap | undefined {
+    return this.mayShare ? this.inode.reserveMap : this.privateMap;
+  }
+
+  /** `vma_hugecache_offset`: the index in the file, in huge pages, of the page at an address. */
+  hugeIndex(address: number): number {
+    const { size, pagesPerHugePage } = this.hstate;
+    return Math.floor((address - this.start) / size) + this.pgoff / pagesPerHugePage;
+  }
+
+  /** The lock that faults hold for reading: a shareable VMA's own, or that of a private owner's map. */
+  get hugetlbLock(): Lock | undefined {
+    if (this.mayShare) return this.vmaLock?.lock;
+    return this.ownsReserves ? this.privateMap?.vmaLock : undefined;
+  }
+
+  /** `hugetlb_vma_lock_alloc`. */
+  allocateLock(): void {
+    if (this.mayShare) this.vmaLock ??= new VmaLock(this);
+  }
+
+  /** `hugetlb_vma_lock_free`, for a caller who does not hold it. */
+  *freeLock(task: Task): Path<void> {
+    if (!this.vmaLock) return;
+    yield* this.vmaLock.lock.write(task);
+    this.unlockAndFreeLock(task);
+  }
+
+  /** `__hugetlb_vma_unlock_write_free`: the VMA shares no tables any more. */
+  unlockAndFreeLock(task: Task): void {
+    const lock = this.hugetlbLock;
+    if (this.vmaLock) {
+      this.vmaLock.vma = undefined;
+      this.vmaLock = undefined;
+    }
+    lock?.unlock(task);
+  }
+
+  /** `vm_area_dup`: a copy for a split, a fork or a move; `open` or `forgetPrivate` follows. */
+  duplicate(parts: Partial<VmaParts>): Vma {
+    const { mm, start, end, flags, pgoff, inode } = this;
+    const copy = new Vma({ mm, start, end, flags, pgoff, inode, ...parts });
+    copy.privateMap = this.privateMap;
+    copy.ownsReserves = this.ownsReserves;
+    copy.reserveUnmapped = this.reserveUnmapped;
+    copy.anonVma = this.anonVma;
+    copy.userfaultfd = this.userfaultfd;
+    return copy;
+  }
+
+  /** `hugetlb_dup_vma_private`: a private copy has no reservations. */
+  forgetPrivate(): void {
+    if (this.mayShare) return;
+    this.privateMap = undefined;
+    this.ownsReserves = false;
+    this.reserveUnmapped = false;
+  }
+
+  /** Takes it away from userfaultfd. */
+  forgetUserfaultfd(): void {
+    this.userfaultfd = undefined;
+    this.flags &= ~VM_UFFD_FLAGS;
+  }
+
+  /** `hugetlb_vm_op_open`: a copy shares its sibling's map, and gets a lock of its own. */
+  open(): void {
+    this.inode.references++;
+    if (this.ownsReserves && this.privateMap) this.privateMap.references++;
+    this.allocateLock();
+  }
+}

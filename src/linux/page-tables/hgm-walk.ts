@@ -1,0 +1,107 @@
+/**
+ * Walks that make finer tables. mm/hugetlb.c of the HGM series, v2: hugetlb_full_walk_alloc, hugetlb_hgm_walk, hugetlb_alloc_pmd,
+ * hugetlb_alloc_pte, hugetlb_alloc_largest_pte, hugetlb_split_pte_markers.
+ *
+ *   before   PUD entry: empty
+ *   after    PUD entry ──> PMD table: │empty│empty│ ... │──> PTE table: │empty│empty│ ... │      walked with 4 KiB for a target
+ *
+ * Only what is empty can be split: tables appear where nothing is mapped, so nobody's mapping changes, and the page-table lock is enough. Where
+ * a page is mapped by a larger leaf than is wanted, the walk ends there.
+ */
+
+import type { Pte } from '../base/pte.ts';
+import { PTE_UFFD_WP_MARKER } from '../base/pte.ts';
+import type { Path, Task } from '../base/task.ts';
+import { hgmEnabled, hgmSizes } from '../mm/hgm.ts';
+import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import type { Vma } from '../mm/vma.ts';
+import { entryBelow, hugetlbFullWalkContinue, levelOf, pointTo } from './page-table.ts';
+import { hugePteAlloc } from './pmd-share.ts';
+
+const ENTRIES = 512;
+
+/** What a walk ends with that cannot make tables: memory for them is used up; or something is here that is no hole. */
+export type WalkError = 'ENOMEM' | 'EEXIST';
+
+/**
+ * `hugetlb_full_walk_alloc`: makes tables down to the entry of `size` bytes that `address` lies in, or to a leaf on the way. The caller holds
+ * the VMA lock.
+ *
+ * @param size bytes; 0: no finer tables than there are, only the place of the huge page's entry
+ */
+export function* hugetlbFullWalkAlloc(
+  task: Task,
+  vma: Vma,
+  address: number,
+  size: number,
+): Path<HugetlbPte | WalkError> {
+  const top = yield* hugePteAlloc(task, vma, address);
+  if (!top) return 'ENOMEM';
+  if (size === 0) return hugetlbFullWalkContinue(vma, top, address);
+  return hgmEnabled(vma) ? yield* hgmWalkAlloc(task, vma, top, address, size) : top;
+}
+
+/** `hugetlb_hgm_walk`, with allocation. It ends at `size` also where a table is there. */
+function* hgmWalkAlloc(
+  task: Task,
+  vma: Vma,
+  from: HugetlbPte,
+  address: number,
+  size: number,
+): Path<HugetlbPte | WalkError> {
+  const { mm } = vma;
+  let hpte = from;
+  while (hpte.size > size) {
+    const pte = mm.machine.tables.read(hpte.ptep);
+    if (pte.present) {
+      if (hpte.isPresentLeaf(pte)) return hpte;
+      /* HGM_POSTED_PROT_NONE_PUD: no leaf, nor `pud_present`; hugetlb_alloc_pmd finds that it is not empty either. */
+      if (pte.huge) return 'EEXIST';
+      hpte = entryBelow(mm, hpte, pte, address);
+      continue;
+    }
+    const split = yield* splitEmpty(task, vma, hpte, pte, address);
+    if (split !== 'OK') return split;
+  }
+  return hpte;
+}
+
+/** `hugetlb_alloc_pmd`, `hugetlb_alloc_pte`: puts a table where nothing is. 'OK', too, if somebody else was faster: the caller looks again. */
+function* splitEmpty(task: Task, vma: Vma, hpte: HugetlbPte, pte: Pte, address: number): Path<'OK' | WalkError> {
+  const { mm } = vma;
+  const { tables, trace, hgm } = mm.machine;
+  /* RFC v2 cannot split a marker; nobody can split what is elsewhere, being migrated or poisoned. */
+  if (!(hgm === 'v2' ? pte.noneMostly : pte.none)) return 'EEXIST';
+  const table = tables.allocate(hpte.shift - 9);
+  if (!table) return 'ENOMEM';
+  yield* hpte.lock.write(task);
+  if (!tables.read(hpte.ptep).same(pte)) {
+    hpte.lock.unlock(task);
+    tables.free(table);
+    return 'OK';
+  }
+  /* Before anybody can see the table: what was to be write-protected must never look as if it were not. */
+  if (pte.isMarker)
+    for (let entry = 0; entry < ENTRIES; entry++) tables.write(table.address + entry * 8, PTE_UFFD_WP_MARKER);
+  pointTo(mm, hpte.ptep, table.address);
+  hpte.lock.unlock(task);
+  const level = levelOf(table.shift);
+  trace?.push({ kind: 'table', process: mm.process, what: 'allocated', address, table: table.address, level });
+  return 'OK';
+}
+
+/**
+ * `hugetlb_alloc_largest_pte`: the place of the largest leaf that begins at `start` and ends at or before `end`. 'EEXIST' where a larger leaf is.
+ */
+export function* hugetlbAllocLargestPte(
+  task: Task,
+  vma: Vma,
+  start: number,
+  end: number,
+): Path<HugetlbPte | WalkError | 'EINVAL'> {
+  const size = hgmSizes(vma).find((bytes) => start % bytes === 0 && start + bytes <= end);
+  if (size === undefined) return 'EINVAL';
+  const hpte = yield* hugetlbFullWalkAlloc(task, vma, start, size);
+  if (typeof hpte === 'string') return hpte;
+  return hpte.size > size ? 'EEXIST' : hpte;
+}

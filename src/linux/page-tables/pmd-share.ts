@@ -1,0 +1,171 @@
+/**
+ * PMD sharing: mappings of the same 1 GiB of a file use one table of 2 MiB entries. mm/hugetlb.c of Linux 6.1:
+ * want_pmd_share, page_table_shareable, huge_pmd_share, huge_pmd_unshare, hugetlb_split, hugetlb_unshare_pmds,
+ * huge_pte_alloc.
+ *
+ *   process A   PUD entry ──┐
+ *                           ├──> one PMD table, shareCount 1 ──> huge pages
+ *   process B   PUD entry ──┘
+ *
+ * A VMA takes part where it covers the whole aligned 1 GiB and has a VMA lock. Who changes rights or unmaps gives its
+ * PUD entry up instead, and faults again into a table of its own, if it may not share any more.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import { PAGE_PRESENT, PTE_NONE } from '../base/pte.ts';
+import type { Path, Task } from '../base/task.ts';
+import { VM_HUGETLB_HGM, VM_UFFD_MINOR, VM_UFFD_WP } from '../base/vm-flags.ts';
+import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import type { Mm } from '../mm/mm.ts';
+import type { Vma } from '../mm/vma.ts';
+import { allocateEntryAt, entryAt, hugePteOffset, hugetlbPteAt, PUD_SHIFT, PUD_SIZE, pointTo } from './page-table.ts';
+
+const PMD_SHIFT = 21;
+
+/** `want_pmd_share`: whether a table for the 1 GiB around an address might be shared. */
+export function wantPmdShare(vma: Vma, address: number): boolean {
+  const base = pudBase(address);
+  if (vma.flags & (VM_UFFD_WP | VM_UFFD_MINOR | VM_HUGETLB_HGM)) return false;
+  return vma.mayShare && vma.vmaLock !== undefined && vma.start <= base && base + PUD_SIZE <= vma.end;
+}
+
+/** Whether `hugePteAlloc` would look for a table to share: there is none yet. */
+export function wantsSharedTable(vma: Vma, address: number): boolean {
+  if (vma.hstate.shift !== PMD_SHIFT || !wantPmdShare(vma, address)) return false;
+  const pud = entryAt(vma.mm, address, PUD_SHIFT);
+  return pud === undefined || (vma.mm.machine.tables.low(pud) & PAGE_PRESENT) === 0;
+}
+
+/**
+ * `huge_pte_alloc`: like `hugePteOffset`, but makes missing tables, or shares another mapping's. The caller holds the VMA
+ * lock.
+ *
+ * @returns undefined where memory for tables is used up
+ */
+export function* hugePteAlloc(task: Task, vma: Vma, address: number): Path<HugetlbPte | undefined> {
+  const { mm } = vma;
+  const { shift } = vma.hstate;
+  let at: number | undefined;
+  if (wantsSharedTable(vma, address)) at = yield* hugePmdShare(task, vma, address);
+  else at = allocateEntryAt(mm, address, shift);
+  return at === undefined ? undefined : hugetlbPteAt(mm, at, shift);
+}
+
+/** `huge_pmd_share`: takes the table of the first mapping that has one and may share it, else makes one. */
+function* hugePmdShare(task: Task, vma: Vma, address: number): Path<number | undefined> {
+  const { mm } = vma;
+  const { tables, trace } = mm.machine;
+  const pud = allocateEntryAt(mm, address, PUD_SHIFT);
+  if (pud === undefined) return undefined;
+  const page = vma.pgoff + (address - vma.start) / 4096;
+  const { iMmapRwsem } = vma.inode.pageCache;
+  yield* iMmapRwsem.read(task);
+  for (const sharer of vma.inode.pageCache.mapping(page, page + 1)) {
+    const there = sharer === vma ? undefined : shareableAddress(sharer, vma, address, page);
+    const spte = there === undefined ? undefined : hugePteOffset(sharer, there);
+    if (!spte) continue;
+    const table = tables.page(spte.ptep);
+    yield* table.lock.write(task);
+    if ((tables.low(pud) & PAGE_PRESENT) === 0) {
+      pointTo(mm, pud, table.address);
+      table.shareCount++;
+      mm.hasSharedTables = true;
+      sharer.mm.hasSharedTables = true;
+      const { address: at } = table;
+      trace?.push({
+        kind: 'table',
+        process: mm.process,
+        what: 'shared',
+        address: pudBase(address),
+        table: at,
+        level: 2,
+      });
+    }
+    table.lock.unlock(task);
+    break;
+  }
+  const at = allocateEntryAt(mm, address, PMD_SHIFT);
+  iMmapRwsem.unlock(task);
+  return at;
+}
+
+/** `page_table_shareable`: where another VMA maps the same page of the file, if its table would fit. */
+function shareableAddress(sharer: Vma, vma: Vma, address: number, page: number): number | undefined {
+  const there = sharer.start + (page - sharer.pgoff) * 4096;
+  const base = pudBase(there);
+  const fits =
+    there - base === address - pudBase(address) &&
+    sharer.flags === vma.flags &&
+    sharer.start <= base &&
+    base + PUD_SIZE <= sharer.end &&
+    sharer.vmaLock !== undefined;
+  return fits ? there : undefined;
+}
+
+/**
+ * `huge_pmd_unshare`: gives up a shared table. The caller holds i_mmap_rwsem for writing.
+ *
+ * @returns whether the table was shared: then nothing of it is mapped here any more, from its first byte to its last
+ */
+export function hugePmdUnshare(task: Task, vma: Vma, address: number, hpte: HugetlbPte): boolean {
+  if (vma.hstate.shift !== PMD_SHIFT || hpte.shift !== PMD_SHIFT) return false;
+  const { mm } = vma;
+  const { tables, trace } = mm.machine;
+  const table = tables.page(hpte.ptep);
+  if (table.shareCount === 0) return false;
+  if (!vma.inode.pageCache.iMmapRwsem.isWriteHeldBy(task)) {
+    throw new InvariantError('hugePmdUnshare: i_mmap_rwsem is not held for writing');
+  }
+  const pud = entryAt(mm, address, PUD_SHIFT);
+  if (pud === undefined) throw new InvariantError('hugePmdUnshare: no PUD entry');
+  tables.write(pud, PTE_NONE);
+  table.shareCount--;
+  const { address: at } = table;
+  trace?.push({ kind: 'table', process: mm.process, what: 'unshared', address: pudBase(address), table: at, level: 2 });
+  return true;
+}
+
+/** Whether the 1 GiB around an address is mapped by a table that others use, too. */
+export function isPmdShared(mm: Mm, address: number): boolean {
+  const at = entryAt(mm, address, PMD_SHIFT);
+  return at !== undefined && mm.machine.tables.page(at).shareCount > 0;
+}
+
+/** `hugetlb_split`: a VMA that is cut inside an aligned 1 GiB cannot share that table any more. */
+export function* hugetlbSplit(task: Task, vma: Vma, address: number): Path<void> {
+  const floor = pudBase(address);
+  if (address === floor || floor < vma.start || floor + PUD_SIZE > vma.end) return;
+  yield* unshareOne(task, vma, floor);
+}
+
+/** `hugetlb_unshare_all_pmds`: takes the locks, and gives up every table of a VMA that is shared. */
+export function* unshareAllPmds(task: Task, vma: Vma): Path<void> {
+  if (!vma.mayShare) return;
+  const { iMmapRwsem } = vma.inode.pageCache;
+  const lock = vma.hugetlbLock;
+  if (lock) yield* lock.write(task);
+  yield* iMmapRwsem.write(task);
+  yield* unsharePmds(task, vma);
+  iMmapRwsem.unlock(task);
+  lock?.unlock(task);
+}
+
+/** The same for a caller who holds the VMA lock and i_mmap_rwsem for writing. */
+export function* unsharePmds(task: Task, vma: Vma): Path<void> {
+  const end = pudBase(vma.end);
+  for (let base = Math.ceil(vma.start / PUD_SIZE) * PUD_SIZE; base < end; base += PUD_SIZE)
+    yield* unshareOne(task, vma, base);
+}
+
+/** `hugetlb_unshare_pmds` over one aligned 1 GiB. The caller holds i_mmap_rwsem for writing. */
+function* unshareOne(task: Task, vma: Vma, base: number): Path<void> {
+  const hpte = hugePteOffset(vma, base);
+  if (!hpte || vma.hstate.shift !== PMD_SHIFT) return;
+  yield* hpte.lock.write(task);
+  hugePmdUnshare(task, vma, base, hpte);
+  hpte.lock.unlock(task);
+}
+
+/** The start of the aligned 1 GiB that an address lies in. */
+export function pudBase(address: number): number {
+  return Math.floor(address / PUD_SIZE) * PUD_SIZE;
+}

@@ -1,0 +1,212 @@
+/**
+ * A huge page. include/linux/mm_types.h (struct folio), include/linux/hugetlb.h (hugetlb_page_flags), mm/rmap.c of 6.1.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import { Lock, LockRank } from '../base/lock.ts';
+import type { Vma } from '../mm/vma.ts';
+import { PageContents } from './contents.ts';
+import type { Hstate } from './hstate.ts';
+import type { PageCache } from './page-cache.ts';
+import type { Subpool } from './subpool.ts';
+
+/** A huge page of the pool: free, or with its counts. */
+export class Folio {
+  readonly hstate: Hstate;
+  /** Number of its first 4 KiB frame. */
+  readonly pfn: number;
+  readonly contents: PageContents;
+  /** The page lock. */
+  readonly lock: Lock;
+
+  /** References: one a page-table entry, one for the page cache, one a pin, and those of paths that are under way. */
+  refcount = 0;
+  /** Page-table entries that map it or a part of it, in all processes. */
+  leaves = 0;
+  /**
+   * What the kernel counts for the huge page as a whole. THP-like: entries of its own size; smaller ones are counted in the 4 KiB pages
+   * that they map. Per head: all entries. Without HGM both are the same.
+   */
+  mapcount = 0;
+  /** `_mapcount` of each 4 KiB page, THP-like: entries smaller than the huge page that map it. Undefined as long as there was none. */
+  #subpages: Int32Array | undefined;
+  /** Long-term and DMA pins, each with a reference besides. */
+  pincount = 0;
+  /** References that GUP gave out without pinning: FOLL_GET. */
+  getcount = 0;
+  /** Of the pins, those of registered buffers; of the references, those of pipes. Neither is a caller's to give back. */
+  devicePins = 0;
+  pipeReferences = 0;
+
+  /** Whose page cache it is in: a file's, or none. */
+  pageCache: PageCache | undefined = undefined;
+  /** Of a private page: the page cache of the file behind the mapping, whose list has the VMAs that may map it. */
+  anonVma: PageCache | undefined = undefined;
+  /** Its place in the page cache, or of a private page its place in the file behind the mapping, in huge pages. */
+  index = 0;
+  /** `PageAnon`: a private mapping's own. */
+  anon = false;
+  /** `PageAnonExclusive`: one process's own, which may write without a copy. Linux keeps it in the head page only. */
+  anonExclusive = false;
+
+  /** Holds what the file or the zeroing put there. */
+  uptodate = false;
+  dirty = false;
+  /** `HPageRestoreReserve`: taking it consumed a reservation, which comes back if it is freed before it is mapped. */
+  restoreReserve = false;
+  /** `HPageMigratable`: in use, and not isolated. */
+  migratable = false;
+  /** `HPageTemporary`: made for a migration, beyond the pool; it leaves the pool as soon as it is free. */
+  temporary = false;
+  /** `HPageFreed`: on the pool's free list. */
+  freed = false;
+  /** Of the references, those that memory failure keeps: a page of a file with bad memory never becomes free. */
+  hwpoisonReferences = 0;
+  /** `raw_hwp_list`: its 4 KiB pages with bad memory, counted from 0. Undefined as long as there is none. */
+  #rawHwp: Set<number> | undefined;
+
+  /** The subpool that it was charged to. */
+  subpool: Subpool | undefined = undefined;
+
+  constructor(hstate: Hstate, pfn: number) {
+    this.hstate = hstate;
+    this.pfn = pfn;
+    this.contents = new PageContents(hstate.machine.blocks);
+    this.lock = new Lock('page lock of pfn', LockRank.page, pfn);
+  }
+
+  /** Its 4 KiB pages. */
+  get pages(): number {
+    return this.hstate.pagesPerHugePage;
+  }
+
+  /** `page_mapcount` of its 4 KiB page `page`, counted from 0: entries that map it; per head, entries that map any. */
+  pageMapcount(page: number): number {
+    return this.mapcount + (this.#subpages?.[page] ?? 0);
+  }
+
+  /** Whether 4 KiB pages have map counts of their own: as soon as one was mapped by a smaller entry, unless all are counted in the head. */
+  get countsPieces(): boolean {
+    return this.#subpages !== undefined;
+  }
+
+  /** `PageHWPoison`: some of its memory is bad. */
+  get hwpoison(): boolean {
+    return this.#rawHwp !== undefined;
+  }
+
+  /** Its 4 KiB pages with bad memory, counted from 0. */
+  get rawHwpPages(): readonly number[] {
+    return this.#rawHwp ? [...this.#rawHwp] : [];
+  }
+
+  /** Whether any of `pages` 4 KiB pages from `page` on has bad memory. */
+  hasRawHwp(page: number, pages = 1): boolean {
+    if (!this.#rawHwp) return false;
+    for (const bad of this.#rawHwp) if (bad >= page && bad < page + pages) return true;
+    return false;
+  }
+
+  /** Notes that a 4 KiB page has bad memory. */
+  addRawHwp(page: number): void {
+    this.#rawHwp ??= new Set();
+    this.#rawHwp.add(page);
+  }
+
+  /** `get_page`. */
+  get(references = 1): void {
+    if (this.refcount <= 0) throw new InvariantError(`Folio.get: pfn 0x${this.pfn.toString(16)} is free`);
+    this.refcount += references;
+  }
+
+  /**
+   * Whether it has more references than the kernel's `int` can count, as `folio_ref_count() <= 0` says of a page in use: 8,192 mappings of one
+   * huge page of 1 GiB in 4 KiB pieces are enough.
+   */
+  get overflown(): boolean {
+    return this.overflownBy(0);
+  }
+
+  /** Whether it would be {@link overflown}, had it some references more. */
+  overflownBy(references: number): boolean {
+    return this.refcount + references >= 2 ** 31;
+  }
+
+  /** `put_page`. The last reference frees it: the caller then hands it to the pool, `freeHugePage`. */
+  putTestZero(references = 1): boolean {
+    if (this.refcount < references)
+      throw new InvariantError(`Folio.put: pfn 0x${this.pfn.toString(16)} is free already`);
+    this.refcount -= references;
+    return this.refcount === 0;
+  }
+
+  /** Whose list has the VMAs that may map it. */
+  get rmapping(): PageCache | undefined {
+    return this.anon ? this.anonVma : this.pageCache;
+  }
+
+  /** `hugepage_add_new_anon_rmap`: first mapping of a new private page, in a VMA at an address. */
+  addNewAnonRmap(vma: Vma, address: number): void {
+    this.anonVma = vma.inode.pageCache;
+    this.index = vma.hugeIndex(address);
+    this.leaves = 1;
+    this.mapcount = 1;
+    this.pincount = 0;
+    this.anon = true;
+    this.anonExclusive = true;
+  }
+
+  /** `hugepage_add_anon_rmap`: an entry maps a private page again that was taken out of page tables. */
+  addAnonRmap(exclusive: boolean): void {
+    this.leaves++;
+    this.mapcount++;
+    if (this.leaves === 1) this.anonExclusive = exclusive;
+  }
+
+  /**
+   * `hugetlb_add_file_rmap`: entries that map a file's page. The caller has a reference for each.
+   *
+   * @param page the first 4 KiB page that they map
+   * @param pages how many each of them maps
+   * @param entries of one size, one behind the other
+   */
+  addFileRmap(page: number, pages: number, entries = 1): void {
+    this.#count(page, pages, entries, 1);
+  }
+
+  /**
+   * `page_try_dup_anon_rmap`: the child maps the page, too, and neither owns it any more.
+   *
+   * @returns false where it may be pinned: then the child needs a copy of its own
+   */
+  tryDupAnonRmap(mayBePinned: boolean): boolean {
+    if (this.anonExclusive) {
+      if (mayBePinned) return false;
+      this.anonExclusive = false;
+    }
+    this.leaves++;
+    this.mapcount++;
+    return true;
+  }
+
+  /** `hugetlb_remove_rmap`: the entries are gone. */
+  removeRmap(page: number, pages: number, entries = 1): void {
+    if (this.leaves < entries)
+      throw new InvariantError(`Folio.removeRmap: pfn 0x${this.pfn.toString(16)} is not mapped`);
+    this.#count(page, pages, entries, -1);
+  }
+
+  #count(page: number, pages: number, entries: number, by: 1 | -1): void {
+    this.leaves += by * entries;
+    if (pages === this.pages || this.hstate.machine.mapcounts === 'head') {
+      this.mapcount += by * entries;
+      return;
+    }
+    this.#subpages ??= new Int32Array(this.pages);
+    for (let at = page; at < page + pages * entries; at++) this.#subpages[at]! += by;
+  }
+
+  /** Called when it is free again: nobody maps it. */
+  forgetMapcounts(): void {
+    this.#subpages = undefined;
+  }
+}

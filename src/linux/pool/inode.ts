@@ -1,0 +1,35 @@
+/**
+ * A hugetlbfs file. fs/hugetlbfs/inode.c of Linux 6.1.
+ */
+
+import { Lock, LockRank } from '../base/lock.ts';
+import type { Hstate } from './hstate.ts';
+import { PageCache } from './page-cache.ts';
+import { ReserveMap } from './reserve-map.ts';
+import type { Subpool } from './subpool.ts';
+
+/** `struct inode` with its address_space and shared reserve map. */
+export class HugetlbfsInode {
+  /** `i_ino`. */
+  readonly number: number;
+  readonly hstate: Hstate;
+  /** The mount's limits, if it has any. */
+  readonly subpool: Subpool | undefined;
+  /** `i_rwsem`. */
+  readonly lock: Lock;
+  readonly pageCache: PageCache;
+  /** Reservations of all shared mappings: they last until the file is truncated or gone. */
+  readonly reserveMap: ReserveMap = new ReserveMap();
+  /** `i_size` in bytes. */
+  size = 0;
+  /** Open files and VMAs: with the last one the file goes. */
+  references = 1;
+
+  constructor(number: number, hstate: Hstate, subpool?: Subpool) {
+    this.number = number;
+    this.hstate = hstate;
+    this.subpool = subpool;
+    this.lock = new Lock('i_rwsem of file', LockRank.inode, number);
+    this.pageCache = new PageCache(number);
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * A file's pages in memory, and the VMAs that show it. struct address_space, mm/interval_tree.c of Linux 6.1.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import { Lock, LockRank } from '../base/lock.ts';
+import type { Vma } from '../mm/vma.ts';
+import type { Folio } from './folio.ts';
+
+/** `struct address_space` of a hugetlbfs file. Indexes are in huge pages. */
+export class PageCache {
+  /** `i_mmap_rwsem`. */
+  readonly iMmapRwsem: Lock;
+  readonly #folios = new Map<number, Folio>();
+  readonly #iMmap: Vma[] = [];
+
+  /** @param number of the file */
+  constructor(number: number) {
+    this.iMmapRwsem = new Lock('i_mmap_rwsem of file', LockRank.iMmap, number);
+  }
+
+  /** Pages in the cache. */
+  get size(): number {
+    return this.#folios.size;
+  }
+
+  /** `find_get_page` without the reference. */
+  find(index: number): Folio | undefined {
+    return this.#folios.get(index);
+  }
+
+  /** `hugetlb_add_to_page_cache`, of a page whose lock the caller holds: the cache has a reference of its own. */
+  add(folio: Folio, index: number): void {
+    const before = this.#folios.size;
+    this.#folios.set(index, folio);
+    if (this.#folios.size === before) throw new InvariantError(`PageCache.add: index ${index} is taken`);
+    folio.pageCache = this;
+    folio.index = index;
+    folio.restoreReserve = false;
+    folio.dirty = true;
+    folio.get();
+  }
+
+  /** `hugetlb_delete_from_page_cache`; the cache's reference is the caller's now. */
+  delete(folio: Folio): void {
+    this.#folios.delete(folio.index);
+    folio.pageCache = undefined;
+    folio.dirty = false;
+    folio.uptodate = false;
+  }
+
+  /** `migrate_huge_page_move_mapping`, of pages that are both locked: the cache's reference goes from one to the other. */
+  replace(old: Folio, fresh: Folio): void {
+    fresh.pageCache = this;
+    fresh.index = old.index;
+    fresh.get();
+    this.#folios.set(old.index, fresh);
+    old.pageCache = undefined;
+    old.refcount--;
+  }
+
+  /** The pages with an index from `from` up to, not including, `to`, in ascending order. */
+  range(from: number, to: number): Folio[] {
+    const folios: Folio[] = [];
+    if (to - from <= this.#folios.size) {
+      for (let index = from; index < to; index++) {
+        const folio = this.#folios.get(index);
+        if (folio) folios.push(folio);
+      }
+      return folios;
+    }
+    for (const [index, folio] of this.#folios) if (index >= from && index < to) folios.push(folio);
+    return folios.sort((a, b) => a.index - b.index);
+  }
+
+  /** All pages. */
+  folios(): IterableIterator<Folio> {
+    return this.#folios.values();
+  }
+
+  /**
+   * `i_mmap`: the VMAs that show a part of the file, in the order of the kernel's interval tree: by the first page; of
+   * those with the same, the one that came last is last, but a fork's copy follows its original.
+   */
+  get iMmap(): readonly Vma[] {
+    return this.#iMmap;
+  }
+
+  /** The VMAs that show any of [from, to), in 4 KiB pages of the file, in that order. */
+  mapping(from: number, to: number): Vma[] {
+    return this.#iMmap.filter((vma) => vma.pgoff < to && vma.pgoff + (vma.end - vma.start) / 4096 > from);
+  }
+
+  /** `vma_interval_tree_insert`. */
+  link(vma: Vma): void {
+    let at = this.#iMmap.length;
+    while (at > 0 && this.#iMmap[at - 1]!.pgoff > vma.pgoff) at--;
+    this.#iMmap.splice(at, 0, vma);
+  }
+
+  /** `vma_interval_tree_insert_after`: of a fork. */
+  linkAfter(vma: Vma, original: Vma): void {
+    this.#iMmap.splice(this.#iMmap.indexOf(original) + 1, 0, vma);
+  }
+
+  /** `vma_interval_tree_remove`. */
+  unlink(vma: Vma): void {
+    const at = this.#iMmap.indexOf(vma);
+    if (at < 0) throw new InvariantError('PageCache.unlink: the VMA is not linked');
+    this.#iMmap.splice(at, 1);
+  }
+}

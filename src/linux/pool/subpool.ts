@@ -1,0 +1,90 @@
+/**
+ * A mount's own limits. mm/hugetlb.c of Linux 6.1: hugepage_new_subpool, hugepage_subpool_get_pages,
+ * hugepage_subpool_put_pages.
+ *
+ * A maximum bounds what the mount's files use or reserve. A minimum is reserved in the pool when the mount is made:
+ * of what the files then reserve, only what exceeds it is asked of the pool.
+ */
+
+import { Lock, LockRank } from '../base/lock.ts';
+import type { Path, Task } from '../base/task.ts';
+import type { Hstate } from './hstate.ts';
+
+/** A mount's share of a pool, in huge pages; -1 is no limit. */
+export class Subpool {
+  readonly hstate: Hstate;
+  readonly maxPages: number;
+  readonly minPages: number;
+  readonly lock: Lock = new Lock('subpool lock', LockRank.reservations);
+  /** Charged against the maximum. */
+  usedPages = 0;
+  /** What is left of the minimum's reservation. */
+  reservedPages: number;
+  /** False after the unmount: it goes when its last page comes back. */
+  mounted = true;
+  #released = false;
+
+  constructor(hstate: Hstate, maxPages: number, minPages: number) {
+    this.hstate = hstate;
+    this.maxPages = maxPages;
+    this.minPages = minPages;
+    this.reservedPages = minPages;
+    if (minPages !== -1) hstate.hadMinimum = true;
+  }
+
+  /** `subpool_is_free`: unmounted, and nothing of it in use. */
+  get isFree(): boolean {
+    if (this.mounted) return false;
+    if (this.maxPages !== -1) return this.usedPages === 0;
+    if (this.minPages !== -1) return this.reservedPages === this.minPages;
+    return true;
+  }
+
+  /** Gives the minimum's reservation back, once. */
+  *release(task: Task): Path<void> {
+    if (this.#released) return;
+    this.#released = true;
+    this.hstate.machine.subpools.delete(this);
+    if (this.minPages !== -1) yield* this.hstate.acctMemory(task, -this.minPages);
+  }
+}
+
+/**
+ * Charges `delta` pages.
+ *
+ * @returns how many the pool must reserve for them, or 'ENOMEM' over the maximum
+ */
+export function* subpoolGetPages(task: Task, subpool: Subpool | undefined, delta: number): Path<number | 'ENOMEM'> {
+  if (!subpool) return delta;
+  yield* subpool.lock.write(task);
+  const needed = charge(subpool, delta);
+  subpool.lock.unlock(task);
+  return needed;
+}
+
+function charge(subpool: Subpool, delta: number): number | 'ENOMEM' {
+  if (subpool.maxPages !== -1) {
+    if (subpool.usedPages + delta > subpool.maxPages) return 'ENOMEM';
+    subpool.usedPages += delta;
+  }
+  if (subpool.minPages === -1) return delta;
+  const covered = Math.min(delta, subpool.reservedPages);
+  subpool.reservedPages -= covered;
+  return delta - covered;
+}
+
+/** Takes `delta` pages back. Returns how many reservations the pool drops for them. */
+export function* subpoolPutPages(task: Task, subpool: Subpool | undefined, delta: number): Path<number> {
+  if (!subpool) return delta;
+  yield* subpool.lock.write(task);
+  let dropped = delta;
+  if (subpool.maxPages !== -1) subpool.usedPages -= delta;
+  if (subpool.minPages !== -1 && subpool.usedPages < subpool.minPages) {
+    const kept = subpool.reservedPages + delta;
+    dropped = Math.max(kept - subpool.minPages, 0);
+    subpool.reservedPages = Math.min(kept, subpool.minPages);
+  }
+  subpool.lock.unlock(task);
+  if (subpool.isFree) yield* subpool.release(task);
+  return dropped;
+}

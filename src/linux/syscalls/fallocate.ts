@@ -1,0 +1,75 @@
+/**
+ * fallocate. fs/hugetlbfs/inode.c of Linux 6.1: hugetlbfs_fallocate; fs/open.c: vfs_fallocate.
+ */
+
+import type { Result } from '../base/errno.ts';
+import type { Path, Task } from '../base/task.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../base/uapi.ts';
+import { VM_HUGETLB, VM_MAYSHARE, VM_SHARED } from '../base/vm-flags.ts';
+import { allocHugePage } from '../hugetlb/alloc-page.ts';
+import { unlockAndPut } from '../hugetlb/find-lock-page.ts';
+import { punchHole } from '../hugetlb/truncate.ts';
+import type { HugetlbfsInode } from '../pool/inode.ts';
+import type { PageClaim } from '../pool/reserve-map.ts';
+
+/** fallocate(2): puts zero pages into a file, or with FALLOC_FL_PUNCH_HOLE takes pages out. Bytes. */
+export function* sysFallocate(
+  task: Task,
+  inode: HugetlbfsInode,
+  mode: number,
+  offset: number,
+  length: number,
+): Path<Result> {
+  if (offset < 0 || length <= 0) return 'EINVAL';
+  if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) return 'EOPNOTSUPP';
+  if (mode === FALLOC_FL_PUNCH_HOLE) return 'EOPNOTSUPP';
+  if (mode & FALLOC_FL_PUNCH_HOLE) return yield* punchHole(task, inode, offset, length);
+
+  const { size } = inode.hstate;
+  const end = Math.ceil((offset + length) / size);
+  yield* inode.lock.write(task);
+  for (let index = Math.floor(offset / size); index < end; index++) {
+    if (!(yield* fillHole(task, inode, index))) {
+      inode.lock.unlock(task);
+      return 'ENOSPC';
+    }
+  }
+  if (!(mode & FALLOC_FL_KEEP_SIZE)) inode.size = Math.max(inode.size, offset + length);
+  inode.lock.unlock(task);
+  return 'OK';
+}
+
+function* fillHole(task: Task, inode: HugetlbfsInode, index: number): Path<boolean> {
+  const mutex = task.machine.faultMutex(inode, index);
+  yield* mutex.write(task);
+  let room = true;
+  if (!inode.pageCache.find(index)) {
+    /* The reservation of a shared mapping of this part is consumed, so that the counts stay right. */
+    const folio = yield* allocHugePage(task, fileClaim(inode), index * inode.hstate.size, false);
+    room = folio !== 'ENOSPC';
+    if (folio !== 'ENOSPC') {
+      folio.contents.clear();
+      folio.uptodate = true;
+      yield* folio.lock.write(task);
+      inode.pageCache.add(folio, index);
+      folio.migratable = true;
+      yield* unlockAndPut(task, folio);
+    }
+  }
+  mutex.unlock(task);
+  return room;
+}
+
+/** The kernel makes a VMA here that nobody has (`pseudo_vma`), whose address 0 is the begin of the file. */
+function fileClaim(inode: HugetlbfsInode): PageClaim {
+  const { hstate, reserveMap } = inode;
+  return {
+    inode,
+    hstate,
+    flags: VM_HUGETLB | VM_MAYSHARE | VM_SHARED,
+    mayShare: true,
+    ownsReserves: false,
+    reserveMap,
+    hugeIndex: (address) => address / hstate.size,
+  };
+}

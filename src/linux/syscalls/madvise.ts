@@ -1,0 +1,158 @@
+/**
+ * madvise. mm/madvise.c of Linux 6.1: do_madvise, madvise_walk_vmas, madvise_dontneed_free, madvise_remove,
+ * madvise_update_vma; madvise_inject_error is in memory-failure.ts.
+ */
+
+import type { Hang, Result } from '../base/errno.ts';
+import type { Path, Task } from '../base/task.ts';
+import {
+  MADV_COLLAPSE,
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_HWPOISON,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+  MADV_SPLIT,
+} from '../base/uapi.ts';
+import { VM_DONTCOPY, VM_HUGETLB_HGM, VM_MAYWRITE, VM_SHARED } from '../base/vm-flags.ts';
+import { populate } from '../gup/populate.ts';
+import { collapse } from '../hugetlb/collapse.ts';
+import { punchHole, putInode } from '../hugetlb/truncate.ts';
+import { MmuGather, unmapSingleVma } from '../hugetlb/unmap.ts';
+import { injectError } from '../memory-failure/memory-failure.ts';
+import { HGM_POSTED_SPLIT_UNSHARES_FIRST } from '../mm/hgm.ts';
+import { type Mm, splitVma } from '../mm/mm.ts';
+import type { Vma } from '../mm/vma.ts';
+import { hgmEligible } from '../page-tables/enable-hgm.ts';
+import { unshareAllPmds } from '../page-tables/pmd-share.ts';
+import { userfaultfdRemove } from '../userfaultfd/uffd-event.ts';
+
+const PAGE = 4096;
+
+/** A piece of one VMA that an advice is about. */
+type Advise = (task: Task, vma: Vma, start: number, end: number) => Path<Result | Hang>;
+
+/** What each advice does to a VMA, and whether it needs mmap_lock for writing. */
+const ADVICES: ReadonlyMap<number, { readonly advise: Advise; readonly write: boolean }> = new Map([
+  [MADV_DONTNEED, { advise: dontneed, write: false }],
+  [MADV_DONTNEED_LOCKED, { advise: dontneed, write: false }],
+  [MADV_REMOVE, { advise: remove, write: false }],
+  [MADV_POPULATE_READ, { advise: (...piece) => populate(...piece, false), write: false }],
+  [MADV_POPULATE_WRITE, { advise: (...piece) => populate(...piece, true), write: false }],
+  [MADV_COLLAPSE, { advise: collapse, write: false }],
+  [MADV_SPLIT, { advise: split, write: true }],
+  [MADV_DONTFORK, { advise: dontfork, write: true }],
+  [MADV_DOFORK, { advise: dofork, write: true }],
+]);
+
+/** The advices that the model knows. */
+export const ADVICE_NUMBERS: readonly number[] = [...ADVICES.keys(), MADV_HWPOISON];
+
+/** madvise(2). A range with holes: 'ENOMEM', after everything that is mapped was done. */
+export function* sysMadvise(task: Task, mm: Mm, start: number, length: number, advice: number): Path<Result | Hang> {
+  if (advice === MADV_SPLIT && mm.machine.hgm !== 'v2') return 'EINVAL';
+  if (start % PAGE !== 0) return 'EINVAL';
+  const end = start + Math.ceil(length / PAGE) * PAGE;
+  if (end === start) return 'OK';
+  if (advice === MADV_HWPOISON) return yield* injectError(task, mm, start, start + length);
+  const { advise, write } = ADVICES.get(advice)!;
+  yield* write ? mm.mmapLock.write(task) : mm.mmapLock.read(task);
+  const result = yield* walkVmas(task, mm, start, end, advise);
+  mm.mmapLock.unlock(task);
+  return result;
+}
+
+/** `madvise_walk_vmas`. */
+function* walkVmas(task: Task, mm: Mm, start: number, end: number, advise: Advise): Path<Result | Hang> {
+  let result: Result = 'OK';
+  for (let at = start; at < end; ) {
+    const vma = mm.findVma(at);
+    if (!vma) return 'ENOMEM';
+    if (at < vma.start) {
+      result = 'ENOMEM';
+      at = vma.start;
+      if (at >= end) break;
+    }
+    const until = Math.min(vma.end, end);
+    const advised = yield* advise(task, vma, at, until);
+    if (advised !== 'OK') return advised;
+    at = until;
+  }
+  return result;
+}
+
+/** `madvise_dontneed_free`: the end is rounded down to a huge page, so that no more is lost than was named. */
+function* dontneed(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  const until = dontneedEnd(vma, start, end);
+  if (until === 'EINVAL') return until;
+  if (until === start) return 'OK';
+  if (yield* userfaultfdRemove(task, vma, start, until)) return yield* zap(task, vma, start, until);
+
+  /* mmap_lock was dropped: somebody else may be mapped here by now, with other pages. */
+  const { mm } = vma;
+  yield* mm.mmapLock.read(task);
+  const here = mm.vmaLookup(start);
+  if (!here) return 'ENOMEM';
+  const left = dontneedEnd(here, start, until);
+  if (left === 'EINVAL') return left;
+  return yield* zap(task, here, start, Math.min(left, here.end));
+}
+
+/** `madvise_dontneed_free_valid_vma`. */
+function dontneedEnd(vma: Vma, start: number, end: number): number | 'EINVAL' {
+  const { size } = vma.hstate;
+  return start % size === 0 ? Math.floor(end / size) * size : 'EINVAL';
+}
+
+/** `madvise_dontneed_single_vma`. */
+function* zap(task: Task, vma: Vma, start: number, end: number): Path<'OK'> {
+  if (start === end) return 'OK';
+  const gather = new MmuGather();
+  yield* unmapSingleVma(task, gather, vma, start, end, false);
+  yield* gather.finish(task);
+  return 'OK';
+}
+
+/** `madvise_remove`: punches a hole into the file. mmap_lock is dropped for that, since the file's lock comes before it. */
+function* remove(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return 'EACCES';
+  const { mm, inode } = vma;
+  const offset = start - vma.start + vma.pgoff * PAGE;
+  inode.references++;
+  if (yield* userfaultfdRemove(task, vma, start, end)) mm.mmapLock.unlock(task);
+  const result = yield* punchHole(task, inode, offset, end - start);
+  yield* putInode(task, inode);
+  yield* mm.mmapLock.read(task);
+  return result;
+}
+
+/** MADV_SPLIT of HGM v2: pieces of huge pages may be mapped from now on. */
+function* split(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  if (!hgmEligible(vma)) return 'EINVAL';
+  if (vma.mm.machine.hgmPosted(HGM_POSTED_SPLIT_UNSHARES_FIRST)) yield* unshareAllPmds(task, vma);
+  const updated = yield* updateVma(task, vma, start, end, vma.flags | VM_HUGETLB_HGM);
+  if (updated === 'OK') yield* unshareAllPmds(task, vma);
+  return updated;
+}
+
+/** MADV_DONTFORK: the child does not get this part. */
+function* dontfork(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  return yield* updateVma(task, vma, start, end, vma.flags | VM_DONTCOPY);
+}
+
+/** MADV_DOFORK: the child gets it again. */
+function* dofork(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  return yield* updateVma(task, vma, start, end, vma.flags & ~VM_DONTCOPY);
+}
+
+/** `madvise_update_vma`: other flags for a part of a VMA, which is cut for it. */
+function* updateVma(task: Task, vma: Vma, start: number, end: number, flags: number): Path<Result> {
+  if (flags === vma.flags) return 'OK';
+  if (start !== vma.start && (yield* splitVma(task, vma, start, true)) === 'EINVAL') return 'EINVAL';
+  if (end !== vma.end && (yield* splitVma(task, vma, end, false)) === 'EINVAL') return 'EINVAL';
+  vma.flags = flags;
+  return 'OK';
+}

@@ -1,0 +1,248 @@
+/**
+ * mremap. mm/mremap.c of Linux 6.1: mremap, mremap_to, vma_to_resize, move_vma; mm/hugetlb.c: move_hugetlb_page_tables,
+ * move_huge_pte, clear_vma_resv_huge_pages.
+ */
+import type { Errno, Hang } from '../base/errno.ts';
+import { PTE_NONE } from '../base/pte.ts';
+import type { Path, Task } from '../base/task.ts';
+import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../base/uapi.ts';
+import { UFFD_FEATURE_EVENT_REMAP } from '../base/uffd-uapi.ts';
+import { VM_HUGETLB_HGM } from '../base/vm-flags.ts';
+import { HGM_POSTED_SPLIT_LOSES_HGM } from '../mm/hgm.ts';
+import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import { type Mm, TASK_SIZE } from '../mm/mm.ts';
+import type { Vma } from '../mm/vma.ts';
+import { hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
+import { swpClearUffdWp } from '../page-tables/migration-entry.ts';
+import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from '../page-tables/page-table.ts';
+import { hugePmdUnshare, wantsSharedTable } from '../page-tables/pmd-share.ts';
+import {
+  mremapUserfaultfdComplete,
+  mremapUserfaultfdPrep,
+  type UnmapEvents,
+  userfaultfdUnmapComplete,
+} from '../userfaultfd/uffd-event.ts';
+import type { Userfaultfd } from '../userfaultfd/userfaultfd.ts';
+import { getUnmappedArea } from './mmap.ts';
+import { doMunmap } from './munmap.ts';
+
+const PAGE = 4096;
+
+/** What mremap was asked for. Bytes. */
+export interface MremapRequest {
+  readonly address: number;
+  readonly oldLength: number;
+  readonly newLength: number;
+  readonly flags: number;
+  readonly newAddress: number;
+}
+
+/** mremap(2): the new address. Huge pages can be moved and cut short, never grown. */
+export function* sysMremap(task: Task, mm: Mm, request: MremapRequest): Path<number | Errno | Hang> {
+  const { address, flags, oldLength, newLength } = request;
+  if (flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) return 'EINVAL';
+  if (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE)) return 'EINVAL';
+  if (flags & MREMAP_DONTUNMAP && (!(flags & MREMAP_MAYMOVE) || oldLength !== newLength)) return 'EINVAL';
+  if (address % PAGE !== 0 || newLength === 0) return 'EINVAL';
+  const events: MremapEvents = { early: [], late: [], moved: undefined, length: 0 };
+  yield* mm.mmapLock.write(task);
+  const result = yield* remap(task, mm, request, events);
+  mm.mmapLock.unlock(task);
+  yield* userfaultfdUnmapComplete(task, events.early);
+  if (typeof result === 'number') {
+    yield* mremapUserfaultfdComplete(task, events.moved, address, result, events.length);
+  }
+  yield* userfaultfdUnmapComplete(task, events.late);
+  return result;
+}
+
+/** Whom to tell when mmap_lock is dropped. */
+interface MremapEvents {
+  /** Of what was mapped at the new place. */
+  readonly early: UnmapEvents;
+  /** Of the old place, which is unmapped in the end, and of what is cut off. */
+  readonly late: UnmapEvents;
+  /** Of the mapping that was moved. */
+  moved: Userfaultfd | undefined;
+  /** The length that it is told: the old one, though only the new one is moved. */
+  length: number;
+}
+
+function* remap(task: Task, mm: Mm, request: MremapRequest, events: MremapEvents): Path<number | Errno | Hang> {
+  const { address, flags, newAddress } = request;
+  const vma = mm.vmaLookup(address);
+  if (!vma) return 'EFAULT';
+  const { size } = vma.hstate;
+  const oldLength = Math.ceil(request.oldLength / size) * size;
+  const newLength = Math.ceil(request.newLength / size) * size;
+  if (address % size !== 0 || newAddress % size !== 0) return 'EINVAL';
+  if (newLength > oldLength) return 'EINVAL';
+  events.length = oldLength;
+  if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+    return yield* remapTo(task, mm, { ...request, oldLength, newLength }, events);
+  }
+  if (newLength === oldLength) return address;
+  const cut = yield* doMunmap(task, mm, address + newLength, oldLength - newLength, events.late);
+  return cut === 'OK' ? address : cut;
+}
+
+/** `mremap_to`: what is mapped at the new place goes, even if the move then fails. */
+function* remapTo(task: Task, mm: Mm, request: MremapRequest, events: MremapEvents): Path<number | Errno | Hang> {
+  const { address, oldLength, newLength, flags, newAddress } = request;
+  if (newLength > TASK_SIZE || newAddress > TASK_SIZE - newLength) return 'EINVAL';
+  if (address + oldLength > newAddress && newAddress + newLength > address) return 'EINVAL';
+  if (flags & MREMAP_FIXED) {
+    const unmapped = yield* doMunmap(task, mm, newAddress, newLength, events.early);
+    if (unmapped !== 'OK') return unmapped;
+  }
+  if (oldLength > newLength) {
+    const cut = yield* doMunmap(task, mm, address + newLength, oldLength - newLength, events.late);
+    if (cut !== 'OK') return cut;
+  }
+  const vma = mm.vmaLookup(address);
+  if (!vma) return 'EFAULT';
+  /* A hugetlb VMA has VM_DONTEXPAND, with which the old range cannot stay. */
+  if (flags & MREMAP_DONTUNMAP) return 'EINVAL';
+  if (newLength > vma.end - address) return 'EFAULT';
+  const target = getUnmappedArea(mm, newAddress, newLength, vma.hstate.size, true);
+  if (typeof target === 'string') return target;
+  return yield* moveVma(task, vma, address, newLength, target, events);
+}
+
+/** `move_vma`: a copy of the VMA at the new place takes over the entries and the reservations. */
+function* moveVma(
+  task: Task,
+  vma: Vma,
+  address: number,
+  length: number,
+  target: number,
+  events: MremapEvents,
+): Path<number | Errno | Hang> {
+  const { mm } = vma;
+  const { pageCache } = vma.inode;
+  const pgoff = vma.pgoff + (address - vma.start) / PAGE;
+  const copy = vma.duplicate({ start: target, end: target + length, pgoff });
+  copy.open();
+  yield* pageCache.iMmapRwsem.write(task);
+  mm.insert(copy);
+  pageCache.link(copy);
+  pageCache.iMmapRwsem.unlock(task);
+
+  const moved = yield* movePageTables(task, vma, copy, address, target, length);
+  /* The pieces have come along, into tables that the copy does not know of. */
+  if (mm.machine.hgmPosted(HGM_POSTED_SPLIT_LOSES_HGM)) copy.flags &= ~VM_HUGETLB_HGM;
+  if (typeof moved === 'number' && moved >= length) {
+    events.moved = mremapUserfaultfdPrep(copy);
+    disownReserves(vma, address, length);
+    yield* doMunmap(task, mm, address, length, events.late);
+    return target;
+  }
+  /* Back again: the tables are still there. Of a hang, too: Linux would be stuck, the model's user can look around. */
+  yield* movePageTables(task, copy, vma, target, address, typeof moved === 'number' ? moved : length);
+  disownReserves(copy, target, length);
+  yield* doMunmap(task, mm, target, length, events.late);
+  return typeof moved === 'number' ? 'ENOMEM' : moved;
+}
+
+/**
+ * `clear_vma_resv_huge_pages`: the reservations live on with the copy. Linux forgets those of the whole VMA, also when only
+ * a part of it moved: what was reserved for the rest stays reserved until the machine is restarted.
+ */
+function disownReserves(vma: Vma, start: number, length: number): void {
+  const map = vma.mayShare ? undefined : vma.privateMap;
+  if (map && vma.ownsReserves) {
+    const unused = (from: number, to: number): number => to - from - map.count(from, to);
+    const from = vma.hugeIndex(start);
+    const all = unused(vma.hugeIndex(vma.start), vma.hugeIndex(vma.end));
+    vma.hstate.lostReservations += all - unused(from, from + length / vma.hstate.size);
+    map.references--;
+  }
+  vma.forgetPrivate();
+}
+
+/**
+ * `move_hugetlb_page_tables`: moves every leaf of [start, start + length), each as large as it is.
+ *
+ * @returns bytes moved, as Linux 6.1 counts them: a missing table counts to its end, beyond the range, and the sum is
+ *   returned as an `int`. So a move of 1 GiB pages without any table fails, and so does one of 4 GiB or more, of which
+ *   only the remainder then moves back.
+ */
+function* movePageTables(
+  task: Task,
+  from: Vma,
+  to: Vma,
+  start: number,
+  target: number,
+  length: number,
+): Path<number | Hang> {
+  const { iMmapRwsem } = from.inode.pageCache;
+  const vmaLock = from.hugetlbLock;
+  if (vmaLock) yield* vmaLock.write(task);
+  yield* iMmapRwsem.write(task);
+  const reached = yield* moveLeaves(task, from, to, start, target, start + length);
+  iMmapRwsem.unlock(task);
+  vmaLock?.unlock(task);
+  if (typeof reached !== 'number') return reached;
+  const moved = Number(BigInt.asIntN(32, BigInt(reached - start)));
+  /* The caller takes it for an unsigned number of 64 bits: what is negative is more than enough. */
+  return moved < 0 ? Number.POSITIVE_INFINITY : moved;
+}
+
+/** Returns the address behind the last leaf that was moved or skipped; at or behind `end` if nothing was in the way. */
+function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: number, end: number): Path<number | Hang> {
+  const { mm, hstate } = from;
+  const { tables } = mm.machine;
+  const forget = from.userfaultfd !== undefined && !from.userfaultfd.has(UFFD_FEATURE_EVENT_REMAP);
+  let address = start;
+  while (address < end) {
+    const top = hugePteOffset(from, address);
+    if (!top) {
+      address = endOfTable(address, hstate.shift);
+      continue;
+    }
+    const source = hugetlbFullWalkContinue(from, top, address);
+    if (tables.read(source.ptep).none) {
+      address += source.size;
+      continue;
+    }
+    if (hugePmdUnshare(task, from, address, source)) {
+      address = endOfTable(address, hstate.shift);
+      continue;
+    }
+    const there = target + (address - start);
+    /* huge_pmd_share takes i_mmap_rwsem, which this path holds already: Linux 6.1 waits for itself. */
+    if (wantsSharedTable(to, there)) return 'HANG';
+    const destination = yield* hugetlbFullWalkAlloc(task, to, there, source.size);
+    if (typeof destination === 'string') break;
+    yield* moveHugePte(task, mm, address, there, source, destination, forget);
+    address += source.size;
+  }
+  return address;
+}
+
+/**
+ * `move_huge_pte`.
+ *
+ * @param forget whether userfaultfd's write protection does not move with the page
+ */
+function* moveHugePte(
+  task: Task,
+  mm: Mm,
+  address: number,
+  there: number,
+  source: HugetlbPte,
+  destination: HugetlbPte,
+  forget: boolean,
+): Path<void> {
+  const { tables } = mm.machine;
+  yield* destination.lock.write(task);
+  if (source.lock !== destination.lock) yield* source.lock.write(task);
+  const pte = tables.read(source.ptep);
+  setHugePteAt(mm, address, source, PTE_NONE);
+  if (!forget) setHugePteAt(mm, there, destination, pte);
+  else if (!pte.isMarker) {
+    setHugePteAt(mm, there, destination, pte.present ? pte.clearUffdWp() : swpClearUffdWp(pte));
+  }
+  if (source.lock !== destination.lock) source.lock.unlock(task);
+  destination.lock.unlock(task);
+}

@@ -1,0 +1,87 @@
+/**
+ * munmap, and the end of an address space. mm/mmap.c of Linux 6.1: do_mas_align_munmap, unmap_region, remove_vma, exit_mmap.
+ */
+import type { Result } from '../base/errno.ts';
+import type { Path, Task } from '../base/task.ts';
+import { closeReservations } from '../hugetlb/reserve-pages.ts';
+import { putInode } from '../hugetlb/truncate.ts';
+import { MmuGather, unmapSingleVma } from '../hugetlb/unmap.ts';
+import { type Mm, splitVma, TASK_SIZE } from '../mm/mm.ts';
+import type { Vma } from '../mm/vma.ts';
+import { freePageTables } from '../page-tables/page-table.ts';
+import { type UnmapEvents, userfaultfdUnmapComplete, userfaultfdUnmapPrep } from '../userfaultfd/uffd-event.ts';
+
+const PAGE = 4096;
+
+/** munmap(2). */
+export function* sysMunmap(task: Task, mm: Mm, start: number, length: number): Path<Result> {
+  const unmaps: UnmapEvents = [];
+  yield* mm.mmapLock.write(task);
+  const result = yield* doMunmap(task, mm, start, length, unmaps);
+  mm.mmapLock.unlock(task);
+  yield* userfaultfdUnmapComplete(task, unmaps);
+  return result;
+}
+
+/**
+ * `do_munmap`, with mmap_lock held for writing. A range that nothing is mapped in is no error.
+ *
+ * @param unmaps whom the caller has to tell when it has dropped mmap_lock
+ */
+export function* doMunmap(task: Task, mm: Mm, start: number, length: number, unmaps: UnmapEvents): Path<Result> {
+  if (start % PAGE !== 0 || start > TASK_SIZE || length > TASK_SIZE - start) return 'EINVAL';
+  const end = start + Math.ceil(length / PAGE) * PAGE;
+  if (end === start) return 'EINVAL';
+  const [first] = mm.intersecting(start, end);
+  if (!first) return 'OK';
+
+  if (start > first.start && (yield* splitVma(task, first, start, false)) === 'EINVAL') return 'EINVAL';
+  const last = mm.intersecting(start, end).at(-1)!;
+  /* The first cut stays when the second fails. */
+  if (last.end > end && (yield* splitVma(task, last, end, true)) === 'EINVAL') return 'EINVAL';
+
+  userfaultfdUnmapPrep(mm, start, end, unmaps);
+  const vmas = mm.intersecting(start, end);
+  for (const vma of vmas) mm.remove(vma);
+  yield* unmapRegion(task, mm, vmas, start, end);
+  for (const vma of vmas) yield* removeVma(task, vma);
+  return 'OK';
+}
+
+/** `unmap_region`: takes the pages out, then the tables, then lets the pages go. */
+function* unmapRegion(task: Task, mm: Mm, vmas: readonly Vma[], start: number, end: number): Path<void> {
+  const gather = new MmuGather();
+  for (const vma of vmas) yield* unmapSingleVma(task, gather, vma, start, end, true);
+  for (const vma of vmas) yield* unlinkFile(task, vma);
+  const { floor, ceiling } = mm.gapAround(start, end);
+  freePageTables(mm, start, end, floor, ceiling);
+  yield* gather.finish(task);
+}
+
+/** `unlink_file_vma`: nobody finds the VMA by its file any more. */
+function* unlinkFile(task: Task, vma: Vma): Path<void> {
+  const { pageCache } = vma.inode;
+  yield* pageCache.iMmapRwsem.write(task);
+  pageCache.unlink(vma);
+  pageCache.iMmapRwsem.unlock(task);
+}
+
+/** `remove_vma`: gives back its reservations, and its reference to the file. */
+function* removeVma(task: Task, vma: Vma): Path<void> {
+  yield* closeReservations(task, vma);
+  yield* putInode(task, vma.inode);
+}
+
+/** `exit_mmap`: unmaps everything, and frees the page tables with the root. */
+export function* exitMmap(task: Task, mm: Mm): Path<void> {
+  mm.exited = true;
+  yield* mm.mmapLock.write(task);
+  const vmas = [...mm.vmas];
+  if (vmas.length > 0) {
+    for (const vma of vmas) mm.remove(vma);
+    yield* unmapRegion(task, mm, vmas, vmas[0]!.start, vmas.at(-1)!.end);
+    for (const vma of vmas) yield* removeVma(task, vma);
+  }
+  mm.mmapLock.unlock(task);
+  mm.machine.tables.free(mm.pgd);
+}

@@ -1,0 +1,142 @@
+/**
+ * A pipe that a program's own pages are put into. fs/splice.c of Linux 6.1: vmsplice_to_pipe, iter_to_pipe; lib/iov_iter.c:
+ * iov_iter_get_pages2; fs/pipe.c: pipe_read.
+ *
+ * Nothing is copied until the pipe is read: what the pages hold then is what the reader gets.
+ */
+import type { Errno, Hang } from '../base/errno.ts';
+import { FOLL_GET } from '../base/gup-flags.ts';
+import { type Path, run, type Task } from '../base/task.ts';
+import { getUserPagesFast } from '../gup/get-user-pages.ts';
+import type { Mm } from '../mm/mm.ts';
+import { gupPutFolio } from '../pool/pin.ts';
+
+const PAGE = 4096;
+/** PIPE_DEF_BUFFERS, and as many pages are got at a time. */
+const BUFFERS = 16;
+
+/** Bytes of one page. */
+interface PipeBuffer {
+  readonly frame: number;
+  offset: number;
+  length: number;
+}
+
+/**
+ * A pipe with both ends open; 16 pages fit.
+ *
+ * @example A program's memory, read when the pipe is
+ * ```ts
+ * import { MAP_ANONYMOUS, MAP_HUGETLB, MAP_PRIVATE, Machine, PROT_READ, PROT_WRITE } from 'hugewalk/linux';
+ * const machine = new Machine({ pools: [{ hugePageSize: 2 << 20, pages: 1 }] });
+ * const process = machine.createProcess();
+ * const at = process.mmap({
+ *   length: 2 << 20,
+ *   prot: PROT_READ | PROT_WRITE,
+ *   flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
+ * }) as number;
+ * process.write(at, 1);
+ * const pipe = machine.createPipe();
+ * process.vmsplice(pipe, at, 10);                     // 10
+ * process.write(at, 2);
+ * const bytes = new Uint8Array(10);
+ * pipe.read(bytes);                                   // 10
+ * bytes[0];                                           // 2: it is the page itself
+ * ```
+ */
+export class Pipe {
+  readonly #task: Task;
+  readonly #buffers: PipeBuffer[] = [];
+  #open = true;
+
+  constructor(task: Task) {
+    this.#task = task;
+  }
+
+  /** Bytes that can be read. */
+  get length(): number {
+    return this.#buffers.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** Reads, and lets go of the pages that are read to their end. Returns bytes; 0 from an empty pipe, where a program would wait. */
+  read(buffer: Uint8Array): number {
+    this.check();
+    const { frames } = this.#task.machine;
+    let done = 0;
+    while (done < buffer.length && this.#buffers.length > 0) {
+      const from = this.#buffers[0]!;
+      for (; from.length > 0 && done < buffer.length; from.length--) {
+        buffer[done++] = frames.readByte(from.frame * PAGE + from.offset++);
+      }
+      if (from.length === 0) this.#release(this.#buffers.shift()!);
+    }
+    this.#task.machine.kernelExit(this.#task, undefined);
+    return done;
+  }
+
+  /** Closes both ends: all pages are let go. */
+  close(): void {
+    this.check();
+    this.#open = false;
+    for (const buffer of this.#buffers.splice(0)) this.#release(buffer);
+    this.#task.machine.kernelExit(this.#task, undefined);
+  }
+
+  /** `add_to_pipe`: takes over a reference; false where the pipe is full. */
+  add(frame: number, offset: number, length: number): boolean {
+    if (this.#buffers.length === BUFFERS) return false;
+    this.#buffers.push({ frame, offset, length });
+    this.#task.machine.frames.folio(frame).pipeReferences++;
+    return true;
+  }
+
+  /** @throws TypeError when it is closed */
+  check(): void {
+    if (!this.#open) throw new TypeError('pipe: expected an open pipe, got a closed one');
+  }
+
+  #release({ frame }: PipeBuffer): void {
+    const folio = this.#task.machine.frames.folio(frame);
+    folio.pipeReferences--;
+    run(gupPutFolio(this.#task, folio, 1, FOLL_GET));
+  }
+}
+
+/** `vmsplice_to_pipe`, which does not wait for room: bytes; 'EAGAIN' where there is none. */
+export function* vmsplice(
+  task: Task,
+  mm: Mm,
+  pipe: Pipe,
+  address: number,
+  length: number,
+): Path<number | Errno | Hang> {
+  let done = 0;
+  while (done < length) {
+    const offset = (address + done) % PAGE;
+    const wanted = Math.min(BUFFERS, Math.ceil((offset + length - done) / PAGE));
+    const pages: number[] = [];
+    const got = yield* getUserPagesFast(task, mm, { start: address + done, nrPages: wanted, flags: 0, pages });
+    if (got === 'HANG') return got;
+    if (typeof got === 'string' || got === 0) return done || got;
+    const added = addPages(pipe, pages.slice(0, got), offset, length - done);
+    done += added.bytes;
+    if (added.pages === got) continue;
+    /* What did not fit any more is let go. */
+    for (const frame of pages.slice(added.pages, got)) {
+      yield* gupPutFolio(task, task.machine.frames.folio(frame), 1, FOLL_GET);
+    }
+    return done || 'EAGAIN';
+  }
+  return done;
+}
+
+function addPages(pipe: Pipe, pages: number[], offset: number, length: number): { pages: number; bytes: number } {
+  let bytes = 0;
+  for (const [index, frame] of pages.entries()) {
+    const start = index === 0 ? offset : 0;
+    const size = Math.min(length - bytes, PAGE - start);
+    if (!pipe.add(frame, start, size)) return { pages: index, bytes };
+    bytes += size;
+  }
+  return { pages: pages.length, bytes };
+}

@@ -1,0 +1,197 @@
+/**
+ * UFFDIO_COPY, UFFDIO_CONTINUE, UFFDIO_ZEROPAGE: putting pages where a userfaultfd's program wants them.
+ * fs/userfaultfd.c of Linux 6.1: userfaultfd_copy and its like; mm/userfaultfd.c: __mcopy_atomic, __mcopy_atomic_hugetlb; mm/hugetlb.c:
+ * hugetlb_mcopy_atomic_pte.
+ */
+
+import type { Errno } from '../base/errno.ts';
+import type { Path, Task } from '../base/task.ts';
+import { UFFD_FEATURE_MINOR_HUGETLBFS_HGM, UFFDIO_COPY_MODE_DONTWAKE, UFFDIO_COPY_MODE_WP } from '../base/uffd-uapi.ts';
+import { VM_SHARED, VM_UFFD_WP, VM_WRITE } from '../base/vm-flags.ts';
+import { wakeUserfault } from '../fault/uffd-fault.ts';
+import { allocHugePage, giveBack } from '../hugetlb/alloc-page.ts';
+import { makeHugePte } from '../hugetlb/cow.ts';
+import { findLockPage, unlockAndPut } from '../hugetlb/find-lock-page.ts';
+import { hgmEnabled } from '../mm/hgm.ts';
+import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import type { Vma } from '../mm/vma.ts';
+import { hugetlbAllocLargestPte, hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
+import { setHugePteAt } from '../page-tables/page-table.ts';
+import type { Folio } from '../pool/folio.ts';
+import { findDestination, validRange } from './uffd-range.ts';
+import type { Userfaultfd } from './userfaultfd.ts';
+
+const PAGE = 4096;
+
+/** What to put there, and how. */
+export interface UffdFill {
+  /** New pages with `bytes`; the file's own pages; pages of zeros, which hugetlb has not. */
+  readonly kind: 'copy' | 'continue' | 'zeropage';
+  /** UFFDIO_COPY_MODE_ bits; those of the others are among them. */
+  readonly mode: number;
+  /** Of a copy: the first byte is for the first address. Where it is shorter than the range, no more of the source is mapped. */
+  readonly bytes?: Uint8Array;
+}
+
+/** Bytes done, which may be a part; 'EAGAIN' is the caller's to make of that. Wakes who waits for one of them. */
+export function* uffdFill(
+  task: Task,
+  context: Userfaultfd,
+  start: number,
+  length: number,
+  fill: UffdFill,
+): Path<number | Errno> {
+  const { mm } = context;
+  if (context.mmapChanging > 0) return 'EAGAIN';
+  const modes = UFFDIO_COPY_MODE_DONTWAKE | (fill.kind === 'copy' ? UFFDIO_COPY_MODE_WP : 0);
+  if (!validRange(start, length) || fill.mode & ~modes) return 'EINVAL';
+  if (mm.exited) return 'ESRCH';
+  yield* mm.mmapLock.read(task);
+  const done = yield* mcopyAtomic(task, context, start, length, fill);
+  mm.mmapLock.unlock(task);
+  if (typeof done === 'number' && !(fill.mode & UFFDIO_COPY_MODE_DONTWAKE)) wakeUserfault(context, start, done);
+  return done;
+}
+
+/** `__mcopy_atomic`, with mmap_lock held for reading. */
+function* mcopyAtomic(
+  task: Task,
+  context: Userfaultfd,
+  start: number,
+  length: number,
+  fill: UffdFill,
+): Path<number | Errno> {
+  if (context.mmapChanging > 0) return 'EAGAIN';
+  const vma = findDestination(context.mm, start, length);
+  if (!vma) return 'ENOENT';
+  if (wantsWp(fill) && !(vma.flags & VM_UFFD_WP)) return 'EINVAL';
+  if (fill.kind === 'zeropage') return 'EINVAL';
+  return yield* mcopyAtomicHugetlb(task, vma, start, length, fill);
+}
+
+function wantsWp({ kind, mode }: UffdFill): boolean {
+  return kind === 'copy' && (mode & UFFDIO_COPY_MODE_WP) !== 0;
+}
+
+/** Whether UFFDIO_CONTINUE maps pieces: RFC v2 asks the mapping and its userfaultfd, v2 the mapping alone. */
+function continuesFinely(vma: Vma): boolean {
+  const asked = vma.mm.machine.hgm !== 'rfc-v2' || vma.userfaultfd!.has(UFFD_FEATURE_MINOR_HUGETLBFS_HGM);
+  return asked && hgmEnabled(vma);
+}
+
+/** `__mcopy_atomic_hugetlb`: bytes done, or the error of the first page. */
+function* mcopyAtomicHugetlb(
+  task: Task,
+  vma: Vma,
+  start: number,
+  length: number,
+  fill: UffdFill,
+): Path<number | Errno> {
+  const { tables } = vma.mm.machine;
+  const finely = fill.kind === 'continue' && continuesFinely(vma);
+  const unit = finely ? PAGE : vma.hstate.size;
+  if (start % unit !== 0 || length % unit !== 0) return 'EINVAL';
+  if (!(vma.flags & VM_SHARED)) vma.anonVma = true;
+  let done = 0;
+  while (done < length) {
+    const address = start + done;
+    const mutex = task.machine.faultMutex(vma.inode, vma.hugeIndex(address));
+    const lock = vma.hugetlbLock;
+    yield* mutex.write(task);
+    if (lock) yield* lock.read(task);
+    const hpte: HugetlbPte | Errno = finely
+      ? yield* hugetlbAllocLargestPte(task, vma, address, start + length)
+      : yield* hugetlbFullWalkAlloc(task, vma, address, vma.hstate.size);
+    let result: 'OK' | Errno;
+    if (typeof hpte === 'string') result = hpte;
+    else if (fill.kind !== 'continue' && !tables.read(hpte.ptep).noneMostly) result = 'EEXIST';
+    else result = yield* mcopyAtomicPte(task, vma, address, hpte, fill, done);
+    lock?.unlock(task);
+    mutex.unlock(task);
+    if (result !== 'OK') return done || result;
+    done += (hpte as HugetlbPte).size;
+    if (task.killed) break;
+  }
+  return done;
+}
+
+/**
+ * The source of a copy is not all there. The page goes back with its reservation, and the source is asked again without any lock, where it could be
+ * faulted in, into a page for the time being: it is needed even to find out that nothing is there to be copied.
+ */
+function* sourceMissing(task: Task, vma: Vma, address: number, fresh: Folio): Path<'ENOMEM' | 'EFAULT'> {
+  const { hugetlbLock } = task.machine;
+  const { hstate } = vma;
+  yield* giveBack(task, vma, address, fresh);
+  yield* hugetlbLock.write(task);
+  const available = hstate.available > 0;
+  hugetlbLock.unlock(task);
+  return available || !hstate.gigantic ? 'EFAULT' : 'ENOMEM';
+}
+
+/** `hugetlb_mcopy_atomic_pte`: one page. */
+function* mcopyAtomicPte(
+  task: Task,
+  vma: Vma,
+  address: number,
+  hpte: HugetlbPte,
+  fill: UffdFill,
+  offset: number,
+): Path<'OK' | Errno> {
+  const { inode, mm } = vma;
+  const { tables } = mm.machine;
+  const index = vma.hugeIndex(address);
+  const shared = (vma.flags & VM_SHARED) !== 0;
+  let folio: Folio | undefined;
+  if (fill.kind === 'continue') {
+    folio = yield* findLockPage(task, inode.pageCache, index);
+    if (!folio) return 'EFAULT';
+    if (folio.overflown) {
+      yield* unlockAndPut(task, folio);
+      return 'EFAULT';
+    }
+  } else {
+    if (shared && inode.pageCache.find(index)) return 'EEXIST';
+    const fresh = yield* allocHugePage(task, vma, address, false);
+    if (fresh === 'ENOSPC') return 'ENOMEM';
+    folio = fresh;
+    const source = fill.bytes!.subarray(offset, offset + vma.hstate.size);
+    if (source.length < vma.hstate.size) return yield* sourceMissing(task, vma, address, folio);
+    folio.contents.clear();
+    folio.contents.set(source);
+    folio.uptodate = true;
+    if (shared) {
+      if (index >= Math.floor(inode.size / vma.hstate.size)) {
+        yield* giveBack(task, vma, address, folio);
+        return 'EFAULT';
+      }
+      yield* folio.lock.write(task);
+      inode.pageCache.add(folio, index);
+    }
+  }
+  const cached = folio.pageCache !== undefined;
+  yield* hpte.lock.write(task);
+  if (folio.hwpoison || !tables.read(hpte.ptep).noneMostly) {
+    hpte.lock.unlock(task);
+    if (cached) yield* unlockAndPut(task, folio);
+    else yield* giveBack(task, vma, address, folio);
+    return folio.hwpoison ? 'EIO' : 'EEXIST';
+  }
+  const page = (address % vma.hstate.size) / PAGE;
+  if (cached) folio.addFileRmap(page, hpte.pages);
+  else {
+    folio.restoreReserve = false;
+    folio.addNewAnonRmap(vma, address);
+  }
+  const wp = wantsWp(fill);
+  const writable = !wp && !(fill.kind === 'continue' && !shared) && (vma.flags & VM_WRITE) !== 0;
+  const pte = makeHugePte(vma, folio.pfn + page, hpte.shift, writable)
+    .mkdirty()
+    .mkyoung();
+  setHugePteAt(mm, address, hpte, wp ? pte.mkuffdWp() : pte);
+  mm.hugetlbUsage += hpte.pages;
+  hpte.lock.unlock(task);
+  if (fill.kind !== 'continue') folio.migratable = true;
+  if (cached) folio.lock.unlock(task);
+  return 'OK';
+}

@@ -1,0 +1,50 @@
+/**
+ * Reading a userfaultfd. fs/userfaultfd.c of Linux 6.1: userfaultfd_ctx_read, resolve_userfault_fork,
+ * userfaultfd_event_complete.
+ */
+import { type Path, sleepUntil, type Task } from '../base/task.ts';
+import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_THREAD_ID, UFFD_NONBLOCK } from '../base/uffd-uapi.ts';
+import type { UffdEventBody } from './uffd-event.ts';
+import type { Userfaultfd } from './userfaultfd.ts';
+
+/** Somebody faults, and waits. */
+export interface PagefaultMessage {
+  readonly event: typeof UFFD_EVENT_PAGEFAULT;
+  /** Of the huge page; with UFFD_FEATURE_EXACT_ADDRESS, what was accessed. */
+  readonly address: number;
+  /** UFFD_PAGEFAULT_FLAG_ bits. */
+  readonly flags: number;
+  /** Who: `task.tid`; 0 without UFFD_FEATURE_THREAD_ID. */
+  readonly ptid: number;
+}
+
+/**
+ * One message: the oldest fault; if there is none, the oldest event, whose sender goes on. A fault goes on waiting.
+ *
+ * @returns 'EINVAL' before UFFDIO_API; 'EAGAIN' where there is none, and UFFD_NONBLOCK; 'EINTR' after a SIGKILL
+ */
+export function* uffdRead(
+  task: Task,
+  context: Userfaultfd,
+): Path<PagefaultMessage | UffdEventBody | 'EINVAL' | 'EAGAIN' | 'EINTR'> {
+  if (context.features === undefined) return 'EINVAL';
+  for (;;) {
+    const [fault] = context.pendingFaults;
+    if (fault) {
+      context.pendingFaults.delete(fault);
+      context.readFaults.add(fault);
+      const { address, flags } = fault;
+      const ptid = context.has(UFFD_FEATURE_THREAD_ID) ? fault.task.tid : 0;
+      return { event: UFFD_EVENT_PAGEFAULT, address, flags, ptid };
+    }
+    const [event] = context.events;
+    if (event) {
+      context.events.delete(event);
+      event.done = true;
+      return event.body;
+    }
+    if (task.killed) return 'EINTR';
+    if (context.flags & UFFD_NONBLOCK) return 'EAGAIN';
+    yield* sleepUntil(task, 'a message of a userfaultfd', () => context.hasMessage);
+  }
+}

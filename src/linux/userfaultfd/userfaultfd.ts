@@ -1,0 +1,181 @@
+/**
+ * userfaultfd: a program handles page faults itself. fs/userfaultfd.c of Linux 6.1: struct userfaultfd_ctx,
+ * userfaultfd_api, userfaultfd_register, userfaultfd_unregister, userfaultfd_release.
+ *
+ *   uffd-fault    a fault waits: handle_userfault, and who wakes it
+ *   uffd-event    fork, mremap, madvise and munmap tell, and wait
+ *   uffd-read     both become messages
+ *   uffd-fill     UFFDIO_COPY, UFFDIO_CONTINUE
+ *   uffd-wp       UFFDIO_WRITEPROTECT
+ */
+
+import type { Result } from '../base/errno.ts';
+import type { Path, Task } from '../base/task.ts';
+import {
+  UFFD_API_FEATURES,
+  UFFD_FEATURE_MINOR_HUGETLBFS_HGM,
+  UFFD_USER_MODE_ONLY,
+  UFFDIO_REGISTER_MODE_MINOR,
+  UFFDIO_REGISTER_MODE_MISSING,
+  UFFDIO_REGISTER_MODE_WP,
+} from '../base/uffd-uapi.ts';
+import { VM_MAYWRITE, VM_UFFD_FLAGS, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP } from '../base/vm-flags.ts';
+import { type Userfault, wakeUserfault } from '../fault/uffd-fault.ts';
+import { type Mm, splitVma } from '../mm/mm.ts';
+import type { Vma } from '../mm/vma.ts';
+import { enableHgm, hgmEligible } from '../page-tables/enable-hgm.ts';
+import { unshareAllPmds } from '../page-tables/pmd-share.ts';
+import type { UffdEvent } from './uffd-event.ts';
+import { validRange } from './uffd-range.ts';
+import { uffdWpRange } from './uffd-wp.ts';
+
+/** `struct userfaultfd_ctx`. */
+export class Userfaultfd {
+  /** Whose faults it is about. */
+  readonly mm: Mm;
+  /** UFFD_USER_MODE_ONLY, UFFD_NONBLOCK. */
+  readonly flags: number;
+  /** UFFD_FEATURE_ bits; undefined before UFFDIO_API. */
+  features: number | undefined = undefined;
+  /** It was closed. */
+  released = false;
+  /** `mmap_changing`: how many events are on their way. Pages cannot be put where mappings are being changed. */
+  mmapChanging = 0;
+  /** `fault_pending_wqh`: faults that nobody has read, the oldest first. */
+  readonly pendingFaults: Set<Userfault> = new Set<Userfault>();
+  /** `fault_wqh`: faults that were read, and still wait. */
+  readonly readFaults: Set<Userfault> = new Set<Userfault>();
+  /** `event_wqh`: events that nobody has read, the oldest first. */
+  readonly events: Set<UffdEvent> = new Set<UffdEvent>();
+
+  constructor(mm: Mm, flags: number) {
+    this.mm = mm;
+    this.flags = flags;
+  }
+
+  /** Whether it has a feature. @param feature UFFD_FEATURE_ bit */
+  has(feature: number): boolean {
+    return ((this.features ?? 0) & feature) !== 0;
+  }
+
+  /** Whether a fault of the kernel's own is not to wait. */
+  get userModeOnly(): boolean {
+    return (this.flags & UFFD_USER_MODE_ONLY) !== 0;
+  }
+
+  /** Whether somebody waits to be read. */
+  get hasMessage(): boolean {
+    return this.pendingFaults.size > 0 || this.events.size > 0;
+  }
+}
+
+/** UFFDIO_API, once: 'EINVAL' for features that Linux 6.1 has not. */
+export function uffdApi(context: Userfaultfd, features: number): Result {
+  const hgm = context.mm.machine.hgm === 'rfc-v2' ? UFFD_FEATURE_MINOR_HUGETLBFS_HGM : 0;
+  if (features & ~(UFFD_API_FEATURES | hgm) || context.features !== undefined) return 'EINVAL';
+  context.features = features;
+  return 'OK';
+}
+
+const MODES = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MINOR;
+
+/** UFFDIO_REGISTER. */
+export function* uffdRegister(
+  task: Task,
+  context: Userfaultfd,
+  start: number,
+  length: number,
+  mode: number,
+): Path<Result> {
+  if (mode === 0 || mode & ~MODES || !validRange(start, length)) return 'EINVAL';
+  const flags =
+    (mode & UFFDIO_REGISTER_MODE_MISSING ? VM_UFFD_MISSING : 0) |
+    (mode & UFFDIO_REGISTER_MODE_WP ? VM_UFFD_WP : 0) |
+    (mode & UFFDIO_REGISTER_MODE_MINOR ? VM_UFFD_MINOR : 0);
+  const { mm } = context;
+  if (mm.exited) return 'ENOMEM';
+  yield* mm.mmapLock.write(task);
+  const result = yield* register(task, context, start, start + length, flags);
+  mm.mmapLock.unlock(task);
+  return result;
+}
+
+function* register(task: Task, context: Userfaultfd, start: number, end: number, flags: number): Path<Result> {
+  const vmas = context.mm.intersecting(start, end);
+  const [first] = vmas;
+  /* ENOMEM, if nothing at all is mapped behind the range, is met by no program: its stack is. */
+  if (!first || start % first.hstate.size !== 0) return 'EINVAL';
+  for (const vma of vmas) {
+    if (!(vma.flags & VM_MAYWRITE)) return 'EPERM';
+    if (end <= vma.end && end % vma.hstate.size !== 0) return 'EINVAL';
+    if (vma.userfaultfd && vma.userfaultfd !== context) return 'EBUSY';
+  }
+  const hgm = context.has(UFFD_FEATURE_MINOR_HUGETLBFS_HGM);
+  for (const vma of vmas) {
+    if (vma.userfaultfd === context && (vma.flags & flags) === flags) continue;
+    const cut = yield* cutOut(task, vma, Math.max(start, vma.start), Math.min(end, vma.end));
+    if (cut !== 'OK') return cut;
+    if (hgm) {
+      if (!hgmEligible(vma)) return 'EINVAL';
+      yield* enableHgm(task, vma);
+    }
+    vma.flags = (vma.flags & ~VM_UFFD_FLAGS) | flags;
+    vma.userfaultfd = context;
+    /* A shared table has one protection for all, and a page that another process maps there would never fault here. */
+    if (flags & (VM_UFFD_WP | VM_UFFD_MINOR)) yield* unshareAllPmds(task, vma);
+  }
+  return 'OK';
+}
+
+/** UFFDIO_UNREGISTER, of whatever userfaultfd it is that has the range. */
+export function* uffdUnregister(task: Task, context: Userfaultfd, start: number, length: number): Path<Result> {
+  if (!validRange(start, length)) return 'EINVAL';
+  const { mm } = context;
+  if (mm.exited) return 'ENOMEM';
+  yield* mm.mmapLock.write(task);
+  const result = yield* unregister(task, mm, start, start + length);
+  mm.mmapLock.unlock(task);
+  return result;
+}
+
+function* unregister(task: Task, mm: Mm, start: number, end: number): Path<Result> {
+  const vmas = mm.intersecting(start, end);
+  const [first] = vmas;
+  if (!first || start % first.hstate.size !== 0) return 'EINVAL';
+  for (const vma of vmas) {
+    if (!vma.userfaultfd) continue;
+    const from = Math.max(start, vma.start);
+    const to = Math.min(end, vma.end);
+    /* Who waits for a missing page finds one now. Who waits for another reason sleeps on, until UFFDIO_WAKE. */
+    if (vma.flags & VM_UFFD_MISSING) wakeUserfault(vma.userfaultfd, from, to - from);
+    if (vma.flags & VM_UFFD_WP) yield* uffdWpRange(task, vma, from, to, false);
+    const cut = yield* cutOut(task, vma, from, to);
+    if (cut !== 'OK') return cut;
+    vma.forgetUserfaultfd();
+  }
+  return 'OK';
+}
+
+/** Cuts a VMA so that it is [start, end). */
+function* cutOut(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  if (start !== vma.start && (yield* splitVma(task, vma, start, true)) === 'EINVAL') return 'EINVAL';
+  if (end !== vma.end && (yield* splitVma(task, vma, end, false)) === 'EINVAL') return 'EINVAL';
+  return 'OK';
+}
+
+/** `userfaultfd_release`: the last close. All its ranges are unregistered, and everybody who waits goes on. */
+export function* uffdRelease(task: Task, context: Userfaultfd): Path<void> {
+  const { mm } = context;
+  /* Before mmap_lock: a fault that has it sees that there is nobody to wait for, and lets it go. */
+  context.released = true;
+  if (!mm.exited) {
+    yield* mm.mmapLock.write(task);
+    for (const vma of mm.vmas) {
+      if (vma.userfaultfd !== context) continue;
+      if (vma.flags & VM_UFFD_WP) yield* uffdWpRange(task, vma, vma.start, vma.end, false);
+      vma.forgetUserfaultfd();
+    }
+    mm.mmapLock.unlock(task);
+  }
+  wakeUserfault(context, 0, Number.POSITIVE_INFINITY);
+}
