@@ -3,12 +3,13 @@
  *
  *   node scripts/check-layers.mjs [ROOT]
  *
- *   - a layer imports only itself and what stands above it in LAYERS
+ *   - a layer imports only itself and what stands above it in LAYERS, types included
+ *   - a room, a folder of a layer, imports only itself and what stands above it in the layer's ROOMS, types included
  *   - a package or Node module is imported only where PACKAGES allows it
  *   - what src/index.ts reaches at run time stays clear of node: modules, so that it runs in browsers
  *   - the core has no decorators: plain TypeScript grammar, which the formatter can read
  *   - examples import the package by its name, each other, and Node's modules
- *   - the table of layers in DESIGN.md says the same as LAYERS
+ *   - the tables in DESIGN.md say the same as LAYERS and ROOMS
  *
  * Prints an offender a line as file:line, and exits with 1 when there are any.
  */
@@ -32,6 +33,24 @@ const LAYERS = [
   'src/cli.ts',
 ];
 
+/** The rooms of a layer, from the ground up; files beside them come last. */
+const ROOMS = {
+  'src/linux/': [
+    'base/',
+    'pool/',
+    'mm/',
+    'page-tables/',
+    'hugetlb/',
+    'fault/',
+    'userfaultfd/',
+    'gup/',
+    'migration/',
+    'memory-failure/',
+    'syscalls/',
+    'machine/',
+  ],
+};
+
 /** Who may import what is not in this project; a path that ends in / stands for a folder. */
 const PACKAGES = [
   { package: '@assemblyscript/loader', by: ['src/core/instantiate.ts'] },
@@ -45,6 +64,13 @@ const BROWSER_ENTRY = 'src/index.ts';
 
 const covers = (pattern, path) => (pattern.endsWith('/') ? path.startsWith(pattern) : path === pattern);
 const layerOf = (path) => LAYERS.findIndex((layer) => covers(layer, path));
+
+/** The place of a file among the rooms of a layer; -1 for a folder that is not among them. */
+function roomOf(layer, path) {
+  const rooms = ROOMS[layer];
+  const inside = path.slice(layer.length);
+  return inside.includes('/') ? rooms.findIndex((room) => inside.startsWith(room)) : rooms.length;
+}
 
 const root = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..'));
 const offences = [];
@@ -60,7 +86,9 @@ for (const folder of ['assembly', 'src']) {
 }
 
 for (const [file, { imports, decorators }] of files) {
-  if (layerOf(file) < 0) report(file, 1, 'belongs to no layer');
+  const layer = LAYERS[layerOf(file)];
+  if (!layer) report(file, 1, 'belongs to no layer');
+  else if (ROOMS[layer] && roomOf(layer, file) < 0) report(file, 1, `belongs to no room of ${layer}`);
   for (const imported of imports) {
     const message = imported.path ? wrongLayer(file, imported.path) : wrongPackage(file, imported.specifier);
     if (message) report(file, imported.line, message);
@@ -123,10 +151,16 @@ function resolveImport(file, specifier) {
 function wrongLayer(file, imported) {
   if (imported.startsWith('assembly/') && !file.startsWith('assembly/')) return `imports ${imported}, another language`;
   const to = layerOf(imported);
-  if (to >= 0 && to <= layerOf(file)) return undefined;
+  if (to >= 0 && to === layerOf(file)) return wrongRoom(LAYERS[to], file, imported);
+  if (to >= 0 && to < layerOf(file)) return undefined;
   return to < 0
     ? `imports ${imported}, which is in no layer`
     : `imports ${imported}, which is not above ${LAYERS[layerOf(file)]}`;
+}
+
+function wrongRoom(layer, file, imported) {
+  if (!ROOMS[layer] || roomOf(layer, imported) <= roomOf(layer, file)) return undefined;
+  return `imports ${imported}, which is not above ${ROOMS[layer][roomOf(layer, file)]} among the rooms of ${layer}`;
 }
 
 function wrongPackage(file, specifier) {
@@ -163,14 +197,25 @@ function checkBrowserEntry() {
   }
 }
 
-/** The rows of the table name folders of LAYERS, in order, and all of them. */
+/** The rows of DESIGN.md's tables name the folders of LAYERS, and the rooms of each layer, in order, and all of them. */
 function checkDesign() {
   if (!existsSync(join(root, 'DESIGN.md'))) return;
-  const lines = readFileSync(join(root, 'DESIGN.md'), 'utf8').split('\n');
-  const missing = LAYERS.filter((layer) => layer.endsWith('/'));
-  for (const [index, text] of lines.entries()) {
-    const row = /^\| `([^`]+\/)` \|/.exec(text)?.[1];
-    if (row && row !== missing.shift()) return report('DESIGN.md', index + 1, `${row} is not the next of the layers`);
+  const rows = [];
+  for (const [index, text] of readFileSync(join(root, 'DESIGN.md'), 'utf8').split('\n').entries()) {
+    const folder = /^\| `([^`]+\/)` \|/.exec(text)?.[1];
+    if (folder) rows.push({ folder, line: index + 1 });
   }
-  if (missing.length > 0) report('DESIGN.md', 1, `the table of layers lacks ${missing.join(', ')}`);
+  const isLayer = ({ folder }) => folder.startsWith('src/') || folder === 'assembly/';
+  const folders = LAYERS.filter((layer) => layer.endsWith('/'));
+  checkTable('layers', rows.filter(isLayer), folders);
+  const others = rows.filter((row) => !isLayer(row));
+  checkTable('rooms', others, Object.values(ROOMS).flat());
+}
+
+function checkTable(what, rows, folders) {
+  for (const [index, { folder, line }] of rows.entries()) {
+    if (folder !== folders[index]) return report('DESIGN.md', line, `${folder} is not the next of the ${what}`);
+  }
+  const missing = folders.slice(rows.length);
+  if (missing.length > 0) report('DESIGN.md', 1, `the table of ${what} lacks ${missing.join(', ')}`);
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-
 export { InvariantError } from './core/errors.ts';
 export type { CoreExports } from './core/exports.ts';
 export { FlatMemory, type FlatMemoryOptions, type LinearRange } from './core/flat-memory.ts';

@@ -3,6 +3,5 @@
  *
  * @module
  */
-
 export { fileSource } from './dump/file-source.ts';
 export { openDumpFile } from './dump/open-dump-file.ts';

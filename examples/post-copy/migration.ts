@@ -239,7 +239,7 @@ class Migration {
 
   /** Holds the guest's memory, as its page tables show it, against the source's and what the guest has written since. */
   #compare(): void {
-    const auditor = this.#process.mm.machine.createProcess();
+    const auditor = this.#process.machine.createProcess();
     const expected = new Map([...this.#source.pieces].map(([piece, bytes]) => [piece, bytes.slice()]));
     for (const [offset, value] of this.#written) expected.get(Math.floor(offset / PIECE))![offset % PIECE] = value;
     for (let offset = 0; offset < this.#source.bytes; offset += CHUNK) {

@@ -1,7 +1,6 @@
 /**
  * What `--help` says beside the commands and options.
  */
-
 export const EXAMPLES = `
 Examples, with the dump of a Linux process that is in the repository:
   hugewalk map test/fixtures/linux-6.1-4level.elf.gz

@@ -3,9 +3,9 @@
  *
  * @module
  */
-
 export type { Blocked, Errno, Hang, Result, Signal } from './base/errno.ts';
 export * from './base/gup-flags.ts';
+export * from './base/hgm.ts';
 export type { Lock, LockMode } from './base/lock.ts';
 export { Pte } from './base/pte.ts';
 export { BUS_ADRERR, BUS_MCEERR_AR, SEGV_ACCERR, SEGV_MAPERR, type SignalInfo } from './base/siginfo.ts';
@@ -17,7 +17,7 @@ export * from './base/vm-flags.ts';
 export type { Locked } from './gup/follow-hugetlb-page.ts';
 export type { GupResult } from './gup/gup.ts';
 export type { HugetlbFile, Hugetlbfs, MountOptions } from './machine/hugetlb-file.ts';
-export { Machine, type MachineOptions, type PoolOptions } from './machine/machine.ts';
+export { type FolioMapping, Machine, type MachineOptions, type PoolOptions } from './machine/machine.ts';
 export type { Process } from './machine/process.ts';
 export type { MmapOptions, Syscalls } from './machine/syscalls.ts';
 export type {
@@ -30,11 +30,11 @@ export type {
 } from './machine/userfault-file.ts';
 export type { MemoryFailure } from './memory-failure/memory-failure.ts';
 export type { Migrated } from './migration/migrate.ts';
-export * from './mm/hgm.ts';
+export { hgmEnabled, hgmSizes } from './mm/hgm-enabled.ts';
 export type { Mm } from './mm/mm.ts';
+export type { Userfaultfd } from './mm/userfaultfd.ts';
 export type { Vma } from './mm/vma.ts';
 export { type MigrationEntry, type MigrationKind, readMigrationEntry } from './page-tables/migration-entry.ts';
-export type { FolioMapping } from './page-tables/rmap.ts';
 export type { Folio } from './pool/folio.ts';
 export type { Hstate } from './pool/hstate.ts';
 export type { HugetlbfsInode } from './pool/inode.ts';
@@ -56,4 +56,3 @@ export type { Pipe } from './syscalls/pipe.ts';
 export type { Smaps } from './syscalls/smaps.ts';
 export type { UffdFill } from './userfaultfd/uffd-fill.ts';
 export type { PagefaultMessage } from './userfaultfd/uffd-read.ts';
-export type { Userfaultfd } from './userfaultfd/userfaultfd.ts';

@@ -2,7 +2,7 @@
  * The formats that scenarios are written in.
  */
 import type { FlatMemory } from '../core/flat-memory.ts';
-import type { HgmOptions } from '../linux/mm/hgm.ts';
+import type { HgmOptions } from '../linux/base/hgm.ts';
 import type { Begun } from './begun.ts';
 import type { Disagreement } from './disagreement.ts';
 import type { LineObject } from './lines.ts';

@@ -3,7 +3,6 @@
  *
  * @module
  */
-
 export { describeDifference } from './describe.ts';
 export type { Disagreement } from './disagreement.ts';
 export type { CacheEntry } from './hgm/cache.ts';

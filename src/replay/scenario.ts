@@ -2,7 +2,7 @@
  * Scenarios: sequences of operations on huge pages, as lines of JSON. The recordings of real kernels are scenarios in
  * which every result and every state is told. docs/replay.md has the formats.
  */
-import type { HgmOptions } from '../linux/mm/hgm.ts';
+import type { HgmOptions } from '../linux/base/hgm.ts';
 import { Begun } from './begun.ts';
 import type { Format } from './format.ts';
 import { HGM } from './hgm/format.ts';

@@ -2,7 +2,7 @@
  * docs/hgm.md names every fault of the series that can be had back.
  */
 import { expect, test } from 'vitest';
-import * as hgm from '../../src/linux/mm/hgm.ts';
+import * as hgm from '../../src/linux/base/hgm.ts';
 import { readFixture } from '../support/files.ts';
 
 test('each HGM_POSTED_ bit has a row', async () => {

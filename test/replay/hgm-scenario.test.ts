@@ -4,7 +4,7 @@ import {
   HGM_POSTED_GUP_UNITS,
   HGM_POSTED_PROT_NONE_PUD,
   type HgmOptions,
-} from '../../src/linux/mm/hgm.ts';
+} from '../../src/linux/base/hgm.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
 import type { Sequence } from '../../src/replay/sequence.ts';
 import {

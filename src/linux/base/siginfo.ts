@@ -2,8 +2,6 @@
  * What comes with a signal for an access. arch/x86/mm/fault.c of Linux 6.1: do_sigbus, bad_area, bad_area_access_error; include/uapi/
  * asm-generic/siginfo.h.
  */
-
-import type { Vma } from '../mm/vma.ts';
 import type { VmFault } from './fault-flags.ts';
 import type { Task } from './task.ts';
 
@@ -27,11 +25,15 @@ export interface SignalInfo {
   readonly lsb?: number;
 }
 
-/** `force_sig_fault`, `force_sig_mceerr`: the thread gets the signal of a fault that could not be handled. */
-export function forceSignal(task: Task, vma: Vma, address: number, fault: VmFault): 'SIGBUS' | 'SIGSEGV' {
+/**
+ * `force_sig_fault`, `force_sig_mceerr`: the thread gets the signal of a fault that could not be handled.
+ *
+ * @param shift binary logarithm of the mapping's huge pages
+ */
+export function forceSignal(task: Task, shift: number, address: number, fault: VmFault): 'SIGBUS' | 'SIGSEGV' {
   const signal = fault === 'SIGSEGV' ? 'SIGSEGV' : 'SIGBUS';
   if (fault === 'HWPOISON') task.siginfo = { signal, code: BUS_MCEERR_AR, address, lsb: 12 };
-  else if (fault === 'HWPOISON_LARGE') task.siginfo = { signal, code: BUS_MCEERR_AR, address, lsb: vma.hstate.shift };
+  else if (fault === 'HWPOISON_LARGE') task.siginfo = { signal, code: BUS_MCEERR_AR, address, lsb: shift };
   else task.siginfo = { signal, code: signal === 'SIGSEGV' ? SEGV_MAPERR : BUS_ADRERR, address };
   return signal;
 }

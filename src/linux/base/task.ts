@@ -9,10 +9,10 @@
  * that is alone would sleep for ever: `runAlone` gives it up.
  */
 import { InvariantError } from '../../core/errors.ts';
-import type { Machine } from '../machine/machine.ts';
 import type { Blocked, Hang } from './errno.ts';
 import type { Lock, LockMode } from './lock.ts';
 import type { SignalInfo } from './siginfo.ts';
+import type { TraceEvent } from './trace.ts';
 
 /** What a task can wait for: a lock, or to be woken. */
 export interface Awaited {
@@ -33,9 +33,21 @@ export interface Pause {
 /** A kernel function on its way. */
 export type Path<T> = Generator<Pause, T, void>;
 
+/** What a task needs of the machine that it runs on. */
+export interface TaskMachine {
+  /** Everything that the kernel does, if somebody wants to know. */
+  readonly trace: TraceEvent[] | undefined;
+  /** Whether some path has come to no end. */
+  hasDeadEnds: boolean;
+  /** A number for a thread. */
+  newTid(): number;
+  /** The end of a system call: nothing may be held. Returns `result`. */
+  kernelExit<T>(task: Task, result: T): T;
+}
+
 /** A thread in the kernel: what the kernel calls `current`. */
 export class Task {
-  readonly machine: Machine;
+  readonly machine: TaskMachine;
   /** For messages and traces. */
   readonly name: string;
   /** The locks that it holds, in the order in which it took them. */
@@ -50,10 +62,10 @@ export class Task {
   siginfo: SignalInfo | undefined = undefined;
   /** `task_pid_vnr`: the thread's number. */
   readonly tid: number;
-  /** How many entries had been written when it last lost a race, see {@link raced}. */
+  /** How many entries had been written when it last lost a race: see mm/raced.ts. */
   racedAt = -1;
 
-  constructor(machine: Machine, name: string) {
+  constructor(machine: TaskMachine, name: string) {
     this.machine = machine;
     this.name = name;
     this.tid = machine.newTid();
@@ -80,19 +92,6 @@ export class DeadEnd extends Error {
     this.task = task;
     this.outcome = outcome;
   }
-}
-
-/**
- * Another task has changed what was just looked at: the caller looks again. Where it sees the same again, no entry was written since, and no
- * other task is there to write one, the caller would look again for ever. Once alone is not enough: the other may have ended meanwhile.
- *
- * @throws DeadEnd
- */
-export function raced(task: Task, where: string): void {
-  const { changes } = task.machine.tables;
-  if (!task.preemptible && task.racedAt === changes)
-    throw new DeadEnd(task, 'HANG', `${where}: a table where a leaf should be, for ever`);
-  task.racedAt = changes;
 }
 
 /** What comes of an error that ended a path: its outcome, if the path had come to a dead end. @throws all others */

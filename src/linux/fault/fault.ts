@@ -6,8 +6,8 @@
  *       page lock                           a truncation waits, or has been
  *         page-table lock                   the entry is written
  */
-
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, type VmFault } from '../base/fault-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_SHARED, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE } from '../base/vm-flags.ts';
@@ -31,7 +31,7 @@ import { handleUserfault, type UffdReason } from './uffd-fault.ts';
  * @returns 'RETRY' only of userfaultfd; then mmap_lock was dropped, unless FAULT_FLAG_RETRY_NOWAIT
  */
 export function* hugetlbFault(task: Task, vma: Vma, address: number, flags: number): Path<VmFault> {
-  const mutex = task.machine.faultMutex(vma.inode, vma.hugeIndex(address));
+  const mutex = vma.inode.faultMutex(vma.hugeIndex(address));
   const lock = vma.hugetlbLock;
   yield* mutex.write(task);
   if (lock) yield* lock.read(task);
@@ -168,10 +168,10 @@ function* hugetlbNoPage(
   }
   if (isNew && !vma.mayShare) {
     folio.restoreReserve = false;
-    folio.addNewAnonRmap(vma, base);
-  } else folio.addFileRmap((base % vma.hstate.size) / 4096, hpte.pages);
+    folio.addNewAnonRmap(vma.inode.pageCache, vma.hugeIndex(base));
+  } else folio.addFileRmap((base % vma.hstate.size) / PAGE_SIZE, hpte.pages);
   const writable = (vma.flags & VM_WRITE) !== 0 && (vma.flags & VM_SHARED) !== 0;
-  const subpage = folio.pfn + (base % vma.hstate.size) / 4096;
+  const subpage = folio.pfn + (base % vma.hstate.size) / PAGE_SIZE;
   const fresh = makeHugePte(vma, subpage, hpte.shift, writable);
   setHugePteAt(mm, base, hpte, old.isMarker ? fresh.mkuffdWp().wrprotect() : fresh);
   mm.hugetlbUsage += hpte.pages;

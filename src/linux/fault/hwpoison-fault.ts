@@ -3,15 +3,14 @@
  * 4 KiB on top of HGM v2 (2023).
  */
 import type { VmFault } from '../base/fault-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
-import { hgmEnabled, hgmSizes } from '../mm/hgm.ts';
+import { hgmEnabled, hgmSizes } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
 import type { Folio } from '../pool/folio.ts';
-
-const PAGE = 4096;
 
 /** Whether 4 KiB of a huge page of this VMA can be given up, and the rest be used. */
 function losesPieces(vma: Vma): boolean {
@@ -20,7 +19,7 @@ function losesPieces(vma: Vma): boolean {
 
 /** How an access to an entry of bad memory ends. */
 export function poisonedEntryFault(vma: Vma, hpte: HugetlbPte, pte: Pte): VmFault {
-  if (hpte.size > PAGE || !losesPieces(vma)) return 'HWPOISON_LARGE';
+  if (hpte.size > PAGE_SIZE || !losesPieces(vma)) return 'HWPOISON_LARGE';
   const folio = vma.mm.machine.frames.folio(pte.hwpoisonPfn);
   return folio.hasRawHwp(pte.hwpoisonPfn - folio.pfn) ? 'HWPOISON' : 'HWPOISON_LARGE';
 }
@@ -48,7 +47,7 @@ export function* healthyPiece(
       if (finer === 'EEXIST' || finer.size > size) return hpte;
       hpte = finer;
     }
-    if (!folio.hasRawHwp((within - (within % size)) / PAGE, size / PAGE)) return hpte;
+    if (!folio.hasRawHwp((within - (within % size)) / PAGE_SIZE, size / PAGE_SIZE)) return hpte;
   }
   return 'HWPOISON';
 }

@@ -78,7 +78,7 @@ function* pageFault(task: Task, mm: Mm, address: number, errorCode: number): Pat
         `tables: expected room for another page table, got ${hex(mm.machine.memory.bytes)} bytes, all in use`,
       );
     }
-    return fault === 'done' || fault === 'HANG' ? fault : forceSignal(task, vma, address, fault);
+    return fault === 'done' || fault === 'HANG' ? fault : forceSignal(task, vma.hstate.shift, address, fault);
   }
 }
 

@@ -12,6 +12,7 @@ import {
   FAULT_FLAG_WRITE,
   type VmFault,
 } from '../base/fault-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { type Path, preemptionPoint, sleepUntil, type Task } from '../base/task.ts';
 import {
   UFFD_FEATURE_EXACT_ADDRESS,
@@ -20,26 +21,13 @@ import {
   UFFD_PAGEFAULT_FLAG_WP,
   UFFD_PAGEFAULT_FLAG_WRITE,
 } from '../base/uffd-uapi.ts';
-import { hgmEnabled } from '../mm/hgm.ts';
+import { hgmEnabled } from '../mm/hgm-enabled.ts';
+import type { Userfault, Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalk } from '../page-tables/page-table.ts';
-import { validRange } from '../userfaultfd/uffd-range.ts';
-import type { Userfaultfd } from '../userfaultfd/userfaultfd.ts';
-
-const PAGE = 4096;
 
 /** Why a fault is userfaultfd's. */
 export type UffdReason = 'missing' | 'wp' | 'minor';
-
-/** `struct userfaultfd_wait_queue` of a fault: who waits, and what read() will say. */
-export interface Userfault {
-  readonly task: Task;
-  /** As it is reported, and as wakers match it. */
-  readonly address: number;
-  /** UFFD_PAGEFAULT_FLAG_ bits. */
-  readonly flags: number;
-  woken: boolean;
-}
 
 /**
  * `handle_userfault`. The caller has dropped all locks but mmap_lock.
@@ -87,7 +75,7 @@ export function* handleUserfault(
 /** Without UFFD_FEATURE_EXACT_ADDRESS: the huge page's address; v2 of HGM: of a minor fault, which can be met by 4 KiB, the page's. */
 function roundedAddress(vma: Vma, address: number, reason: UffdReason): number {
   const finely = vma.mm.machine.hgm === 'v2' && hgmEnabled(vma) && reason === 'minor';
-  return address - (address % (finely ? PAGE : vma.hstate.size));
+  return address - (address % (finely ? PAGE_SIZE : vma.hstate.size));
 }
 
 function messageFlags(flags: number, reason: UffdReason): number {
@@ -113,11 +101,4 @@ export function wakeUserfault(context: Userfaultfd, start: number, length: numbe
       faults.delete(fault);
     }
   }
-}
-
-/** UFFDIO_WAKE. */
-export function uffdWake(context: Userfaultfd, start: number, length: number): 'OK' | 'EINVAL' {
-  if (context.features === undefined || !validRange(start, length)) return 'EINVAL';
-  wakeUserfault(context, start, length);
-  return 'OK';
 }

@@ -18,17 +18,17 @@ import {
   FAULT_FLAG_WRITE,
 } from '../base/fault-flags.ts';
 import { FOLL_DUMP, FOLL_NOWAIT, FOLL_PIN, FOLL_TRIED, FOLL_WRITE } from '../base/gup-flags.ts';
+import { HGM_POSTED_GUP_DROPS_LOCK, HGM_POSTED_GUP_LEAKS_LOCK, HGM_POSTED_GUP_UNITS } from '../base/hgm.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
-import { type Path, raced, type Task } from '../base/task.ts';
+import type { Path, Task } from '../base/task.ts';
 import { hugetlbFault } from '../fault/fault.ts';
-import { HGM_POSTED_GUP_DROPS_LOCK, HGM_POSTED_GUP_LEAKS_LOCK, HGM_POSTED_GUP_UNITS } from '../mm/hgm.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalk } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
 import { type PageList, tryGrabFolio } from '../pool/pin.ts';
-
-const PAGE = 4096;
 
 /** How far GUP has come, and where it writes what it finds. */
 export interface GupCursor {
@@ -103,7 +103,7 @@ export function* followHugetlbPage(
       hpte.lock.unlock(task);
       if (vma.mm.machine.hgmPosted(HGM_POSTED_GUP_LEAKS_LOCK)) lock?.leak(task);
       else lock?.unlock(task);
-      raced(task, 'follow_hugetlb_page');
+      raced(task, tables, 'follow_hugetlb_page');
       continue;
     }
     const folio = hpte && pte && hpte.isPresentLeaf(pte) ? frames.folio(pte.pfn) : undefined;
@@ -139,7 +139,7 @@ function* followRuns(task: Task, vma: Vma, cursor: GupCursor, flags: number): Pa
   const { machine } = mm;
   const { pages, vmas, position } = cursor;
   if (task.preemptible || machine.trace || (!pages && machine.hgmPosted(HGM_POSTED_GUP_UNITS))) return 'none';
-  const inVma = (vma.end - (position - (position % PAGE))) / PAGE;
+  const inVma = (vma.end - (position - (position % PAGE_SIZE))) / PAGE_SIZE;
   const most = Math.min(inVma, cursor.remaining);
   const write = (flags & FOLL_WRITE) !== 0;
   const lock = vma.hugetlbLock;
@@ -181,7 +181,7 @@ function assertPinnable(flags: number, folio: Folio): void {
 /** Records the pages of one leaf, as many as are wanted; false where they could not be grabbed. */
 function record(vma: Vma, cursor: GupCursor, hpte: HugetlbPte, pte: Pte, folio: Folio, flags: number): boolean {
   const { pages, vmas, position } = cursor;
-  const offset = Math.floor((position % hpte.size) / PAGE);
+  const offset = Math.floor((position % hpte.size) / PAGE_SIZE);
   /* Of bytes: as posted, the series added pages, and then found itself in the same leaf again. */
   const step = vma.mm.machine.hgmPosted(HGM_POSTED_GUP_UNITS) ? hpte.pages : hpte.size;
   if (!pages && !vmas && offset === 0 && position + step < vma.end && cursor.remaining >= hpte.pages) {
@@ -191,7 +191,7 @@ function record(vma: Vma, cursor: GupCursor, hpte: HugetlbPte, pte: Pte, folio: 
     cursor.done += hpte.pages;
     return true;
   }
-  const untilEnd = (vma.end - (position - (position % PAGE))) / PAGE;
+  const untilEnd = (vma.end - (position - (position % PAGE_SIZE))) / PAGE_SIZE;
   const refs = Math.min(hpte.pages - offset, cursor.remaining, untilEnd);
   const first = pte.pfn + offset;
   const at = cursor.base + cursor.done;
@@ -205,7 +205,7 @@ function record(vma: Vma, cursor: GupCursor, hpte: HugetlbPte, pte: Pte, folio: 
 }
 
 function advance(cursor: GupCursor, pages: number): void {
-  cursor.position += pages * PAGE;
+  cursor.position += pages * PAGE_SIZE;
   cursor.remaining -= pages;
   cursor.done += pages;
 }

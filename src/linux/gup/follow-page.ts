@@ -3,15 +3,15 @@
  * follow_huge_pmd_pte, follow_huge_pud.
  */
 import { FOLL_GET, FOLL_PIN } from '../base/gup-flags.ts';
-import { type Path, raced, type Task } from '../base/task.ts';
-import { HGM_POSTED_FOLLOW_PAGE } from '../mm/hgm.ts';
+import { HGM_POSTED_FOLLOW_PAGE } from '../base/hgm.ts';
+import { PAGE_SIZE } from '../base/page.ts';
+import type { Path, Task } from '../base/task.ts';
 import type { Mm } from '../mm/mm.ts';
+import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { readMigrationEntry } from '../page-tables/migration-entry.ts';
 import { hugetlbFullWalk } from '../page-tables/page-table.ts';
 import { tryGrabFolio } from '../pool/pin.ts';
-
-const PAGE = 4096;
 
 /**
  * `follow_page`, with mmap_lock: rights are not looked at, nor whether the page is shared.
@@ -44,7 +44,7 @@ function* followHugePte(task: Task, vma: Vma, address: number, flags: number): P
     if (leaf && (!(flags & FOLL_GET) || tryGrabFolio(frames.folio(pte.pfn), 1, FOLL_GET))) {
       /* The offset in the leaf, which may be smaller than the huge page: its entry points to its own first frame. */
       const within = vma.mm.machine.hgmPosted(HGM_POSTED_FOLLOW_PAGE) ? vma.hstate.size : hpte.size;
-      frame = pte.pfn + Math.floor((address % within) / PAGE);
+      frame = pte.pfn + Math.floor((address % within) / PAGE_SIZE);
     }
     const moving = pte.isMigration ? frames.folio(readMigrationEntry(vma.mm.machine, pte).pfn) : undefined;
     hpte.lock.unlock(task);
@@ -52,6 +52,6 @@ function* followHugePte(task: Task, vma: Vma, address: number, flags: number): P
     if (moving) yield* moving.lock.wait(task);
     /* The page moves, or a table was put here since the walk: look again. */
     if (!moving && (leaf || !pte.present)) return frame;
-    raced(task, 'hugetlb_follow_page_mask');
+    raced(task, tables, 'hugetlb_follow_page_mask');
   }
 }

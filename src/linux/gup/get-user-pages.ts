@@ -4,7 +4,6 @@
  *
  * Where the kernel's caller holds mmap_lock, it is taken here, around the call.
  */
-
 import { FOLL_FAST_ONLY, FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_REMOTE, FOLL_TOUCH } from '../base/gup-flags.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Mm } from '../mm/mm.ts';

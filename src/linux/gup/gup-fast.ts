@@ -18,6 +18,7 @@ import {
   FOLL_TOUCH,
   FOLL_WRITE,
 } from '../base/gup-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_RW, PAGE_USER, type Pte } from '../base/pte.ts';
 import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
@@ -28,7 +29,6 @@ import { type Locked, mustUnshare } from './follow-hugetlb-page.ts';
 import type { FastRequest } from './get-user-pages.ts';
 import { type GupResult, getUserPagesLocked, gupLongtermLocked } from './gup.ts';
 
-const PAGE = 4096;
 const ADDRESSES = 2 ** 64;
 const ALLOWED = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_PIN | FOLL_GET | FOLL_FAST_ONLY | FOLL_NOFAULT;
 
@@ -40,14 +40,14 @@ export function* internalGetUserPagesFast(
 ): Path<GupResult> {
   if (flags & ~ALLOWED) return 'EINVAL';
   if (flags & FOLL_PIN) mm.hasPinned = true;
-  const start = address - (address % PAGE);
-  const end = start + nrPages * PAGE;
+  const start = address - (address % PAGE_SIZE);
+  const end = start + nrPages * PAGE_SIZE;
   if (end >= ADDRESSES) return 0;
   if (end > taskSizeMax(mm)) return 'EFAULT';
   const done = yield* locklessPagesFromMm(task, mm, start, nrPages, flags, pages);
   if (done === nrPages || flags & FOLL_FAST_ONLY) return done;
 
-  const rest = { start: start + done * PAGE, nrPages: nrPages - done, flags, pages, base: done };
+  const rest = { start: start + done * PAGE_SIZE, nrPages: nrPages - done, flags, pages, base: done };
   const result = yield* gupUnlocked(task, mm, rest);
   if (typeof result === 'number') return done + result;
   /* The caller has to give back what there is, and could not if it were told of an error. */
@@ -56,7 +56,7 @@ export function* internalGetUserPagesFast(
 
 /** `task_size_max`, behind the last address that `access_ok` takes for a program's. */
 function taskSizeMax({ machine }: Mm): number {
-  return 2 ** (machine.levels === 5 ? 56 : 47) - PAGE;
+  return 2 ** (machine.levels === 5 ? 56 : 47) - PAGE_SIZE;
 }
 
 /** `__gup_longterm_unlocked`. */
@@ -99,7 +99,7 @@ function* locklessPagesFromMm(
     return done;
   }
   /* A fork came in between. Pages that were pinned behind its back may be shared by now: `unpin_user_pages_lockless`. */
-  yield* releasePages(task, pages, done, grabFlags(flags), false);
+  yield* releasePages(task, mm.machine.frames, pages, done, grabFlags(flags), false);
   return 0;
 }
 
@@ -114,7 +114,7 @@ function gupRuns(mm: Mm, start: number, nrPages: number, flags: number, pages: P
   const write = (flags & FOLL_WRITE) !== 0;
   let done = 0;
   while (done < nrPages) {
-    const listed = gupScan.list(mm, start + done * PAGE, nrPages - done, write, pages, done, (folio, refs) => {
+    const listed = gupScan.list(mm, start + done * PAGE_SIZE, nrPages - done, write, pages, done, (folio, refs) => {
       return !mustUnshare(flags, folio) && tryGrabFolio(folio, refs, grabFlags(flags));
     });
     if (listed === 0) break;
@@ -134,7 +134,7 @@ function* gupPgdRange(
 ): Path<number> {
   let done = 0;
   while (done < nrPages) {
-    const refs = yield* gupHugeLeaf(task, mm, start + done * PAGE, nrPages - done, flags, pages, done);
+    const refs = yield* gupHugeLeaf(task, mm, start + done * PAGE_SIZE, nrPages - done, flags, pages, done);
     if (refs === 0) break;
     done += refs;
   }
@@ -155,7 +155,7 @@ function* gupHugeLeaf(
   const hpte = leafAt(mm, address);
   const pte = hpte && tables.read(hpte.ptep);
   if (!hpte || !pte || !isAccessPermitted(hpte, pte, (flags & FOLL_WRITE) !== 0)) return 0;
-  const offset = Math.floor((address % hpte.size) / PAGE);
+  const offset = Math.floor((address % hpte.size) / PAGE_SIZE);
   const refs = Math.min(hpte.pages - offset, most);
   for (let page = 0; page < refs; page++) pages[at + page] = pte.pfn + offset + page;
   yield* preemptionPoint(task);

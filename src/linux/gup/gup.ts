@@ -4,14 +4,13 @@
  */
 import type { Errno, Hang } from '../base/errno.ts';
 import { FOLL_ANON, FOLL_FORCE, FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_TRIED, FOLL_WRITE } from '../base/gup-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_MAYREAD, VM_READ, VM_WRITE } from '../base/vm-flags.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import type { PageList } from '../pool/pin.ts';
 import { followHugetlbPage, type GupCursor, type Locked } from './follow-hugetlb-page.ts';
-
-const PAGE = 4096;
 
 /** Pages done; an error only if none is. */
 export type GupResult = number | Errno | Hang;
@@ -88,7 +87,7 @@ export function* getUserPagesLocked(task: Task, mm: Mm, request: GupRequest, loc
     if (typeof result === 'number') {
       done += result;
       nrPages -= result;
-      start += result * PAGE;
+      start += result * PAGE_SIZE;
     }
     if (nrPages === 0 || locked.held) break;
     dropped = true;
@@ -97,7 +96,7 @@ export function* getUserPagesLocked(task: Task, mm: Mm, request: GupRequest, loc
     if (result !== 1) break;
     done++;
     nrPages--;
-    start += PAGE;
+    start += PAGE_SIZE;
     if (nrPages === 0) break;
   }
   if (dropped && locked.held) {

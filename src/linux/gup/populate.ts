@@ -3,12 +3,11 @@
  */
 import type { Hang, Result } from '../base/errno.ts';
 import { FOLL_HWPOISON, FOLL_TOUCH, FOLL_WRITE } from '../base/gup-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Vma } from '../mm/vma.ts';
 import type { Locked } from './follow-hugetlb-page.ts';
 import { checkVmaFlags, getUserPagesOnce } from './gup.ts';
-
-const PAGE = 4096;
 
 /** MADV_POPULATE_READ and MADV_POPULATE_WRITE over a piece of one VMA: 'EINVAL' where the VMA does not permit it. */
 export function* populate(task: Task, vma: Vma, start: number, end: number, write: boolean): Path<Result | Hang> {
@@ -19,11 +18,11 @@ export function* populate(task: Task, vma: Vma, start: number, end: number, writ
     if (!here) return 'ENOMEM';
     if (checkVmaFlags(here, flags) !== 'OK') return 'EINVAL';
     const locked: Locked = { held: true };
-    const nrPages = (Math.min(end, here.end) - at) / PAGE;
+    const nrPages = (Math.min(end, here.end) - at) / PAGE_SIZE;
     const done = yield* getUserPagesOnce(task, mm, { start: at, nrPages, flags }, locked);
     if (!locked.held) yield* mm.mmapLock.read(task);
     if (typeof done === 'string') return done;
-    at += done * PAGE;
+    at += done * PAGE_SIZE;
   }
   return 'OK';
 }

@@ -8,7 +8,6 @@
 import { checkInteger, hex } from '../../core/errors.ts';
 import { FOLL_GET, FOLL_PIN } from '../base/gup-flags.ts';
 import type { Path, Task } from '../base/task.ts';
-import type { Machine } from '../machine/machine.ts';
 import type { Folio } from '../pool/folio.ts';
 import type { Frames } from '../pool/frames.ts';
 import { type FolioRun, folioRuns, type PageList, releaseRuns } from '../pool/pin.ts';
@@ -30,25 +29,19 @@ export function checkPageList(pages: unknown, count: number, fixed: boolean): as
 }
 
 /** `put_page` of each of the first `count` pages. @throws RangeError, and does nothing, unless so many references were taken */
-export function putUserPages(machine: Machine, task: Task, pages: PageList, count: number): Path<void> {
-  return release(task, checkedRuns(machine, pages, count, FOLL_GET), FOLL_GET, false);
+export function putUserPages(task: Task, frames: Frames, pages: PageList, count: number): Path<void> {
+  return release(task, checkedRuns(frames, pages, count, FOLL_GET), FOLL_GET, false);
 }
 
 /** `unpin_user_pages_dirty_lock`. @throws RangeError, and does nothing, unless they were pinned so often */
-export function unpinUserPages(
-  machine: Machine,
-  task: Task,
-  pages: PageList,
-  count: number,
-  dirty: boolean,
-): Path<void> {
-  return release(task, checkedRuns(machine, pages, count, FOLL_PIN), FOLL_PIN, dirty);
+export function unpinUserPages(task: Task, frames: Frames, pages: PageList, count: number, dirty: boolean): Path<void> {
+  return release(task, checkedRuns(frames, pages, count, FOLL_PIN), FOLL_PIN, dirty);
 }
 
 /** `unpin_user_page_range_dirty_lock`: frame after frame, huge page after huge page. */
 export function unpinUserPageRange(
-  machine: Machine,
   task: Task,
+  frames: Frames,
   frame: number,
   nrPages: number,
   dirty: boolean,
@@ -57,7 +50,7 @@ export function unpinUserPageRange(
   checkInteger('nrPages', nrPages, 0, Number.MAX_SAFE_INTEGER - frame);
   const runs: FolioRun[] = [];
   for (let at = frame; at < frame + nrPages; ) {
-    const folio = folioOf(machine.frames, 'frame', at);
+    const folio = folioOf(frames, 'frame', at);
     const refs = Math.min(folio.pfn + folio.pages, frame + nrPages) - at;
     runs.push({ folio, refs });
     at += refs;
@@ -71,7 +64,7 @@ function* release(task: Task, runs: readonly FolioRun[], taken: Taken, dirty: bo
   task.machine.kernelExit(task, undefined);
 }
 
-function checkedRuns({ frames }: Machine, pages: PageList, count: number, taken: Taken): FolioRun[] {
+function checkedRuns(frames: Frames, pages: PageList, count: number, taken: Taken): FolioRun[] {
   checkInteger('count', count, 0, Number.MAX_SAFE_INTEGER);
   checkPageList(pages, count, true);
   const runs = folioRuns(pages, count, (at) => frames.find(pages[at]!) ?? folioOf(frames, `pages[${at}]`, pages[at]));

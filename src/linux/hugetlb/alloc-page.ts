@@ -2,7 +2,6 @@
  * Taking a huge page for a VMA, and giving it back. mm/hugetlb.c of Linux 6.1: alloc_huge_page, dequeue_huge_page_vma,
  * vma_has_reserves, put_page.
  */
-
 import type { Path, Task } from '../base/task.ts';
 import { VM_MAYSHARE, VM_NORESERVE } from '../base/vm-flags.ts';
 import type { Folio } from '../pool/folio.ts';
@@ -43,7 +42,7 @@ export function* allocHugePage(
 ): Path<Folio | 'ENOSPC'> {
   const { hstate } = claim;
   const { subpool } = claim.inode;
-  const { hugetlbLock } = task.machine;
+  const { hugetlbLock } = hstate.machine;
   const mapChange = yield* vmaNeedsReservation(task, claim, address);
   const charge = mapChange === 1 || avoidReserve;
   let poolChange: number = mapChange;

@@ -7,16 +7,12 @@
  * Nothing is faulted in: a range that has no finer tables stays as it is, and one whose page the file does not have becomes empty. What
  * userfaultfd has write-protected is not any more.
  */
-
 import type { Errno, Result } from '../base/errno.ts';
+import { HGM_POSTED_COLLAPSE_LOOP, HGM_POSTED_COLLAPSE_NOT_COUNTED, HGM_POSTED_PARTIAL_COLLAPSE } from '../base/hgm.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { DeadEnd, type Path, type Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
-import {
-  HGM_POSTED_COLLAPSE_LOOP,
-  HGM_POSTED_COLLAPSE_NOT_COUNTED,
-  HGM_POSTED_PARTIAL_COLLAPSE,
-  hgmEnabled,
-} from '../mm/hgm.ts';
+import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbAllocLargestPte } from '../page-tables/hgm-walk.ts';
@@ -145,7 +141,7 @@ function* collapseTable(
 /** Maps the file's page; the reference of whoever found it becomes the entry's. */
 function mapLeaf(vma: Vma, address: number, hpte: HugetlbPte, folio: Folio): void {
   const { mm, hstate } = vma;
-  const page = (address % hstate.size) / 4096;
+  const page = (address % hstate.size) / PAGE_SIZE;
   folio.addFileRmap(page, hpte.pages);
   setHugePteAt(mm, address, hpte, makeHugePte(vma, folio.pfn + page, hpte.shift, (vma.flags & VM_WRITE) !== 0));
   if (!mm.machine.hgmPosted(HGM_POSTED_COLLAPSE_NOT_COUNTED)) mm.hugetlbUsage += hpte.pages;

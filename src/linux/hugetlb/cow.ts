@@ -4,10 +4,10 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import { FAULT_FLAG_UNSHARE, type VmFault } from '../base/fault-flags.ts';
+import { HGM_POSTED_WP_BUG } from '../base/hgm.ts';
 import { Pte } from '../base/pte.ts';
 import { DeadEnd, type Path, type Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
-import { HGM_POSTED_WP_BUG } from '../mm/hgm.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from '../page-tables/page-table.ts';
@@ -101,7 +101,7 @@ export function* hugetlbWp(
  * for one of those pages never ends. That is Linux's order here, too, and a deadlock that was found in 2025.
  */
 function* takeFromChildren(task: Task, vma: Vma, address: number, old: Folio): Path<void> {
-  const mutex = task.machine.faultMutex(vma.inode, vma.hugeIndex(address));
+  const mutex = vma.inode.faultMutex(vma.hugeIndex(address));
   const lock = vma.hugetlbLock;
   lock?.unlock(task);
   mutex.unlock(task);
@@ -132,7 +132,7 @@ function* install(
   if (installed) {
     fresh.restoreReserve = false;
     old.removeRmap(0, old.pages);
-    fresh.addNewAnonRmap(vma, address);
+    fresh.addNewAnonRmap(vma.inode.pageCache, vma.hugeIndex(address));
     setHugePteAt(mm, address, hpte, makeHugePte(vma, fresh.pfn, hpte.shift, writable));
     fresh.migratable = true;
   }

@@ -1,7 +1,6 @@
 /**
  * A page of a file, locked. mm/filemap.c of Linux 6.1: find_lock_page.
  */
-
 import type { Path, Task } from '../base/task.ts';
 import type { Folio } from '../pool/folio.ts';
 import type { PageCache } from '../pool/page-cache.ts';

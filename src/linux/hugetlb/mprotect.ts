@@ -2,13 +2,15 @@
  * mprotect. mm/mprotect.c of Linux 6.1: do_mprotect_pkey, mprotect_fixup; mm/hugetlb.c: hugetlb_change_protection.
  */
 import type { Result } from '../base/errno.ts';
+import { HGM_POSTED_CHANGE_PROTECTION, HGM_POSTED_MARKER_OVER_TABLE } from '../base/hgm.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { type PageProtection, PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from '../base/pte.ts';
-import { type Path, raced, type Task } from '../base/task.ts';
+import type { Path, Task } from '../base/task.ts';
 import { PROT_EXEC, PROT_READ, PROT_SEM, PROT_WRITE } from '../base/uapi.ts';
 import { protectionFlags, VM_ACCESS_FLAGS } from '../base/vm-flags.ts';
-import { HGM_POSTED_CHANGE_PROTECTION, HGM_POSTED_MARKER_OVER_TABLE } from '../mm/hgm.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
-import { type Mm, splitVma } from '../mm/mm.ts';
+import type { Mm } from '../mm/mm.ts';
+import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { inRuns } from '../page-tables/in-runs.ts';
 import {
@@ -26,14 +28,13 @@ import {
   setHugePteAt,
 } from '../page-tables/page-table.ts';
 import { hugePmdUnshare, hugePteAlloc } from '../page-tables/pmd-share.ts';
-
-const PAGE = 4096;
+import { splitVma } from '../page-tables/split-vma.ts';
 
 /** mprotect(2). What was changed before an error stays changed. */
 export function* sysMprotect(task: Task, mm: Mm, start: number, length: number, prot: number): Path<Result> {
-  if (start % PAGE !== 0) return 'EINVAL';
+  if (start % PAGE_SIZE !== 0) return 'EINVAL';
   if (length === 0) return 'OK';
-  const end = start + Math.ceil(length / PAGE) * PAGE;
+  const end = start + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
   if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM)) return 'EINVAL';
   yield* mm.mmapLock.write(task);
   const result = yield* changeRange(task, mm, start, end, protectionFlags(prot));
@@ -122,7 +123,7 @@ export function* changeProtection(
     const advanced = changeLeaf(vma, address, hpte, top, protection, uffdWp);
     hpte.lock.unlock(task);
     if (advanced) address += hpte.size;
-    else raced(task, 'hugetlb_change_protection');
+    else raced(task, vma.mm.machine.tables, 'hugetlb_change_protection');
   }
   iMmapRwsem.unlock(task);
   vmaLock?.unlock(task);

@@ -2,7 +2,6 @@
  * Reserving pages for a mapping, and giving reservations back with a file's pages. mm/hugetlb.c of Linux 6.1:
  * hugetlb_reserve_pages, hugetlb_unreserve_pages, hugetlb_vm_op_close.
  */
-
 import type { Path, Task } from '../base/task.ts';
 import { VM_NORESERVE } from '../base/vm-flags.ts';
 import type { Vma } from '../mm/vma.ts';

@@ -6,10 +6,11 @@
  * A truncation removes every reservation behind the new end. A hole removes only those of the pages that it finds: a
  * page that was reserved and never touched stays reserved.
  */
-
 import type { Result } from '../base/errno.ts';
 import type { Lock } from '../base/lock.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
+import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Vma } from '../mm/vma.ts';
 import { leavesOfPage } from '../page-tables/page-vma-mapped.ts';
 import type { Folio } from '../pool/folio.ts';
@@ -26,7 +27,7 @@ export function* sysFtruncate(task: Task, inode: HugetlbfsInode, size: number): 
   inode.size = size;
   const { iMmapRwsem } = inode.pageCache;
   yield* iMmapRwsem.write(task);
-  yield* unmapFileRange(task, inode, size / 4096, Number.POSITIVE_INFINITY, true);
+  yield* unmapFileRange(task, inode, size / PAGE_SIZE, Number.POSITIVE_INFINITY, true);
   iMmapRwsem.unlock(task);
   yield* removeInodeHugepages(task, inode, size / inode.hstate.size, Number.POSITIVE_INFINITY);
   inode.lock.unlock(task);
@@ -43,7 +44,7 @@ export function* punchHole(task: Task, inode: HugetlbfsInode, offset: number, le
   yield* inode.lock.write(task);
   yield* iMmapRwsem.write(task);
   if (offset < holeStart) yield* zeroPartialPage(task, inode, offset, Math.min(end, holeStart));
-  if (holeEnd > holeStart) yield* unmapFileRange(task, inode, holeStart / 4096, holeEnd / 4096, false);
+  if (holeEnd > holeStart) yield* unmapFileRange(task, inode, holeStart / PAGE_SIZE, holeEnd / PAGE_SIZE, false);
   if (end > holeEnd && end > holeStart) yield* zeroPartialPage(task, inode, holeEnd, end);
   iMmapRwsem.unlock(task);
   if (holeEnd > holeStart) yield* removeInodeHugepages(task, inode, holeStart / size, holeEnd / size);
@@ -53,7 +54,7 @@ export function* punchHole(task: Task, inode: HugetlbfsInode, offset: number, le
 
 /** `hugetlb_vmdelete_list`: unmaps a part of the file everywhere. The caller holds i_mmap_rwsem for writing. 4 KiB pages. */
 function* unmapFileRange(task: Task, inode: HugetlbfsInode, from: number, to: number, dropMarker: boolean): Path<void> {
-  for (const vma of inode.pageCache.mapping(from, to)) {
+  for (const vma of vmasShowing(inode.pageCache, from, to)) {
     /* The VMA lock comes before i_mmap_rwsem: only try. Who is passed over is met again, page by page, below. */
     const lock = vma.hugetlbLock;
     if (lock && !lock.tryWrite(task)) continue;
@@ -67,7 +68,7 @@ function* unmapFileRange(task: Task, inode: HugetlbfsInode, from: number, to: nu
 
 /** Where a VMA maps a 4 KiB page of its file, or its start if that page lies before. */
 export function addressOf(vma: Vma, page: number): number {
-  return page > vma.pgoff ? vma.start + (page - vma.pgoff) * 4096 : vma.start;
+  return page > vma.pgoff ? vma.start + (page - vma.pgoff) * PAGE_SIZE : vma.start;
 }
 
 /**
@@ -83,7 +84,7 @@ function* removeInodeHugepages(task: Task, inode: HugetlbfsInode, from: number, 
     /* Meanwhile another page may have taken its place, a copy: nobody else takes pages out while the caller has i_rwsem. */
     const folio = inode.pageCache.find(index)!;
     folio.get();
-    const mutex = task.machine.faultMutex(inode, index);
+    const mutex = inode.faultMutex(index);
     yield* mutex.write(task);
     yield* removeInodeSingleFolio(task, inode, folio, index, isTruncation);
     freed++;
@@ -134,10 +135,9 @@ function* unmapFileFolio(task: Task, inode: HugetlbfsInode, folio: Folio, index:
 /** Unmaps the page from every VMA whose lock is free. Returns the first lock that was not. */
 function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: number): Path<Lock | undefined> {
   const to = from + inode.hstate.pagesPerHugePage;
-  for (const vma of inode.pageCache.mapping(from, to)) {
+  for (const vma of vmasShowing(inode.pageCache, from, to)) {
     const start = addressOf(vma, from);
-    /* `hugetlb_vma_maps_page`: a private copy is another page. */
-    if (leavesOfPage(vma, folio, start).next().done) continue;
+    if (!mapsPage(vma, start, folio)) continue;
     const lock = vma.hugetlbLock;
     if (lock && !lock.tryWrite(task)) return lock;
     const gather = new MmuGather();
@@ -168,5 +168,5 @@ export function* putInode(task: Task, inode: HugetlbfsInode): Path<void> {
   inode.references--;
   if (inode.references > 0) return;
   yield* removeInodeHugepages(task, inode, 0, Number.POSITIVE_INFINITY);
-  task.machine.inodes.delete(inode);
+  inode.hstate.machine.inodes.delete(inode);
 }

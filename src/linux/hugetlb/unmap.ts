@@ -2,10 +2,11 @@
  * Taking pages out of page tables. mm/hugetlb.c of Linux 6.1: __unmap_hugepage_range, __unmap_hugepage_range_final,
  * unmap_ref_private; include/asm-generic/tlb.h (struct mmu_gather).
  */
-
 import { PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from '../base/pte.ts';
-import { type Path, raced, type Task } from '../base/task.ts';
+import type { Path, Task } from '../base/task.ts';
 import { VM_MAYSHARE } from '../base/vm-flags.ts';
+import { vmasShowing } from '../mm/i-mmap.ts';
+import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { inRuns } from '../page-tables/in-runs.ts';
 import { swpUffdWp } from '../page-tables/migration-entry.ts';
@@ -92,7 +93,7 @@ export function* unmapHugepageRange(
     if (pte.present && !leaf) {
       /* Somebody put a table here since the walk: look again. */
       hpte.lock.unlock(task);
-      raced(task, '__unmap_hugepage_range');
+      raced(task, tables, '__unmap_hugepage_range');
       continue;
     }
     const folio = leaf ? frames.folio(pte.pfn) : undefined;
@@ -194,7 +195,7 @@ export function* unmapRefPrivate(task: Task, vma: Vma, folio: Folio, address: nu
   const page = vma.hugeIndex(address) * pagesPerHugePage;
   /* The caller still has page locks, which come after this one in the order: see hugetlbWp. */
   yield* pageCache.iMmapRwsem.writeOutOfOrder(task);
-  for (const other of pageCache.mapping(page, page + 1)) {
+  for (const other of vmasShowing(pageCache, page, page + 1)) {
     if (other === vma || other.flags & VM_MAYSHARE || other.ownsReserves) continue;
     /* Linux looks at the caller's own address, also after an mremap, when the other VMA has the page elsewhere. */
     if (address < other.start || address >= other.end) continue;

@@ -106,10 +106,12 @@ export interface MountOptions {
 export class Hugetlbfs {
   readonly hstate: Hstate;
   readonly subpool: Subpool | undefined;
+  readonly #machine: Machine;
   readonly #task: Task;
   #mounted = true;
 
-  constructor(hstate: Hstate, subpool: Subpool | undefined, task: Task) {
+  private constructor(machine: Machine, hstate: Hstate, subpool: Subpool | undefined, task: Task) {
+    this.#machine = machine;
     this.hstate = hstate;
     this.subpool = subpool;
     this.#task = task;
@@ -119,20 +121,20 @@ export class Hugetlbfs {
   static mount(machine: Machine, task: Task, { hugePageSize, size, minSize }: MountOptions): Hugetlbfs | Errno {
     const hstate = machine.hstate(hugePageSize);
     const limited = size !== undefined || minSize !== undefined;
-    if (!limited) return new Hugetlbfs(hstate, undefined, task);
+    if (!limited) return new Hugetlbfs(machine, hstate, undefined, task);
     if (size !== undefined) checkInteger('size', size, 0, LARGEST);
     if (minSize !== undefined) checkInteger('minSize', minSize, 0, size ?? LARGEST);
     const pages = (bytes: number | undefined): number => (bytes === undefined ? -1 : Math.floor(bytes / hstate.size));
     const subpool = new Subpool(hstate, pages(size), pages(minSize));
     if (subpool.minPages > 0 && run(hstate.acctMemory(task, subpool.minPages)) !== 'OK') return 'ENOMEM';
     machine.subpools.add(subpool);
-    return new Hugetlbfs(hstate, subpool, task);
+    return new Hugetlbfs(machine, hstate, subpool, task);
   }
 
   /** A new, empty file. It has no name: it goes when it is closed and nothing maps it. */
   create(): HugetlbFile {
     if (!this.#mounted) throw new TypeError('mount: expected a mounted file system, got one that was unmounted');
-    return new HugetlbFile(this.#task.machine.newInode(this.hstate, this.subpool), this.#task);
+    return new HugetlbFile(this.#machine.newInode(this.hstate, this.subpool), this.#task);
   }
 
   /** Unmounts it. Its limits last until its last page and reservation are gone. */

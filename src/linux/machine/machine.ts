@@ -9,6 +9,13 @@ import { type CoreModules, compileCoreSync } from '../../core/instantiate.ts';
 import { Mmu } from '../../mmu/mmu.ts';
 import { CR4_PAE } from '../../mmu/registers.ts';
 import type { Errno, Result } from '../base/errno.ts';
+import {
+  HGM_POSTED_MISCOUNTS,
+  type HgmOptions,
+  type HgmVersion,
+  type MapcountScheme,
+  resolveHgm,
+} from '../base/hgm.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { type Path, run, Task } from '../base/task.ts';
 import type { TraceEvent } from '../base/trace.ts';
@@ -16,12 +23,14 @@ import { folioOf, putUserPages, unpinUserPageRange, unpinUserPages } from '../gu
 import { type MemoryFailure, memoryFailure } from '../memory-failure/memory-failure.ts';
 import { type Migrated, migratePage } from '../migration/migrate.ts';
 import { GupScan } from '../mm/gup-scan.ts';
-import { HGM_POSTED_MISCOUNTS, type HgmOptions, type HgmVersion, type MapcountScheme, resolveHgm } from '../mm/hgm.ts';
 import { LeafScan } from '../mm/leaf-scan.ts';
 import { Mm } from '../mm/mm.ts';
+import type { MmMachine } from '../mm/mm-machine.ts';
 import { Tables } from '../mm/tables.ts';
-import { type FolioMapping, mappingsOf } from '../page-tables/rmap.ts';
+import { type MappedPart, mappedParts } from '../page-tables/rmap.ts';
+import { BadMemory } from '../pool/bad-memory.ts';
 import { Blocks } from '../pool/contents.ts';
+import { FaultMutexes } from '../pool/fault-mutex.ts';
 import type { Folio } from '../pool/folio.ts';
 import { Frames } from '../pool/frames.ts';
 import { Hstate } from '../pool/hstate.ts';
@@ -40,6 +49,12 @@ const SIZES = [2 ** 30, 2 ** 21];
 const MOST_PAGES = 2 ** 32;
 /** Of the architecture: 52 bits of physical address. */
 const MOST_FRAMES = 2 ** 40 - 1;
+
+/** A leaf that maps a huge page, or a part of it. */
+export interface FolioMapping extends Omit<MappedPart, 'mm'> {
+  /** Who has it mapped. */
+  readonly process: Process;
+}
 
 /** One pool at the start. */
 export interface PoolOptions {
@@ -99,7 +114,7 @@ export interface MachineOptions {
  * machine.hstate(2 << 20).freeHugePages;              // 7
  * ```
  */
-export class Machine {
+export class Machine implements MmMachine {
   /** The pools, the largest pages first. */
   readonly hstates: readonly Hstate[];
   /** Where the page tables lie: any Mmu can walk them. */
@@ -130,10 +145,10 @@ export class Machine {
   readonly blocks: Blocks = new Blocks();
   /** The spin lock of the pools. */
   readonly hugetlbLock: Lock = new Lock('hugetlb_lock', LockRank.hugetlbLock);
-  /** One memory failure at a time. */
-  readonly mfMutex: Lock = new Lock('mf_mutex', LockRank.mfMutex);
-  /** HardwareCorrupted of /proc/meminfo: bad memory that was noticed, in 4 KiB pages. */
-  hardwareCorrupted = 0;
+  /** What the kernel knows of its bad memory. */
+  readonly badMemory: BadMemory = new BadMemory();
+  /** The mutexes of faults. */
+  readonly faultMutexes: FaultMutexes;
   /** Mounts' limits that are in force. */
   readonly subpools: Set<Subpool> = new Set<Subpool>();
   /** Files that exist. */
@@ -143,7 +158,6 @@ export class Machine {
   /** Whether some path has come to no end: 'HANG' or 'BUG'. */
   hasDeadEnds = false;
   readonly #processes = new Set<Process>();
-  readonly #faultMutexes: readonly Lock[];
   readonly #checks: boolean;
   readonly #defersWork: boolean;
   readonly #deferred: Path<void>[] = [];
@@ -169,10 +183,7 @@ export class Machine {
     this.tables = new Tables(this.memory);
     this.frames = new Frames(memoryBytes);
     this.hstates = SIZES.map((size) => new Hstate(this, size));
-    this.#faultMutexes = Array.from(
-      { length: faultMutexes },
-      (_, index) => new Lock('hugetlb_fault_mutex', LockRank.faultMutex, index),
-    );
+    this.faultMutexes = new FaultMutexes(faultMutexes);
     this.hgm = hgm.version;
     this.mapcounts = hgm.mapcounts;
     this.#hgmPosted = hgm.posted;
@@ -187,6 +198,11 @@ export class Machine {
         );
       }
     }
+  }
+
+  /** HardwareCorrupted of /proc/meminfo: bad memory that was noticed, in 4 KiB pages. */
+  get hardwareCorrupted(): number {
+    return this.badMemory.hardwareCorrupted;
   }
 
   /** The live processes. */
@@ -253,22 +269,22 @@ export class Machine {
 
   /** A pipe, for {@link Process.vmsplice}. */
   createPipe(): Pipe {
-    return new Pipe(this.#kernel);
+    return new Pipe(this.#kernel, this.frames);
   }
 
   /** {@link Process.putPages}, also when no process is left: the pages are a driver's. */
   putPages(pages: PageList, count: number = pages.length): void {
-    run(putUserPages(this, this.#kernel, pages, count));
+    run(putUserPages(this.#kernel, this.frames, pages, count));
   }
 
   /** {@link Process.unpinUserPages}, likewise. */
   unpinUserPages(pages: PageList, count: number = pages.length, dirty = false): void {
-    run(unpinUserPages(this, this.#kernel, pages, count, dirty));
+    run(unpinUserPages(this.#kernel, this.frames, pages, count, dirty));
   }
 
   /** {@link Process.unpinUserPageRange}, likewise. */
   unpinUserPageRange(frame: number, nrPages: number, dirty = false): void {
-    run(unpinUserPageRange(this, this.#kernel, frame, nrPages, dirty));
+    run(unpinUserPageRange(this.#kernel, this.frames, frame, nrPages, dirty));
   }
 
   /**
@@ -279,7 +295,7 @@ export class Machine {
    */
   memoryFailure(frame: number): MemoryFailure {
     checkInteger('frame', frame, 0, MOST_FRAMES);
-    return this.kernelExit(this.#kernel, run(memoryFailure(this.#kernel, frame)));
+    return this.kernelExit(this.#kernel, run(memoryFailure(this.#kernel, this, frame)));
   }
 
   /**
@@ -290,7 +306,9 @@ export class Machine {
    * @throws RangeError unless it belongs to a huge page
    */
   mappingsOf(frame: number): FolioMapping[] {
-    return mappingsOf(this, folioOf(this.frames, 'frame', frame));
+    const processes = new Map([...this.#processes].map((process) => [process.mm, process]));
+    const parts = mappedParts(folioOf(this.frames, 'frame', frame));
+    return parts.map(({ mm, ...part }) => ({ process: processes.get(mm)!, ...part }));
   }
 
   /**
@@ -319,11 +337,6 @@ export class Machine {
    */
   check(): void {
     if (!this.hasDeadEnds && !this.hgmPosted(HGM_POSTED_MISCOUNTS)) checkInvariants(this);
-  }
-
-  /** `hugetlb_fault_mutex_hash`: the mutex of a page of a file; others share it. */
-  faultMutex(inode: HugetlbfsInode, index: number): Lock {
-    return this.#faultMutexes[(inode.number * 31 + index) % this.#faultMutexes.length]!;
   }
 
   /** Whether the kernel has a fault of the series as posted. @param bit of HGM_POSTED_ */

@@ -4,20 +4,21 @@
 import { checkInteger } from '../../core/errors.ts';
 import type { Mmu } from '../../mmu/mmu.ts';
 import type { Blocked, Errno, Hang, Result, Signal } from '../base/errno.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { SignalInfo } from '../base/siginfo.ts';
-import { run, runAlone, Task } from '../base/task.ts';
+import { type Path, run, runAlone, Task } from '../base/task.ts';
 import { UFFD_CLOEXEC, UFFD_NONBLOCK, UFFD_USER_MODE_ONLY } from '../base/uffd-uapi.ts';
 import { USER_READ, USER_WRITE, walkUser } from '../fault/page-fault.ts';
 import type { Mm } from '../mm/mm.ts';
+import { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import type { PageList } from '../pool/pin.ts';
 import { type MappedPage, mappedPages, readPagemap } from '../syscalls/pagemap.ts';
 import { unpinBuffer } from '../syscalls/registered-buffer.ts';
 import type { Smaps } from '../syscalls/smaps.ts';
-import { Userfaultfd } from '../userfaultfd/userfaultfd.ts';
 import { checkAddress, checkByte, checkRange } from './arguments.ts';
+import { type Caller, GupCalls } from './gup-calls.ts';
 import type { Machine } from './machine.ts';
-import { GupProcess } from './process-gup.ts';
 import { type MmapOptions, Syscalls } from './syscalls.ts';
 import { UserfaultFile } from './userfault-file.ts';
 
@@ -45,12 +46,13 @@ const USERFAULTFD_FLAGS = UFFD_CLOEXEC | UFFD_NONBLOCK | UFFD_USER_MODE_ONLY;
  * parent.read(at);                                    // 1
  * ```
  */
-export class Process extends GupProcess {
+export class Process extends GupCalls<'now'> {
   /** Processes are counted from 0. */
   readonly number: number;
   /** VMAs, page tables, locks. */
   readonly mm: Mm;
-  readonly #machine: Machine;
+  /** The machine that it runs on. */
+  readonly machine: Machine;
   readonly #main: Syscalls;
   #alive = true;
   #buffer: PageList | undefined;
@@ -59,7 +61,7 @@ export class Process extends GupProcess {
 
   constructor(machine: Machine, number: number, mm: Mm) {
     super();
-    this.#machine = machine;
+    this.machine = machine;
     this.number = number;
     this.mm = mm;
     this.#main = new Syscalls(this, new Task(machine, `process ${number}`));
@@ -88,7 +90,7 @@ export class Process extends GupProcess {
   /** Another thread, whose system calls are paths for `interleave`. */
   thread(): Syscalls {
     this.checkAlive();
-    const task = new Task(this.#machine, `process ${this.number}, thread ${this.#tasks.length + 1}`);
+    const task = new Task(this.machine, `process ${this.number}, thread ${this.#tasks.length + 1}`);
     this.#tasks.push(task);
     return new Syscalls(this, task);
   }
@@ -154,7 +156,7 @@ export class Process extends GupProcess {
     this.checkAlive();
     checkAddress(address);
     const reached = walkUser(this.mm, address, USER_READ);
-    return reached >= 0 ? this.#machine.frames.readByte(reached) : runAlone(this.#main.read(address));
+    return reached >= 0 ? this.machine.frames.readByte(reached) : runAlone(this.#main.read(address));
   }
 
   /** Writes one byte, likewise. @param value 0 to 255 */
@@ -164,7 +166,7 @@ export class Process extends GupProcess {
     checkByte(value);
     const reached = walkUser(this.mm, address, USER_WRITE);
     if (reached < 0) return runAlone(this.#main.write(address, value));
-    this.#machine.frames.writeByte(reached, value);
+    this.machine.frames.writeByte(reached, value);
     return 'OK';
   }
 
@@ -253,7 +255,7 @@ export class Process extends GupProcess {
     const stuck = runAlone(this.#main.exit());
     if (stuck === 'HANG' || stuck === 'BUG') return stuck;
     /* io_ring_exit_work: the ring is a file, and goes when nobody uses it any more. */
-    if (buffer) this.#machine.queueWork((task) => unpinBuffer(task, buffer));
+    if (buffer) this.machine.queueWork((task) => unpinBuffer(task, this.machine.frames, buffer));
     return undefined;
   }
 
@@ -262,7 +264,7 @@ export class Process extends GupProcess {
     this.checkAlive();
     checkAddress(address);
     checkInteger('pages', pages, 0, 2 ** 24);
-    return readPagemap(this.mm, address - (address % 4096), pages);
+    return readPagemap(this.mm, address - (address % PAGE_SIZE), pages);
   }
 
   /** /proc/PID/smaps: what the mappings that overlap a range have of huge pages, and whether others have them, too. */
@@ -284,12 +286,28 @@ export class Process extends GupProcess {
   /** Called at the end of exit. */
   ended(): void {
     this.#alive = false;
-    this.#machine.forget(this);
+    this.machine.forget(this);
   }
 
-  protected override calls(): Syscalls {
+  protected override caller(): Caller {
     this.checkAlive();
-    return this.#main;
+    return { task: this.#main.task, mm: this.mm, frames: this.machine.frames };
+  }
+
+  /** Alone, and what was done before it had to wait counts. */
+  protected override ran<T>(path: Path<T>): T | Hang | Blocked {
+    let told: T | undefined;
+    const result = runAlone(
+      (function* (): Path<T> {
+        told = yield* path;
+        return told;
+      })(),
+    );
+    return result === 'BLOCKED' && typeof told === 'number' && told > 0 ? told : result;
+  }
+
+  protected override ranThrough<T>(path: Path<T>): T {
+    return run(path);
   }
 
   /** @throws TypeError when the process has ended */

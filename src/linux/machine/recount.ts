@@ -6,12 +6,12 @@
  *                    │4 KiB│4 KiB│   │4 KiB│ of process 2       pieces 1 1 0 1 0 0 ...
  */
 import { InvariantError } from '../../core/errors.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { LeafRun } from '../mm/leaf-cursor.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Folio } from '../pool/folio.ts';
 import type { Machine } from './machine.ts';
 
-const PAGE = 4096;
 /** Bits of an index into a table; of the highest one, user space has half. */
 const INDEX_BITS = 9;
 
@@ -45,7 +45,7 @@ export function recount(machine: Machine): Recount {
         throw new InvariantError(`recount: ${where}: an entry of a page that nobody moves`);
       }
       if (!run.present) continue;
-      pages += (run.entries * run.size) / PAGE;
+      pages += (run.entries * run.size) / PAGE_SIZE;
       if (seen.has(run.ptep)) continue;
       seen.add(run.ptep);
       countRun(mm, run, mapped);
@@ -57,7 +57,7 @@ export function recount(machine: Machine): Recount {
 
 /** A run may go from one huge page to the next. */
 function countRun(mm: Mm, { address, entries, size, pte }: LeafRun, mapped: Map<Folio, Mapped>): void {
-  const pages = size / PAGE;
+  const pages = size / PAGE_SIZE;
   for (let entry = 0; entry < entries; ) {
     const pfn = pte.pfn + entry * pages;
     const folio = mm.machine.frames.folio(pfn);

@@ -1,8 +1,8 @@
 /**
  * What one thread of a process can ask of the kernel, as kernel paths: they run when `run` or `interleave` drives them.
  */
-
 import type { Errno, Hang, Result, Signal } from '../base/errno.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { MAP_ANONYMOUS, MAP_HUGE_SHIFT } from '../base/uapi.ts';
 import { UFFD_EVENT_FORK } from '../base/uffd-uapi.ts';
@@ -24,8 +24,8 @@ import { type Direction, processVmAccess, procMemAccess } from '../syscalls/remo
 import { readSmaps, type Smaps } from '../syscalls/smaps.ts';
 import { type UffdFill, uffdFill } from '../userfaultfd/uffd-fill.ts';
 import { uffdRead } from '../userfaultfd/uffd-read.ts';
+import { uffdRegister, uffdRelease, uffdUnregister } from '../userfaultfd/uffd-register.ts';
 import { uffdWriteprotect } from '../userfaultfd/uffd-wp.ts';
-import { uffdRegister, uffdRelease, uffdUnregister } from '../userfaultfd/userfaultfd.ts';
 import {
   checkAddress,
   checkAdvice,
@@ -36,9 +36,10 @@ import {
   checkMmap,
   checkRange,
 } from './arguments.ts';
+import { type Caller, GupCalls } from './gup-calls.ts';
 import type { HugetlbFile } from './hugetlb-file.ts';
+import type { Machine } from './machine.ts';
 import type { Process } from './process.ts';
-import { GupSyscalls } from './syscalls-gup.ts';
 import {
   type FillResult,
   fillResult,
@@ -48,7 +49,6 @@ import {
   UserfaultFile,
 } from './userfault-file.ts';
 
-const PAGE = 4096;
 const MAP_HUGE_MASK = 0x3f;
 
 /** Arguments of mmap. Bytes. */
@@ -83,20 +83,23 @@ export interface MmapOptions {
  * interleave(works, (count) => count - 1);            // ['OK', 'OK']
  * ```
  */
-export class Syscalls extends GupSyscalls {
+export class Syscalls extends GupCalls<'path'> {
+  /** The thread. */
+  readonly task: Task;
   readonly #process: Process;
 
   constructor(process: Process, task: Task) {
-    super(process, task);
+    super();
     this.#process = process;
+    this.task = task;
   }
 
   *mmap(options: MmapOptions): Path<number | Errno> {
     checkMmap(options);
     const mm = this.#mm;
-    const { machine } = this.task;
+    const machine = this.#machine;
     const { address = 0, length, prot, flags, file, offset = 0 } = options;
-    if (offset % PAGE !== 0) return 'EINVAL';
+    if (offset % PAGE_SIZE !== 0) return 'EINVAL';
     const request = { address, length, prot, flags, offset };
     if (!(flags & MAP_ANONYMOUS)) {
       if (!file) return 'EBADF';
@@ -157,7 +160,7 @@ export class Syscalls extends GupSyscalls {
 
   /** {@link Machine.migrate}, by this thread. */
   *migrate(frame: number): Path<Migrated> {
-    const folio = folioOf(this.task.machine.frames, 'frame', frame);
+    const folio = folioOf(this.#machine.frames, 'frame', frame);
     return this.#exit(yield* migratePage(this.task, folio));
   }
 
@@ -175,7 +178,7 @@ export class Syscalls extends GupSyscalls {
     checkAddress(address);
     const reached = yield* userAccess(this.task, this.#mm, address, USER_READ);
     this.#exit(undefined);
-    return typeof reached === 'number' ? this.task.machine.frames.readByte(reached) : reached;
+    return typeof reached === 'number' ? this.#machine.frames.readByte(reached) : reached;
   }
 
   *write(address: number, value: number): Path<'OK' | Signal | Hang> {
@@ -184,7 +187,7 @@ export class Syscalls extends GupSyscalls {
     const reached = yield* userAccess(this.task, this.#mm, address, USER_WRITE);
     this.#exit(undefined);
     if (typeof reached !== 'number') return reached;
-    this.task.machine.frames.writeByte(reached, value);
+    this.#machine.frames.writeByte(reached, value);
     return 'OK';
   }
 
@@ -211,7 +214,7 @@ export class Syscalls extends GupSyscalls {
 
   /** IORING_UNREGISTER_BUFFERS: unpins it. */
   *unregisterBuffer(pages: PageList): Path<void> {
-    yield* unpinBuffer(this.task, pages);
+    yield* unpinBuffer(this.task, this.#machine.frames, pages);
     this.#exit(undefined);
   }
 
@@ -256,7 +259,7 @@ export class Syscalls extends GupSyscalls {
 
   *fork(): Path<Process | Errno> {
     const mm = this.#mm;
-    const child = this.task.machine.newProcess();
+    const child = this.#machine.newProcess();
     if (!child) return 'ENOMEM';
     const result = yield* dupMmap(this.task, child.mm, mm);
     if (result === 'OK' && !this.task.killed) return this.#exit(child);
@@ -271,6 +274,22 @@ export class Syscalls extends GupSyscalls {
     yield* exitMmap(this.task, this.#mm);
     this.#process.ended();
     this.#exit(undefined);
+  }
+
+  protected override caller(): Caller {
+    return { task: this.task, mm: this.#mm, frames: this.#machine.frames };
+  }
+
+  protected override ran<T>(path: Path<T>): Path<T> {
+    return path;
+  }
+
+  protected override ranThrough<T>(path: Path<T>): Path<T> {
+    return path;
+  }
+
+  get #machine(): Machine {
+    return this.#process.machine;
   }
 
   get #mm(): Process['mm'] {

@@ -17,11 +17,10 @@ import {
   UFFDIO_REGISTER_MODE_MINOR,
   UFFDIO_REGISTER_MODE_WP,
 } from '../base/uffd-uapi.ts';
-import { uffdWake } from '../fault/uffd-fault.ts';
-import type { UffdEventBody } from '../userfaultfd/uffd-event.ts';
+import type { UffdEventBody, Userfaultfd } from '../mm/userfaultfd.ts';
 import type { UffdFill } from '../userfaultfd/uffd-fill.ts';
 import type { PagefaultMessage } from '../userfaultfd/uffd-read.ts';
-import { type Userfaultfd, uffdApi } from '../userfaultfd/userfaultfd.ts';
+import { uffdApi, uffdWake } from '../userfaultfd/uffd-register.ts';
 import type { Syscalls } from './syscalls.ts';
 
 const INT_MAX = 2 ** 31 - 1;

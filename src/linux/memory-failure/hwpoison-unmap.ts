@@ -7,14 +7,15 @@
  *
  * Page locks come after the locks that are needed here: those are only tried, and where somebody has one, unmapping has failed.
  */
-
+import { PAGE_SIZE } from '../base/page.ts';
 import { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_HUGETLB_HGM } from '../base/vm-flags.ts';
 import { putPage } from '../hugetlb/alloc-page.ts';
 import { addressOf, mapsPage } from '../hugetlb/truncate.ts';
-import { hgmEnabled } from '../mm/hgm.ts';
+import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hgmEligible } from '../page-tables/enable-hgm.ts';
 import { hugetlbFullWalk, hugetlbFullWalkContinue, setHugePteAt } from '../page-tables/page-table.ts';
@@ -23,7 +24,6 @@ import { rmapWalk } from '../page-tables/rmap.ts';
 import { hugetlbSplitToShift } from '../page-tables/split-leaf.ts';
 import type { Folio } from '../pool/folio.ts';
 
-const PAGE = 4096;
 const PAGE_SHIFT = 12;
 
 /**
@@ -43,9 +43,9 @@ export function* hwpoisonUserMappings(task: Task, folio: Folio, page: number): P
   const { iMmapRwsem } = pageCache;
   if (!iMmapRwsem.tryWrite(task)) return false;
   const first = folio.index * folio.pages;
-  const vmas = pageCache.mapping(first, first + folio.pages);
+  const vmas = vmasShowing(pageCache, first, first + folio.pages);
   const mappers = vmas.filter((vma) => mapsPage(vma, addressOf(vma, first), folio));
-  const inPieces = task.machine.hgm === 'v2' && mappers.every(hgmEligible);
+  const inPieces = mappers.every((vma) => vma.mm.machine.hgm === 'v2' && hgmEligible(vma));
   let done = true;
   if (inPieces) {
     /* Who could map it later gets HGM, too, so as to lose no more. */
@@ -82,7 +82,7 @@ function* unmapPiece(task: Task, vma: Vma, folio: Folio, address: number): Path<
 function* splitAndPoison(task: Task, vma: Vma, folio: Folio, address: number): Path<boolean> {
   let hpte = hugetlbFullWalk(vma, address);
   if (!hpte) return true;
-  if (hpte.size > PAGE) {
+  if (hpte.size > PAGE_SIZE) {
     const split = yield* hugetlbSplitToShift(task, vma, hpte, address, PAGE_SHIFT);
     if (split !== 'OK') return split === 'EAGAIN' || split === 'EHWPOISON';
     hpte = hugetlbFullWalkContinue(vma, hpte, address);

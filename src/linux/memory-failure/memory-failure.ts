@@ -9,14 +9,14 @@
  * With HGM v2, a second failure in a huge page of a file is one of its own, as Jiaqi Yan's memory failure of 4 KiB has it (2023). Without, it is
  * only noted: the huge page is given up already.
  */
-
 import type { Errno, Hang } from '../base/errno.ts';
 import { type Path, sleepUntil, type Task } from '../base/task.ts';
 import { getUserPagesFast } from '../gup/get-user-pages.ts';
 import { putPage } from '../hugetlb/alloc-page.ts';
-import type { Machine } from '../machine/machine.ts';
 import type { Mm } from '../mm/mm.ts';
+import type { MmMachine } from '../mm/mm-machine.ts';
 import type { Folio } from '../pool/folio.ts';
+import type { PoolMachine } from '../pool/pool-machine.ts';
 import { hwpoisonUserMappings } from './hwpoison-unmap.ts';
 
 /**
@@ -33,8 +33,8 @@ export function* injectError(task: Task, mm: Mm, start: number, end: number): Pa
     /* Nothing is got without an error only of a fault that has none. */
     if (got !== 1) return typeof got === 'string' ? got : 'OK';
     const frame = pages[0]!;
-    const { hstate } = task.machine.frames.folio(frame);
-    const result = yield* memoryFailure(task, frame, true);
+    const { hstate } = mm.machine.frames.folio(frame);
+    const result = yield* memoryFailure(task, mm.machine, frame, true);
     if (result !== 'OK') return result;
     at += hstate.size;
   }
@@ -47,19 +47,24 @@ export function* injectError(task: Task, mm: Mm, start: number, end: number): Pa
  * @param frame number of a 4 KiB frame
  * @param countIncreased whether the caller has a reference of GUP's to it, which becomes this function's
  */
-export function* memoryFailure(task: Task, frame: number, countIncreased = false): Path<MemoryFailure> {
-  const { machine } = task;
-  yield* machine.mfMutex.write(task);
+export function* memoryFailure(
+  task: Task,
+  machine: MmMachine,
+  frame: number,
+  countIncreased = false,
+): Path<MemoryFailure> {
+  const { mutex } = machine.badMemory;
+  yield* mutex.write(task);
   const folio = hugePageOf(machine, frame);
   const result = folio
-    ? yield* tryMemoryFailureHugetlb(task, folio, frame - folio.pfn, countIncreased)
+    ? yield* tryMemoryFailureHugetlb(task, machine, folio, frame - folio.pfn, countIncreased)
     : smallPageFailure(machine, frame);
-  machine.mfMutex.unlock(task);
+  mutex.unlock(task);
   return result;
 }
 
 /** The huge page that a frame belongs to, in use or free. */
-function hugePageOf({ frames, hstates }: Machine, frame: number): Folio | undefined {
+function hugePageOf({ frames, hstates }: PoolMachine, frame: number): Folio | undefined {
   const folio = frames.find(frame);
   if (folio) return folio;
   for (const hstate of hstates) {
@@ -70,24 +75,24 @@ function hugePageOf({ frames, hstates }: Machine, frame: number): Folio | undefi
 }
 
 /** What is no huge page: free memory is not handed out any more, the kernel's own page tables are beyond help. */
-function smallPageFailure(machine: Machine, frame: number): MemoryFailure {
+function smallPageFailure(machine: PoolMachine, frame: number): MemoryFailure {
   const { frames } = machine;
   const kind = frames.kindOf(frame);
   if (kind === 'none') return 'ENXIO';
   if (frames.isPoisoned(frame)) return 'EHWPOISON';
   frames.poison(frame);
-  machine.hardwareCorrupted++;
+  machine.badMemory.hardwareCorrupted++;
   return kind === 'memory' ? 'OK' : 'EBUSY';
 }
 
 /** `try_memory_failure_hugetlb`, and what it ends in. */
 function* tryMemoryFailureHugetlb(
   task: Task,
+  machine: MmMachine,
   folio: Folio,
   page: number,
   countIncreased: boolean,
 ): Path<MemoryFailure> {
-  const { machine } = task;
   yield* machine.hugetlbLock.write(task);
   const got = getHugePageForHwpoison(machine, folio, page, countIncreased);
   machine.hugetlbLock.unlock(task);
@@ -95,7 +100,7 @@ function* tryMemoryFailureHugetlb(
     if (got.state === 'in use') yield* release(task, folio);
     return 'EHWPOISON';
   }
-  machine.hardwareCorrupted++;
+  machine.badMemory.hardwareCorrupted++;
   /* It is being made, or on its way to the pool: nothing can be done about it. */
   if (got.state === 'busy') return 'EBUSY';
   if (got.state === 'free') return (yield* dissolve(task, folio)) ? 'OK' : 'EBUSY';
@@ -113,7 +118,7 @@ interface Met {
 }
 
 /** `get_huge_page_for_hwpoison`, with hugetlb_lock: a reference is taken to a page in use, and the failure noted. */
-function getHugePageForHwpoison(machine: Machine, folio: Folio, page: number, countIncreased: boolean): Met {
+function getHugePageForHwpoison(machine: MmMachine, folio: Folio, page: number, countIncreased: boolean): Met {
   let state: Met['state'] = 'in use';
   if (countIncreased) folio.getcount--;
   else if (folio.freed || (folio.migratable && folio.refcount === 0)) state = 'free';
@@ -124,12 +129,12 @@ function getHugePageForHwpoison(machine: Machine, folio: Folio, page: number, co
 }
 
 /** `hugetlb_update_hwpoison`: false where there is nothing left to be done. */
-function updateHwpoison(machine: Machine, folio: Folio, page: number): boolean {
+function updateHwpoison(machine: MmMachine, folio: Folio, page: number): boolean {
   if (folio.hasRawHwp(page)) return false;
   const first = !folio.hwpoison;
   folio.addRawHwp(page);
   if (first || (machine.hgm === 'v2' && folio.pageCache)) return true;
-  machine.hardwareCorrupted++;
+  machine.badMemory.hardwareCorrupted++;
   return false;
 }
 
@@ -155,8 +160,8 @@ function* release(task: Task, folio: Folio): Path<void> {
 
 /** `__page_handle_poison`: whether the page has left the pool, be it only now. */
 function* dissolve(task: Task, folio: Folio): Path<boolean> {
-  const { hugetlbLock, frames } = task.machine;
   const { hstate, pfn } = folio;
+  const { hugetlbLock, frames } = hstate.machine;
   const hasLeft = () => frames.find(pfn) !== folio;
   for (;;) {
     yield* hugetlbLock.write(task);

@@ -8,7 +8,6 @@
  *
  * A page can move that nobody has a reference to but the page tables, its file, and who moves it. A pin is such a reference.
  */
-
 import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import { putPage } from '../hugetlb/alloc-page.ts';
 import type { Folio } from '../pool/folio.ts';
@@ -39,7 +38,7 @@ export function* migratePage(task: Task, folio: Folio): Path<Migrated> {
 
 /** `folio_isolate_hugetlb`: takes a reference, and keeps others from moving it. False of a page that is free, or isolated already. */
 function* isolate(task: Task, folio: Folio): Path<boolean> {
-  const { hugetlbLock } = task.machine;
+  const { hugetlbLock } = folio.hstate.machine;
   yield* hugetlbLock.write(task);
   const can = folio.migratable && folio.refcount > 0;
   if (can) {
@@ -52,7 +51,7 @@ function* isolate(task: Task, folio: Folio): Path<boolean> {
 
 /** `folio_putback_hugetlb`. */
 function* putback(task: Task, folio: Folio): Path<void> {
-  const { hugetlbLock } = task.machine;
+  const { hugetlbLock } = folio.hstate.machine;
   yield* hugetlbLock.write(task);
   folio.migratable = true;
   hugetlbLock.unlock(task);
@@ -61,7 +60,7 @@ function* putback(task: Task, folio: Folio): Path<void> {
 
 /** `alloc_migration_target`: a page of the pool that nobody was promised; else, if it is not gigantic, one beyond the pool. */
 function* newPage(task: Task, { hstate }: Folio): Path<Folio | undefined> {
-  const { hugetlbLock } = task.machine;
+  const { hugetlbLock } = hstate.machine;
   yield* hugetlbLock.write(task);
   const folio = hstate.dequeueAvailable();
   hugetlbLock.unlock(task);
@@ -130,7 +129,7 @@ function moveToNewFolio(old: Folio, fresh: Folio): 'OK' | 'EAGAIN' {
 
 /** `move_hugetlb_state`: if one of the two is beyond the pool, it is the old one now. */
 function* moveHugetlbState(task: Task, old: Folio, fresh: Folio): Path<void> {
-  const { hugetlbLock } = task.machine;
+  const { hugetlbLock } = old.hstate.machine;
   if (fresh.temporary) {
     old.temporary = true;
     fresh.temporary = false;

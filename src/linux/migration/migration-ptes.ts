@@ -7,6 +7,7 @@
  * An entry holds no reference, and is no mapping. Its place in the huge page follows from its address.
  */
 import { InvariantError } from '../../core/errors.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
@@ -98,7 +99,7 @@ function* removeMigrationPte(task: Task, old: Folio, folio: Folio, vma: Vma, add
   while (yield* walk.next()) {
     const { hpte } = walk;
     const { kind, young, dirty, softDirty, uffdWp } = readMigrationEntry(mm.machine, walk.pte);
-    const page = (walk.address - address) / 4096;
+    const page = (walk.address - address) / PAGE_SIZE;
     folio.get();
     /* With the rights that the VMA has by now. */
     let pte = Pte.of(folio.pfn + page, vma.protection);

@@ -6,6 +6,7 @@
  * granted that a huge page has one entry.
  */
 import type { Lock } from '../base/lock.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_PROTNONE, type Pte } from '../base/pte.ts';
 
 /** A place for a leaf. */
@@ -32,7 +33,7 @@ export class HugetlbPte {
 
   /** 4 KiB pages that it covers. */
   get pages(): number {
-    return this.size / 4096;
+    return this.size / PAGE_SIZE;
   }
 
   /** `hugetlb_pte_present_leaf`: a page is mapped here; a present entry without PS above 4 KiB points to a table. */

@@ -5,19 +5,16 @@
  * One object is the cursor and the run that it stands on, as a program may go over hundreds of thousands.
  */
 import { InvariantError } from '../../core/errors.ts';
-import type { FlatMemory } from '../../core/flat-memory.ts';
 import { LEAF_RUN_BYTES } from '../../core/generated/layout.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PROTNONE, Pte } from '../base/pte.ts';
+import type { CoreList } from './core-list.ts';
 import type { Mm } from './mm.ts';
 
-const PAGE = 4096;
 const TABLE = 4096;
 const ENTRY = 8;
 const NUMBER = 8;
 const WORD = 4;
-/** Runs in a list: those of a huge page of 1 GiB that is mapped by 4 KiB leaves, twice; and the least that is worth a call. */
-const MOST_RUNS = 2 ** 10;
-const LEAST_RUNS = 2 ** 3;
 /** Entries of a run may differ in what a processor sets. */
 const LOOSE = PAGE_ACCESSED | PAGE_DIRTY;
 const STRICT = ~BigInt(LOOSE);
@@ -55,74 +52,6 @@ export function stepOf(lo: number, shift: number): number {
   return lo & PAGE_PROTNONE ? -(2 ** shift) : 0;
 }
 
-/** One for each memory: machines that follow each other there take no more room than one. */
-const lists = new WeakMap<FlatMemory, RunList>();
-
-/** Where the core puts its lists, in the memory of machines: in an embedder's, as much as the scratch gives. */
-export class RunList {
-  readonly #memory: FlatMemory;
-  #at = 0;
-  /** Runs that it holds; 0: there was no room at all. Undefined: nobody has asked yet. */
-  #room: number | undefined;
-  #numbers: Float64Array | undefined;
-  #words: Int32Array | undefined;
-  /** Whose runs are in it. */
-  owner: LeafCursor | undefined;
-
-  private constructor(memory: FlatMemory) {
-    this.#memory = memory;
-  }
-
-  /** That of a memory. */
-  static of(memory: FlatMemory): RunList {
-    const list = lists.get(memory) ?? new RunList(memory);
-    lists.set(memory, list);
-    return list;
-  }
-
-  /** Linear address. */
-  get at(): number {
-    return this.#at;
-  }
-
-  /** Room is made on first use. */
-  get room(): number {
-    this.#room ??= this.#allocate();
-    return this.#room;
-  }
-
-  /** All of linear memory as numbers. */
-  get numbers(): Float64Array {
-    this.#live();
-    return this.#numbers!;
-  }
-
-  /** All of linear memory as words. */
-  get words(): Int32Array {
-    this.#live();
-    return this.#words!;
-  }
-
-  #allocate(): number {
-    const { arena } = this.#memory;
-    for (let runs = MOST_RUNS; runs >= LEAST_RUNS; runs /= 2) {
-      const at = arena.tryAllocate(runs * LEAF_RUN_BYTES + NUMBER);
-      if (at === undefined) continue;
-      this.#at = at;
-      return runs;
-    }
-    return 0;
-  }
-
-  /** Views are made anew where memory has grown. */
-  #live(): void {
-    const { buffer } = this.#memory.wasm;
-    if (this.#numbers?.buffer === buffer) return;
-    this.#numbers = new Float64Array(buffer);
-    this.#words = new Int32Array(buffer);
-  }
-}
-
 /** A place in a range, and the run there. */
 export class LeafCursor implements LeafRun {
   address: number;
@@ -133,14 +62,14 @@ export class LeafCursor implements LeafRun {
   lo = 0;
   hi = 0;
   readonly #mm: Mm;
-  readonly #list: RunList;
+  readonly #list: CoreList;
   /** Behind the range. */
   readonly #until: number;
   /** Linear address of the run's record, while the list is ours, and how many follow. */
   #record = 0;
   #left = 0;
 
-  constructor(mm: Mm, list: RunList, start: number, end: number) {
+  constructor(mm: Mm, list: CoreList, start: number, end: number) {
     this.#mm = mm;
     this.#list = list;
     this.#until = end;
@@ -168,7 +97,7 @@ export class LeafCursor implements LeafRun {
   next(): boolean {
     if (this.end >= this.#until) return false;
     const list = this.#list;
-    if (list.room === 0) {
+    if (list.capacity === 0) {
       this.#find();
       return true;
     }
@@ -178,9 +107,9 @@ export class LeafCursor implements LeafRun {
     const { numbers, words } = list;
     const number = this.#record / NUMBER;
     const word = this.#record / WORD;
-    this.address = numbers[number]! * PAGE;
+    this.address = numbers[number]! * PAGE_SIZE;
     /* Where the next record begins, or the list ends. */
-    this.end = numbers[number + LEAF_RUN_BYTES / NUMBER]! * PAGE;
+    this.end = numbers[number + LEAF_RUN_BYTES / NUMBER]! * PAGE_SIZE;
     this.ptep = numbers[number + 1]!;
     this.lo = words[word + 4]!;
     this.hi = words[word + 5]!;
@@ -194,9 +123,9 @@ export class LeafCursor implements LeafRun {
     const list = this.#list;
     const { machine, pgd, topShift } = this.#mm;
     const { core } = machine.cpu;
-    const first = this.end / PAGE;
-    const pages = this.#until / PAGE - first;
-    this.#left = core.leafRuns(pgd.address / PAGE, topShift, first, pages, LOOSE, list.at, list.room);
+    const first = this.end / PAGE_SIZE;
+    const pages = this.#until / PAGE_SIZE - first;
+    this.#left = core.leafRuns(pgd.address / PAGE_SIZE, topShift, first, pages, LOOSE, list.at, list.capacity);
     if (this.#left === 0) throw outside('LeafCursor.next', this.end);
     list.owner = this;
     this.#record = list.at;
@@ -207,7 +136,7 @@ export class LeafCursor implements LeafRun {
     const { machine, pgd, topShift } = this.#mm;
     const { tables } = machine;
     this.address = this.end;
-    const found = machine.cpu.core.leafAt(pgd.address / PAGE, topShift, this.address / PAGE, 0);
+    const found = machine.cpu.core.leafAt(pgd.address / PAGE_SIZE, topShift, this.address / PAGE_SIZE, 0);
     if (found === 0) throw outside('LeafCursor.next', this.address);
     const level = found % ENTRY;
     this.ptep = found - level;

@@ -11,9 +11,10 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import { PAGE_PRESENT, PAGE_PROTNONE, PAGE_PSE, type PageProtection, PTE_NONE, Pte } from '../base/pte.ts';
-import type { Machine } from '../machine/machine.ts';
-import { LeafCursor, type LeafRun, RunList, stepOf } from './leaf-cursor.ts';
+import { type CoreList, coreLists } from './core-list.ts';
+import { LeafCursor, type LeafRun, stepOf } from './leaf-cursor.ts';
 import type { Mm } from './mm.ts';
+import type { MmMachine } from './mm-machine.ts';
 
 /** Bits that say what an entry is: the same in all entries of a run. */
 const KIND = PAGE_PRESENT | PAGE_PROTNONE | PAGE_PSE;
@@ -26,10 +27,10 @@ export type ChangePte = (pte: Pte) => Pte;
 
 /** Runs of entries in a machine's page tables. */
 export class LeafScan {
-  readonly #machine: Machine;
-  #list: RunList | undefined;
+  readonly #machine: MmMachine;
+  #list: CoreList | undefined;
 
-  constructor(machine: Machine) {
+  constructor(machine: MmMachine) {
     this.#machine = machine;
   }
 
@@ -40,7 +41,7 @@ export class LeafScan {
    * @param start, end multiples of 4 KiB; an entry that covers more than the range belongs to it
    */
   open(mm: Mm, start: number, end: number): LeafCursor {
-    this.#list ??= RunList.of(this.#machine.memory);
+    this.#list ??= coreLists(this.#machine.memory).runs;
     return new LeafCursor(mm, this.#list, start, end);
   }
 

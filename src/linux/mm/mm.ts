@@ -1,24 +1,20 @@
 /**
- * An address space: VMAs and page tables. include/linux/mm_types.h (struct mm_struct), mm/mmap.c of Linux 6.1: find_vma,
- * __split_vma, vma_adjust, split_vma.
+ * An address space: VMAs and page tables. include/linux/mm_types.h (struct mm_struct), mm/mmap.c of Linux 6.1: find_vma.
  */
 import { InvariantError } from '../../core/errors.ts';
 import { Mmu } from '../../mmu/mmu.ts';
 import { Lock, LockRank } from '../base/lock.ts';
-import type { Path, Task } from '../base/task.ts';
-import { VM_HUGETLB_HGM, VM_MAYSHARE } from '../base/vm-flags.ts';
-import type { Machine } from '../machine/machine.ts';
-import { hugetlbSplit } from '../page-tables/pmd-share.ts';
-import { HGM_POSTED_SPLIT_LOSES_HGM } from './hgm.ts';
+import { PAGE_SIZE } from '../base/page.ts';
+import type { MmMachine } from './mm-machine.ts';
 import type { TablePage } from './tables.ts';
 import type { Vma } from './vma.ts';
 
 /** `TASK_SIZE`: behind the last address that a program may use, less a guard page; 5 levels need a hint to go beyond. */
-export const TASK_SIZE: number = 2 ** 47 - 4096;
+export const TASK_SIZE: number = 2 ** 47 - PAGE_SIZE;
 
 /** `struct mm_struct`. */
 export class Mm {
-  readonly machine: Machine;
+  readonly machine: MmMachine;
   /** Number of the process, for messages. */
   readonly process: number;
   readonly mmapLock: Lock;
@@ -45,7 +41,7 @@ export class Mm {
   readonly #vmas: Vma[] = [];
   #mmu: Mmu | undefined;
 
-  private constructor(machine: Machine, process: number, pgd: TablePage) {
+  private constructor(machine: MmMachine, process: number, pgd: TablePage) {
     this.machine = machine;
     this.process = process;
     this.mmapLock = new Lock('mmap_lock of process', LockRank.mmapLock, process);
@@ -56,7 +52,7 @@ export class Mm {
   }
 
   /** `mm_alloc`: an empty address space; undefined where memory for tables is used up. */
-  static create(machine: Machine, process: number): Mm | undefined {
+  static create(machine: MmMachine, process: number): Mm | undefined {
     const pgd = machine.tables.allocate(machine.levels === 5 ? 48 : 39);
     return pgd && new Mm(machine, process, pgd);
   }
@@ -131,34 +127,4 @@ export class Mm {
     }
     return low;
   }
-}
-
-/**
- * `split_vma`: cuts a VMA in two at an address.
- *
- * @param newBelow whether the new VMA is the lower part
- * @returns the new VMA, or 'EINVAL' for an address inside a huge page (hugetlb_vm_op_split)
- */
-export function* splitVma(task: Task, vma: Vma, address: number, newBelow: boolean): Path<Vma | 'EINVAL'> {
-  if (address % vma.hstate.size !== 0) return 'EINVAL';
-  const { mm } = vma;
-  const { pageCache } = vma.inode;
-  const middle = vma.pgoff + (address - vma.start) / 4096;
-  const part = vma.duplicate(newBelow ? { end: address } : { start: address, pgoff: middle });
-  if (mm.machine.hgmPosted(HGM_POSTED_SPLIT_LOSES_HGM)) part.flags &= ~VM_HUGETLB_HGM;
-  part.open();
-
-  yield* pageCache.iMmapRwsem.write(task);
-  /* Under the lock that keeps all walks away, since the other VMAs of a shared table find it by this one's range. */
-  if (vma.flags & VM_MAYSHARE) yield* hugetlbSplit(task, vma, address);
-  pageCache.unlink(vma);
-  if (newBelow) {
-    vma.start = address;
-    vma.pgoff = middle;
-  } else vma.end = address;
-  pageCache.link(part);
-  pageCache.link(vma);
-  mm.insert(part);
-  pageCache.iMmapRwsem.unlock(task);
-  return part;
 }

@@ -2,7 +2,6 @@
  * A mapping: a range of addresses with one set of rights over a part of a file. include/linux/mm_types.h (struct
  * vm_area_struct), mm/hugetlb.c of Linux 6.1: hugetlb_vma_lock_alloc, hugetlb_dup_vma_private, hugetlb_vm_op_open.
  */
-
 import { Lock, LockRank } from '../base/lock.ts';
 import type { PageProtection } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -10,8 +9,8 @@ import { pageProtection, VM_MAYSHARE, VM_SHARED, VM_UFFD_FLAGS, VM_UFFD_WP } fro
 import type { Hstate } from '../pool/hstate.ts';
 import type { HugetlbfsInode } from '../pool/inode.ts';
 import type { ReserveMap } from '../pool/reserve-map.ts';
-import type { Userfaultfd } from '../userfaultfd/userfaultfd.ts';
 import type { Mm } from './mm.ts';
+import type { Userfaultfd } from './userfaultfd.ts';
 
 /** `hugetlb_vma_lock`: keeps a shareable VMA's page tables where they are. */
 export class VmaLock {

@@ -2,7 +2,6 @@
  * Turning high-granularity mapping on. mm/hugetlb.c of the HGM series: hugetlb_hgm_eligible; RFC v2: enable_hugetlb_hgm; v2, mm/madvise.c:
  * madvise_split.
  */
-
 import type { Path, Task } from '../base/task.ts';
 import { VM_HUGETLB_HGM } from '../base/vm-flags.ts';
 import type { Vma } from '../mm/vma.ts';

@@ -8,11 +8,10 @@
  * Only what is empty can be split: tables appear where nothing is mapped, so nobody's mapping changes, and the page-table lock is enough. Where
  * a page is mapped by a larger leaf than is wanted, the walk ends there.
  */
-
 import type { Pte } from '../base/pte.ts';
 import { PTE_UFFD_WP_MARKER } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
-import { hgmEnabled, hgmSizes } from '../mm/hgm.ts';
+import { hgmEnabled, hgmSizes } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';
 import { entryBelow, hugetlbFullWalkContinue, levelOf, pointTo } from './page-table.ts';

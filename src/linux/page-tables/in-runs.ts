@@ -1,9 +1,8 @@
 /**
  * When the core may do the work: see leaf-scan.ts.
  */
-
+import { HGM_POSTED_FORK_TRY_GET } from '../base/hgm.ts';
 import type { Task } from '../base/task.ts';
-import { HGM_POSTED_FORK_TRY_GET } from '../mm/hgm.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';
 
@@ -14,6 +13,7 @@ import type { Vma } from '../mm/vma.ts';
  *
  * @param hpte one of them
  */
-export function inRuns({ machine, preemptible }: Task, { hstate }: Vma, hpte: HugetlbPte): boolean {
+export function inRuns({ preemptible }: Task, { mm, hstate }: Vma, hpte: HugetlbPte): boolean {
+  const { machine } = mm;
   return hpte.shift < hstate.shift && !preemptible && !machine.trace && !machine.hgmPosted(HGM_POSTED_FORK_TRY_GET);
 }

@@ -13,9 +13,8 @@
  *
  * Types depend on the configuration; these are those of a kernel with all of memory failure, migration, device memory and markers.
  */
-
 import { PAGE_RW, PAGE_USER, Pte, SWP_MIGRATION_READ } from '../base/pte.ts';
-import type { Machine } from '../machine/machine.ts';
+import type { MmMachine } from '../mm/mm-machine.ts';
 
 /** What the page's owner may do when it is back. 'exclusive': only read, but the page is nobody else's. */
 export type MigrationKind = 'read' | 'exclusive' | 'write';
@@ -41,13 +40,13 @@ export interface MigrationEntry {
 }
 
 /** `SWP_PFN_BITS`. */
-function pfnBits({ levels }: Machine): number {
+function pfnBits({ levels }: MmMachine): number {
   return levels === 5 ? 40 : 34;
 }
 
 /** `make_readable_migration_entry` and its like, with `swp_entry_to_pte`. */
 export function makeMigrationEntry(
-  machine: Machine,
+  machine: MmMachine,
   { kind, pfn, young, dirty, softDirty, uffdWp }: MigrationEntry,
 ): Pte {
   const bits = pfnBits(machine);
@@ -60,7 +59,7 @@ export function makeMigrationEntry(
 }
 
 /** The same backwards, of an entry that {@link Pte.isMigration}. */
-export function readMigrationEntry(machine: Machine, { lo, hi }: Pte): MigrationEntry {
+export function readMigrationEntry(machine: MmMachine, { lo, hi }: Pte): MigrationEntry {
   const bits = pfnBits(machine);
   const offset = (~hi & OFFSET_HIGH_MASK) * 2 ** OFFSET_LOW_BITS + (~lo >>> 9);
   const used = Math.floor(offset / 2 ** bits);

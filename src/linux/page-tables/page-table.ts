@@ -5,14 +5,15 @@
  * Shifts name levels: an entry of shift 39 covers 512 GiB, of 30 1 GiB (PUD), of 21 2 MiB (PMD), of 12 4 KiB.
  */
 import { InvariantError } from '../../core/errors.ts';
+import { HGM_POSTED_PROT_NONE_PUD } from '../base/hgm.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_TABLE, PTE_NONE, type Pte } from '../base/pte.ts';
-import { HGM_POSTED_PROT_NONE_PUD, hgmEnabled } from '../mm/hgm.ts';
+import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { TablePage } from '../mm/tables.ts';
 import type { Vma } from '../mm/vma.ts';
 
-const PAGE = 4096;
 const PTE_SHIFT = 12;
 /** Bits of an index into a table. */
 const INDEX_BITS = 9;
@@ -31,7 +32,7 @@ function entryOffset(address: number, shift: number): number {
 
 /** The physical address of the table that an entry points to. */
 function tableOf(pte: Pte): number {
-  return pte.pfn * PAGE;
+  return pte.pfn * PAGE_SIZE;
 }
 
 /** The core's answer has the level of an entry beside its physical address, which is a multiple of 8. */
@@ -45,7 +46,7 @@ const LEVELS = 8;
  * @returns physical address plus the SDM's level
  */
 function descend({ machine }: Mm, table: number, shift: number, address: number, stop: number): number {
-  const found = machine.cpu.core.leafAt(table / PAGE, shift, Math.floor(address / PAGE), stop);
+  const found = machine.cpu.core.leafAt(table / PAGE_SIZE, shift, Math.floor(address / PAGE_SIZE), stop);
   if (found === 0) throw new InvariantError(`descend: a table above 0x${address.toString(16)} lies outside memory`);
   return found;
 }

@@ -4,11 +4,12 @@
  *   VMA    ... │██│██│  │██│ ...      the huge page, mapped in pieces: a step for each leaf, held by its page-table lock
  *               ^  ^     ^
  */
-
+import { PAGE_SIZE } from '../base/page.ts';
 import { PTE_NONE, type Pte } from '../base/pte.ts';
-import { type Path, raced, type Task } from '../base/task.ts';
-import type { Machine } from '../machine/machine.ts';
+import type { Path, Task } from '../base/task.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import type { MmMachine } from '../mm/mm-machine.ts';
+import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import type { Folio } from '../pool/folio.ts';
 import { readMigrationEntry } from './migration-entry.ts';
@@ -23,11 +24,11 @@ export interface MappedLeaf {
 
 /** `vma_address`: where a VMA that shows this part of the file has a huge page. @param index of the page, in huge pages */
 export function vmaAddress(vma: Vma, index: number): number {
-  return vma.start + (index * vma.hstate.pagesPerHugePage - vma.pgoff) * 4096;
+  return vma.start + (index * vma.hstate.pagesPerHugePage - vma.pgoff) * PAGE_SIZE;
 }
 
 /** The frame that a leaf maps, or that its migration entry stands for; undefined of everything else. */
-export function frameOf(machine: Machine, hpte: HugetlbPte, pte: Pte): number | undefined {
+export function frameOf(machine: MmMachine, hpte: HugetlbPte, pte: Pte): number | undefined {
   if (hpte.isPresentLeaf(pte)) return pte.pfn;
   return pte.isMigration ? readMigrationEntry(machine, pte).pfn : undefined;
 }
@@ -83,7 +84,7 @@ export class PageVmaMappedWalk implements MappedLeaf {
       if (pte.present && !hpte.isPresentLeaf(pte)) {
         /* Somebody put a table here since the walk: look again. */
         hpte.lock.unlock(this.#task);
-        raced(this.#task, 'page_vma_mapped_walk');
+        raced(this.#task, tables, 'page_vma_mapped_walk');
         continue;
       }
       this.#next = address + hpte.size;

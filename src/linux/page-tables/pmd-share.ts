@@ -11,10 +11,12 @@
  * PUD entry up instead, and faults again into a table of its own, if it may not share any more.
  */
 import { InvariantError } from '../../core/errors.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PTE_NONE } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_HUGETLB_HGM, VM_UFFD_MINOR, VM_UFFD_WP } from '../base/vm-flags.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import { allocateEntryAt, entryAt, hugePteOffset, hugetlbPteAt, PUD_SHIFT, PUD_SIZE, pointTo } from './page-table.ts';
@@ -56,10 +58,10 @@ function* hugePmdShare(task: Task, vma: Vma, address: number): Path<number | und
   const { tables, trace } = mm.machine;
   const pud = allocateEntryAt(mm, address, PUD_SHIFT);
   if (pud === undefined) return undefined;
-  const page = vma.pgoff + (address - vma.start) / 4096;
+  const page = vma.pgoff + (address - vma.start) / PAGE_SIZE;
   const { iMmapRwsem } = vma.inode.pageCache;
   yield* iMmapRwsem.read(task);
-  for (const sharer of vma.inode.pageCache.mapping(page, page + 1)) {
+  for (const sharer of vmasShowing(vma.inode.pageCache, page, page + 1)) {
     const there = sharer === vma ? undefined : shareableAddress(sharer, vma, address, page);
     const spte = there === undefined ? undefined : hugePteOffset(sharer, there);
     if (!spte) continue;
@@ -90,7 +92,7 @@ function* hugePmdShare(task: Task, vma: Vma, address: number): Path<number | und
 
 /** `page_table_shareable`: where another VMA maps the same page of the file, if its table would fit. */
 function shareableAddress(sharer: Vma, vma: Vma, address: number, page: number): number | undefined {
-  const there = sharer.start + (page - sharer.pgoff) * 4096;
+  const there = sharer.start + (page - sharer.pgoff) * PAGE_SIZE;
   const base = pudBase(there);
   const fits =
     there - base === address - pudBase(address) &&

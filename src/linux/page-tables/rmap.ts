@@ -7,10 +7,9 @@
  * of the same file, so the file's own list has them, too, and i_mmap_rwsem stands for the tree's lock. What else is in the list does not map
  * the page.
  */
-
 import type { Path, Task } from '../base/task.ts';
-import type { Machine } from '../machine/machine.ts';
-import type { Process } from '../machine/process.ts';
+import { vmasShowing } from '../mm/i-mmap.ts';
+import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import type { Folio } from '../pool/folio.ts';
 import { frameOf, leavesOfPage, vmaAddress } from './page-vma-mapped.ts';
@@ -29,7 +28,7 @@ export interface RmapWalkControl {
 /** The VMAs that may map a huge page, in the order of the kernel's tree: a fork's copy follows its original. */
 function* vmasOf(folio: Folio): Generator<Vma, void, undefined> {
   const { rmapping, pages, index } = folio;
-  for (const vma of rmapping?.mapping(index * pages, (index + 1) * pages) ?? []) {
+  for (const vma of rmapping ? vmasShowing(rmapping, index * pages, (index + 1) * pages) : []) {
     if (!folio.anon || vma.anonVma) yield vma;
   }
 }
@@ -52,8 +51,8 @@ export function* rmapWalk(
 }
 
 /** A leaf that maps a huge page, or a part of it. */
-export interface FolioMapping {
-  readonly process: Process;
+export interface MappedPart {
+  readonly mm: Mm;
   /** First linear address that it maps. */
   readonly address: number;
   /** Bytes that it maps. */
@@ -63,14 +62,13 @@ export interface FolioMapping {
 }
 
 /** Where a huge page is mapped, for whoever looks. */
-export function mappingsOf(machine: Machine, folio: Folio): FolioMapping[] {
-  const mappings: FolioMapping[] = [];
-  const processes = new Map([...machine.processes].map((process) => [process.mm, process]));
+export function mappedParts(folio: Folio): MappedPart[] {
+  const parts: MappedPart[] = [];
   for (const vma of vmasOf(folio)) {
-    const process = processes.get(vma.mm)!;
+    const { mm } = vma;
     for (const { address, hpte, pte } of leavesOfPage(vma, folio, vmaAddress(vma, folio.index))) {
-      mappings.push({ process, address, size: hpte.size, frame: frameOf(machine, hpte, pte)! });
+      parts.push({ mm, address, size: hpte.size, frame: frameOf(mm.machine, hpte, pte)! });
     }
   }
-  return mappings;
+  return parts;
 }

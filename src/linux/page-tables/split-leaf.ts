@@ -9,7 +9,7 @@
  * Around the address the leaves are as small as is wanted, everywhere else as large as they can be. Nobody's access changes: each leaf maps
  * what was mapped, with the same rights and marks.
  */
-
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
@@ -18,7 +18,6 @@ import type { Vma } from '../mm/vma.ts';
 import type { Folio } from '../pool/folio.ts';
 import { levelOf, pointTo } from './page-table.ts';
 
-const PAGE = 4096;
 const ENTRIES = 512;
 const INDEX_BITS = 9;
 
@@ -90,9 +89,9 @@ function split(vma: Vma, hpte: HugetlbPte, pte: Pte, address: number, made: read
     const size = 2 ** shift;
     const index = Math.floor(offset / size);
     leafScan.fill(table, ENTRIES, pte.withPage(pfn, shift), shift);
-    leaves += countLeaves(folio, pfn - folio.pfn, size / PAGE, below ? index : undefined);
+    leaves += countLeaves(folio, pfn - folio.pfn, size / PAGE_SIZE, below ? index : undefined);
     if (below) pointTo(mm, table + index * 8, below.address);
-    pfn += (index * size) / PAGE;
+    pfn += (index * size) / PAGE_SIZE;
     offset -= index * size;
     const base = address - (address % (ENTRIES * size));
     const level = levelOf(shift);

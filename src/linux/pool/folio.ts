@@ -3,7 +3,6 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import { Lock, LockRank } from '../base/lock.ts';
-import type { Vma } from '../mm/vma.ts';
 import { PageContents } from './contents.ts';
 import type { Hstate } from './hstate.ts';
 import type { PageCache } from './page-cache.ts';
@@ -144,10 +143,15 @@ export class Folio {
     return this.anon ? this.anonVma : this.pageCache;
   }
 
-  /** `hugepage_add_new_anon_rmap`: first mapping of a new private page, in a VMA at an address. */
-  addNewAnonRmap(vma: Vma, address: number): void {
-    this.anonVma = vma.inode.pageCache;
-    this.index = vma.hugeIndex(address);
+  /**
+   * `hugepage_add_new_anon_rmap`: first mapping of a new private page.
+   *
+   * @param behind the file behind the mapping
+   * @param index where in it, in huge pages
+   */
+  addNewAnonRmap(behind: PageCache, index: number): void {
+    this.anonVma = behind;
+    this.index = index;
     this.leaves = 1;
     this.mapcount = 1;
     this.pincount = 0;

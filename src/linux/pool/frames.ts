@@ -6,9 +6,9 @@
  * again first.
  */
 import { InvariantError } from '../../core/errors.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Folio } from './folio.ts';
 
-const PAGE = 4096;
 /** The unit of the allocator and of the map, in 4 KiB frames. */
 const UNIT = 512;
 const FIRST_PFN = 0x10_0000;
@@ -29,7 +29,7 @@ export class Frames {
 
   /** @param bytes memory for huge pages */
   constructor(bytes: number) {
-    this.#end = FIRST_PFN + Math.floor(bytes / PAGE);
+    this.#end = FIRST_PFN + Math.floor(bytes / PAGE_SIZE);
   }
 
   /** Frames for a huge page of so many 4 KiB pages, aligned to its size; undefined where memory is used up. */
@@ -112,25 +112,25 @@ export class Frames {
 
   /** The byte at a physical address. */
   readByte(physical: number): number {
-    const folio = this.folio(Math.floor(physical / PAGE));
-    return folio.contents.read(physical - folio.pfn * PAGE);
+    const folio = this.folio(Math.floor(physical / PAGE_SIZE));
+    return folio.contents.read(physical - folio.pfn * PAGE_SIZE);
   }
 
   writeByte(physical: number, value: number): void {
-    const folio = this.folio(Math.floor(physical / PAGE));
-    folio.contents.write(physical - folio.pfn * PAGE, value);
+    const folio = this.folio(Math.floor(physical / PAGE_SIZE));
+    folio.contents.write(physical - folio.pfn * PAGE_SIZE, value);
   }
 
   /** Fills `bytes` from a physical address on, within one 4 KiB frame. */
   readBytes(physical: number, bytes: Uint8Array): void {
-    const folio = this.folio(Math.floor(physical / PAGE));
-    folio.contents.readBytes(physical - folio.pfn * PAGE, bytes);
+    const folio = this.folio(Math.floor(physical / PAGE_SIZE));
+    folio.contents.readBytes(physical - folio.pfn * PAGE_SIZE, bytes);
   }
 
   /** Writes `bytes` likewise. */
   writeBytes(physical: number, bytes: Uint8Array): void {
-    const folio = this.folio(Math.floor(physical / PAGE));
-    folio.contents.writeBytes(physical - folio.pfn * PAGE, bytes);
+    const folio = this.folio(Math.floor(physical / PAGE_SIZE));
+    folio.contents.writeBytes(physical - folio.pfn * PAGE_SIZE, bytes);
   }
 
   /** Every huge page that was ever used and is still of the pool. */

@@ -9,9 +9,10 @@
  * Surplus pages are made beyond the persistent pool, up to the overcommit, and go back as soon as they are free.
  */
 import { InvariantError } from '../../core/errors.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
-import type { Machine } from '../machine/machine.ts';
 import { Folio } from './folio.ts';
+import type { PoolMachine } from './pool-machine.ts';
 import { subpoolPutPages } from './subpool.ts';
 
 /** Pages of this size and more cannot be made from one block of the page allocator, MAX_ORDER: there is no surplus. */
@@ -25,7 +26,7 @@ export class Hstate {
   readonly size: number;
   /** 4 KiB pages of a huge page. */
   readonly pagesPerHugePage: number;
-  readonly machine: Machine;
+  readonly machine: PoolMachine;
 
   /** All pages of the pool: persistent and surplus, free and in use. */
   nrHugePages = 0;
@@ -48,11 +49,11 @@ export class Hstate {
   /** The free list: the last to come is the first to go. */
   readonly #freeList: number[] = [];
 
-  constructor(machine: Machine, size: number) {
+  constructor(machine: PoolMachine, size: number) {
     this.machine = machine;
     this.size = size;
     this.shift = Math.log2(size);
-    this.pagesPerHugePage = size / 4096;
+    this.pagesPerHugePage = size / PAGE_SIZE;
   }
 
   /** `hstate_is_gigantic`: 1 GiB pages are; they are never surplus. */

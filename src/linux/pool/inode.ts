@@ -1,7 +1,6 @@
 /**
  * A hugetlbfs file. fs/hugetlbfs/inode.c of Linux 6.1.
  */
-
 import { Lock, LockRank } from '../base/lock.ts';
 import type { Hstate } from './hstate.ts';
 import { PageCache } from './page-cache.ts';
@@ -31,5 +30,10 @@ export class HugetlbfsInode {
     this.subpool = subpool;
     this.lock = new Lock('i_rwsem of file', LockRank.inode, number);
     this.pageCache = new PageCache(number);
+  }
+
+  /** The mutex of the faults on one of its pages. @param index of the page, in huge pages */
+  faultMutex(index: number): Lock {
+    return this.hstate.machine.faultMutexes.of(this.number, index);
   }
 }

@@ -3,15 +3,24 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import { Lock, LockRank } from '../base/lock.ts';
-import type { Vma } from '../mm/vma.ts';
 import type { Folio } from './folio.ts';
+
+/** What the list of those who show a file knows of each; a VMA is one, and mm/i-mmap.ts finds it again. */
+export interface ShownPart {
+  /** First byte. */
+  readonly start: number;
+  /** Behind the last byte. */
+  readonly end: number;
+  /** Where in the file `start` lies, in 4 KiB pages. */
+  readonly pgoff: number;
+}
 
 /** `struct address_space` of a hugetlbfs file. Indexes are in huge pages. */
 export class PageCache {
   /** `i_mmap_rwsem`. */
   readonly iMmapRwsem: Lock;
   readonly #folios = new Map<number, Folio>();
-  readonly #iMmap: Vma[] = [];
+  readonly #iMmap: ShownPart[] = [];
 
   /** @param number of the file */
   constructor(number: number) {
@@ -81,29 +90,24 @@ export class PageCache {
    * `i_mmap`: the VMAs that show a part of the file, in the order of the kernel's interval tree: by the first page; of
    * those with the same, the one that came last is last, but a fork's copy follows its original.
    */
-  get iMmap(): readonly Vma[] {
+  get iMmap(): readonly ShownPart[] {
     return this.#iMmap;
   }
 
-  /** The VMAs that show any of [from, to), in 4 KiB pages of the file, in that order. */
-  mapping(from: number, to: number): Vma[] {
-    return this.#iMmap.filter((vma) => vma.pgoff < to && vma.pgoff + (vma.end - vma.start) / 4096 > from);
-  }
-
   /** `vma_interval_tree_insert`. */
-  link(vma: Vma): void {
+  link(vma: ShownPart): void {
     let at = this.#iMmap.length;
     while (at > 0 && this.#iMmap[at - 1]!.pgoff > vma.pgoff) at--;
     this.#iMmap.splice(at, 0, vma);
   }
 
   /** `vma_interval_tree_insert_after`: of a fork. */
-  linkAfter(vma: Vma, original: Vma): void {
+  linkAfter(vma: ShownPart, original: ShownPart): void {
     this.#iMmap.splice(this.#iMmap.indexOf(original) + 1, 0, vma);
   }
 
   /** `vma_interval_tree_remove`. */
-  unlink(vma: Vma): void {
+  unlink(vma: ShownPart): void {
     const at = this.#iMmap.indexOf(vma);
     if (at < 0) throw new InvariantError('PageCache.unlink: the VMA is not linked');
     this.#iMmap.splice(at, 1);

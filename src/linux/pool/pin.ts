@@ -6,6 +6,7 @@ import { InvariantError } from '../../core/errors.ts';
 import { FOLL_GET, FOLL_PIN } from '../base/gup-flags.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Folio } from './folio.ts';
+import type { Frames } from './frames.ts';
 
 /** Frame numbers of 4 KiB pages, as GUP records them: an array with room for them, or one that grows. */
 export type PageList = Float64Array | number[];
@@ -76,8 +77,14 @@ export function* releaseRuns(task: Task, runs: readonly FolioRun[], flags: numbe
 }
 
 /** Gives back the first `count` pages of a list. */
-export function* releasePages(task: Task, pages: PageList, count: number, flags: number, dirty: boolean): Path<void> {
-  const { frames } = task.machine;
+export function* releasePages(
+  task: Task,
+  frames: Frames,
+  pages: PageList,
+  count: number,
+  flags: number,
+  dirty: boolean,
+): Path<void> {
   const runs = folioRuns(pages, count, (index) => frames.folio(pages[index]!));
   yield* releaseRuns(task, runs, flags, dirty);
 }

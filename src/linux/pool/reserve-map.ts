@@ -11,7 +11,6 @@
  * A file has one shared map, for all its MAP_SHARED mappings. A private mapping has its own, which belongs to whoever
  * called mmap (HPAGE_RESV_OWNER); the pieces of a split VMA share it; a fork's child has none.
  */
-
 import { Lock, LockRank } from '../base/lock.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Hstate } from './hstate.ts';

@@ -5,7 +5,6 @@
  * A maximum bounds what the mount's files use or reserve. A minimum is reserved in the pool when the mount is made:
  * of what the files then reserve, only what exceeds it is asked of the pool.
  */
-
 import { Lock, LockRank } from '../base/lock.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Hstate } from './hstate.ts';

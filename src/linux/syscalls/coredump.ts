@@ -5,13 +5,13 @@
  */
 import type { Hang } from '../base/errno.ts';
 import { FOLL_DUMP, FOLL_FORCE, FOLL_GET } from '../base/gup-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Locked } from '../gup/follow-hugetlb-page.ts';
 import { type GupResult, getUserPagesLocked } from '../gup/gup.ts';
 import type { Mm } from '../mm/mm.ts';
 import { releasePages } from '../pool/pin.ts';
 
-const PAGE = 4096;
 const FLAGS = FOLL_FORCE | FOLL_DUMP | FOLL_GET;
 
 /** What stands for a hole in the list of a core file's pages. */
@@ -25,7 +25,7 @@ export function* dumpPages(task: Task, mm: Mm, start: number, nrPages: number): 
   const { exiting } = task;
   task.exiting = true;
   for (let at = 0; at < nrPages; at++) {
-    const result = yield* getDumpPage(task, mm, start + at * PAGE, page);
+    const result = yield* getDumpPage(task, mm, start + at * PAGE_SIZE, page);
     if (result === 'HANG') {
       task.exiting = exiting;
       return result;
@@ -33,7 +33,7 @@ export function* dumpPages(task: Task, mm: Mm, start: number, nrPages: number): 
     if (result !== 1) continue;
     dumped[at] = page[0]!;
     /* Here it is written to the core file. */
-    yield* releasePages(task, page, 1, FOLL_GET, false);
+    yield* releasePages(task, mm.machine.frames, page, 1, FOLL_GET, false);
   }
   task.exiting = exiting;
   return dumped;

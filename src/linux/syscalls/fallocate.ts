@@ -1,7 +1,6 @@
 /**
  * fallocate. fs/hugetlbfs/inode.c of Linux 6.1: hugetlbfs_fallocate; fs/open.c: vfs_fallocate.
  */
-
 import type { Result } from '../base/errno.ts';
 import type { Path, Task } from '../base/task.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../base/uapi.ts';
@@ -40,7 +39,7 @@ export function* sysFallocate(
 }
 
 function* fillHole(task: Task, inode: HugetlbfsInode, index: number): Path<boolean> {
-  const mutex = task.machine.faultMutex(inode, index);
+  const mutex = inode.faultMutex(index);
   yield* mutex.write(task);
   let room = true;
   if (!inode.pageCache.find(index)) {

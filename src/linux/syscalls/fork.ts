@@ -6,14 +6,14 @@
  * faulting. A private page is mapped read-only in both, and belongs to neither. A pinned page is copied at once, so that
  * the parent keeps the one that a device writes to.
  */
-
-import { type Path, raced, type Task } from '../base/task.ts';
+import { HGM_POSTED_FORK_TRY_GET } from '../base/hgm.ts';
+import type { Path, Task } from '../base/task.ts';
 import { isCowMapping, VM_DONTCOPY, VM_HUGETLB_HGM, VM_UFFD_WP } from '../base/vm-flags.ts';
 import { allocHugePage, giveBack, putPage } from '../hugetlb/alloc-page.ts';
 import { makeHugePte } from '../hugetlb/cow.ts';
-import { HGM_POSTED_FORK_TRY_GET } from '../mm/hgm.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
+import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
 import { inRuns } from '../page-tables/in-runs.ts';
@@ -115,7 +115,7 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyRes
         setHugePteAt(to.mm, address, destination, pte);
       source.lock.unlock(task);
       destination.lock.unlock(task);
-      if (pte.present) raced(task, 'copy_hugetlb_page_range');
+      if (pte.present) raced(task, tables, 'copy_hugetlb_page_range');
       else address += source.size;
       continue;
     }
@@ -225,7 +225,7 @@ function* copyPinned(
   const same = tables.read(source.ptep).same(expected);
   if (same) {
     fresh.uptodate = true;
-    fresh.addNewAnonRmap(to, address);
+    fresh.addNewAnonRmap(to.inode.pageCache, to.hugeIndex(address));
     fresh.restoreReserve = false;
     fresh.migratable = true;
     setHugePteAt(to.mm, address, destination, makeHugePte(to, fresh.pfn, destination.shift, true));

@@ -2,8 +2,9 @@
  * madvise. mm/madvise.c of Linux 6.1: do_madvise, madvise_walk_vmas, madvise_dontneed_free, madvise_remove,
  * madvise_update_vma; madvise_inject_error is in memory-failure.ts.
  */
-
 import type { Hang, Result } from '../base/errno.ts';
+import { HGM_POSTED_SPLIT_UNSHARES_FIRST } from '../base/hgm.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import {
   MADV_COLLAPSE,
@@ -23,14 +24,12 @@ import { collapse } from '../hugetlb/collapse.ts';
 import { punchHole, putInode } from '../hugetlb/truncate.ts';
 import { MmuGather, unmapSingleVma } from '../hugetlb/unmap.ts';
 import { injectError } from '../memory-failure/memory-failure.ts';
-import { HGM_POSTED_SPLIT_UNSHARES_FIRST } from '../mm/hgm.ts';
-import { type Mm, splitVma } from '../mm/mm.ts';
+import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hgmEligible } from '../page-tables/enable-hgm.ts';
 import { unshareAllPmds } from '../page-tables/pmd-share.ts';
+import { splitVma } from '../page-tables/split-vma.ts';
 import { userfaultfdRemove } from '../userfaultfd/uffd-event.ts';
-
-const PAGE = 4096;
 
 /** A piece of one VMA that an advice is about. */
 type Advise = (task: Task, vma: Vma, start: number, end: number) => Path<Result | Hang>;
@@ -54,8 +53,8 @@ export const ADVICE_NUMBERS: readonly number[] = [...ADVICES.keys(), MADV_HWPOIS
 /** madvise(2). A range with holes: 'ENOMEM', after everything that is mapped was done. */
 export function* sysMadvise(task: Task, mm: Mm, start: number, length: number, advice: number): Path<Result | Hang> {
   if (advice === MADV_SPLIT && mm.machine.hgm !== 'v2') return 'EINVAL';
-  if (start % PAGE !== 0) return 'EINVAL';
-  const end = start + Math.ceil(length / PAGE) * PAGE;
+  if (start % PAGE_SIZE !== 0) return 'EINVAL';
+  const end = start + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
   if (end === start) return 'OK';
   if (advice === MADV_HWPOISON) return yield* injectError(task, mm, start, start + length);
   const { advise, write } = ADVICES.get(advice)!;
@@ -120,7 +119,7 @@ function* zap(task: Task, vma: Vma, start: number, end: number): Path<'OK'> {
 function* remove(task: Task, vma: Vma, start: number, end: number): Path<Result> {
   if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return 'EACCES';
   const { mm, inode } = vma;
-  const offset = start - vma.start + vma.pgoff * PAGE;
+  const offset = start - vma.start + vma.pgoff * PAGE_SIZE;
   inode.references++;
   if (yield* userfaultfdRemove(task, vma, start, end)) mm.mmapLock.unlock(task);
   const result = yield* punchHole(task, inode, offset, end - start);

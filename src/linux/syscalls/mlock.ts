@@ -7,14 +7,13 @@
  */
 import type { Hang, Result } from '../base/errno.ts';
 import { FOLL_FORCE, FOLL_TOUCH, FOLL_WRITE } from '../base/gup-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE } from '../base/vm-flags.ts';
 import type { Locked } from '../gup/follow-hugetlb-page.ts';
 import { type GupResult, getUserPagesOnce } from '../gup/gup.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
-
-const PAGE = 4096;
 
 /** mlock(2): 'ENOMEM' where something is not mapped or cannot be faulted in, 'EAGAIN' without memory. */
 export function* sysMlock(task: Task, mm: Mm, address: number, length: number): Path<Result | Hang> {
@@ -33,8 +32,8 @@ export function* sysMunlock(task: Task, mm: Mm, address: number, length: number)
 }
 
 function pagesAround(address: number, length: number): { start: number; end: number } {
-  const start = address - (address % PAGE);
-  return { start, end: Math.ceil((address + length) / PAGE) * PAGE };
+  const start = address - (address % PAGE_SIZE);
+  return { start, end: Math.ceil((address + length) / PAGE_SIZE) * PAGE_SIZE };
 }
 
 /** `apply_vma_lock_flags`: there must be no gap; nothing is to be done to a hugetlb VMA. */
@@ -63,7 +62,7 @@ function* mmPopulate(task: Task, mm: Mm, start: number, end: number): Path<GupRe
     at = Math.max(at, vma.start);
     result = yield* populateVmaPageRange(task, vma, at, Math.min(end, vma.end), locked);
     if (typeof result !== 'number') break;
-    at += result * PAGE;
+    at += result * PAGE_SIZE;
   }
   if (locked.held) mm.mmapLock.unlock(task);
   return typeof result === 'number' ? 0 : result;
@@ -74,5 +73,5 @@ function* populateVmaPageRange(task: Task, vma: Vma, start: number, end: number,
   const copies = (vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE;
   const accessible = (vma.flags & VM_ACCESS_FLAGS) !== 0;
   const flags = FOLL_TOUCH | (copies ? FOLL_WRITE : 0) | (accessible ? FOLL_FORCE : 0);
-  return yield* getUserPagesOnce(task, vma.mm, { start, nrPages: (end - start) / PAGE, flags }, locked);
+  return yield* getUserPagesOnce(task, vma.mm, { start, nrPages: (end - start) / PAGE_SIZE, flags }, locked);
 }

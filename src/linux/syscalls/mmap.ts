@@ -3,6 +3,7 @@
  * hugetlb_get_unmapped_area.
  */
 import type { Errno } from '../base/errno.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import {
   MAP_FIXED,
@@ -93,7 +94,7 @@ function* doMmap(
     const unmapped = yield* doMunmap(task, mm, start, bytes, unmaps);
     if (unmapped !== 'OK') return 'ENOMEM';
   }
-  const pgoff = offset / 4096;
+  const pgoff = offset / PAGE_SIZE;
   const vma = new Vma({ mm, start, end, flags: vmFlags, pgoff, inode });
   inode.references++;
   const mapped = yield* hugetlbfsFileMmap(task, vma);

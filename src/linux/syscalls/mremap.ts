@@ -3,14 +3,16 @@
  * move_huge_pte, clear_vma_resv_huge_pages.
  */
 import type { Errno, Hang } from '../base/errno.ts';
+import { HGM_POSTED_SPLIT_LOSES_HGM } from '../base/hgm.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { PTE_NONE } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../base/uapi.ts';
 import { UFFD_FEATURE_EVENT_REMAP } from '../base/uffd-uapi.ts';
 import { VM_HUGETLB_HGM } from '../base/vm-flags.ts';
-import { HGM_POSTED_SPLIT_LOSES_HGM } from '../mm/hgm.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { type Mm, TASK_SIZE } from '../mm/mm.ts';
+import type { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
 import { swpClearUffdWp } from '../page-tables/migration-entry.ts';
@@ -22,11 +24,8 @@ import {
   type UnmapEvents,
   userfaultfdUnmapComplete,
 } from '../userfaultfd/uffd-event.ts';
-import type { Userfaultfd } from '../userfaultfd/userfaultfd.ts';
 import { getUnmappedArea } from './mmap.ts';
 import { doMunmap } from './munmap.ts';
-
-const PAGE = 4096;
 
 /** What mremap was asked for. Bytes. */
 export interface MremapRequest {
@@ -43,7 +42,7 @@ export function* sysMremap(task: Task, mm: Mm, request: MremapRequest): Path<num
   if (flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) return 'EINVAL';
   if (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE)) return 'EINVAL';
   if (flags & MREMAP_DONTUNMAP && (!(flags & MREMAP_MAYMOVE) || oldLength !== newLength)) return 'EINVAL';
-  if (address % PAGE !== 0 || newLength === 0) return 'EINVAL';
+  if (address % PAGE_SIZE !== 0 || newLength === 0) return 'EINVAL';
   const events: MremapEvents = { early: [], late: [], moved: undefined, length: 0 };
   yield* mm.mmapLock.write(task);
   const result = yield* remap(task, mm, request, events);
@@ -120,7 +119,7 @@ function* moveVma(
 ): Path<number | Errno | Hang> {
   const { mm } = vma;
   const { pageCache } = vma.inode;
-  const pgoff = vma.pgoff + (address - vma.start) / PAGE;
+  const pgoff = vma.pgoff + (address - vma.start) / PAGE_SIZE;
   const copy = vma.duplicate({ start: target, end: target + length, pgoff });
   copy.open();
   yield* pageCache.iMmapRwsem.write(task);

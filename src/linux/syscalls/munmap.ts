@@ -2,16 +2,16 @@
  * munmap, and the end of an address space. mm/mmap.c of Linux 6.1: do_mas_align_munmap, unmap_region, remove_vma, exit_mmap.
  */
 import type { Result } from '../base/errno.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { closeReservations } from '../hugetlb/reserve-pages.ts';
 import { putInode } from '../hugetlb/truncate.ts';
 import { MmuGather, unmapSingleVma } from '../hugetlb/unmap.ts';
-import { type Mm, splitVma, TASK_SIZE } from '../mm/mm.ts';
+import { type Mm, TASK_SIZE } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import { freePageTables } from '../page-tables/page-table.ts';
+import { splitVma } from '../page-tables/split-vma.ts';
 import { type UnmapEvents, userfaultfdUnmapComplete, userfaultfdUnmapPrep } from '../userfaultfd/uffd-event.ts';
-
-const PAGE = 4096;
 
 /** munmap(2). */
 export function* sysMunmap(task: Task, mm: Mm, start: number, length: number): Path<Result> {
@@ -29,8 +29,8 @@ export function* sysMunmap(task: Task, mm: Mm, start: number, length: number): P
  * @param unmaps whom the caller has to tell when it has dropped mmap_lock
  */
 export function* doMunmap(task: Task, mm: Mm, start: number, length: number, unmaps: UnmapEvents): Path<Result> {
-  if (start % PAGE !== 0 || start > TASK_SIZE || length > TASK_SIZE - start) return 'EINVAL';
-  const end = start + Math.ceil(length / PAGE) * PAGE;
+  if (start % PAGE_SIZE !== 0 || start > TASK_SIZE || length > TASK_SIZE - start) return 'EINVAL';
+  const end = start + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
   if (end === start) return 'EINVAL';
   const [first] = mm.intersecting(start, end);
   if (!first) return 'OK';

@@ -7,7 +7,7 @@
  *   │present│swap │file│  0  │uffd-wp  │ exclusive  │ soft-dirty│ page frame number│
  *   └───────┴─────┴────┴─────┴─────────┴────────────┴───────────┴──────────────────┘
  */
-
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
@@ -88,7 +88,7 @@ export function* leaves(mm: Mm): Generator<Leaf, void, undefined> {
 /** /proc/PID/pagemap for `pages` 4 KiB pages. */
 export function readPagemap(mm: Mm, address: number, pages: number): BigUint64Array {
   const entries = new BigUint64Array(pages);
-  for (let page = 0; page < pages; page++) entries[page] = pagemapOf(mm, address + page * 4096);
+  for (let page = 0; page < pages; page++) entries[page] = pagemapOf(mm, address + page * PAGE_SIZE);
   return entries;
 }
 
@@ -100,7 +100,7 @@ function pagemapOf(mm: Mm, address: number): bigint {
   const hpte = hugetlbFullWalkContinue(vma, top, address);
   const pte = mm.machine.tables.read(hpte.ptep);
   const folio = pte.present ? mm.machine.frames.folio(pte.pfn) : undefined;
-  return pagemapEntry(pte, folio, Math.floor((address % hpte.size) / 4096));
+  return pagemapEntry(pte, folio, Math.floor((address % hpte.size) / PAGE_SIZE));
 }
 
 /** @param page which 4 KiB of the leaf */

@@ -6,12 +6,13 @@
  */
 import type { Errno, Hang } from '../base/errno.ts';
 import { FOLL_GET } from '../base/gup-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { type Path, run, type Task } from '../base/task.ts';
 import { getUserPagesFast } from '../gup/get-user-pages.ts';
 import type { Mm } from '../mm/mm.ts';
+import type { Frames } from '../pool/frames.ts';
 import { gupPutFolio } from '../pool/pin.ts';
 
-const PAGE = 4096;
 /** PIPE_DEF_BUFFERS, and as many pages are got at a time. */
 const BUFFERS = 16;
 
@@ -46,11 +47,14 @@ interface PipeBuffer {
  */
 export class Pipe {
   readonly #task: Task;
+  readonly #frames: Frames;
   readonly #buffers: PipeBuffer[] = [];
   #open = true;
 
-  constructor(task: Task) {
+  /** @param task who acts on it: the kernel */
+  constructor(task: Task, frames: Frames) {
     this.#task = task;
+    this.#frames = frames;
   }
 
   /** Bytes that can be read. */
@@ -61,12 +65,12 @@ export class Pipe {
   /** Reads, and lets go of the pages that are read to their end. Returns bytes; 0 from an empty pipe, where a program would wait. */
   read(buffer: Uint8Array): number {
     this.check();
-    const { frames } = this.#task.machine;
+    const frames = this.#frames;
     let done = 0;
     while (done < buffer.length && this.#buffers.length > 0) {
       const from = this.#buffers[0]!;
       for (; from.length > 0 && done < buffer.length; from.length--) {
-        buffer[done++] = frames.readByte(from.frame * PAGE + from.offset++);
+        buffer[done++] = frames.readByte(from.frame * PAGE_SIZE + from.offset++);
       }
       if (from.length === 0) this.#release(this.#buffers.shift()!);
     }
@@ -86,7 +90,7 @@ export class Pipe {
   add(frame: number, offset: number, length: number): boolean {
     if (this.#buffers.length === BUFFERS) return false;
     this.#buffers.push({ frame, offset, length });
-    this.#task.machine.frames.folio(frame).pipeReferences++;
+    this.#frames.folio(frame).pipeReferences++;
     return true;
   }
 
@@ -96,7 +100,7 @@ export class Pipe {
   }
 
   #release({ frame }: PipeBuffer): void {
-    const folio = this.#task.machine.frames.folio(frame);
+    const folio = this.#frames.folio(frame);
     folio.pipeReferences--;
     run(gupPutFolio(this.#task, folio, 1, FOLL_GET));
   }
@@ -112,8 +116,8 @@ export function* vmsplice(
 ): Path<number | Errno | Hang> {
   let done = 0;
   while (done < length) {
-    const offset = (address + done) % PAGE;
-    const wanted = Math.min(BUFFERS, Math.ceil((offset + length - done) / PAGE));
+    const offset = (address + done) % PAGE_SIZE;
+    const wanted = Math.min(BUFFERS, Math.ceil((offset + length - done) / PAGE_SIZE));
     const pages: number[] = [];
     const got = yield* getUserPagesFast(task, mm, { start: address + done, nrPages: wanted, flags: 0, pages });
     if (got === 'HANG') return got;
@@ -123,7 +127,7 @@ export function* vmsplice(
     if (added.pages === got) continue;
     /* What did not fit any more is let go. */
     for (const frame of pages.slice(added.pages, got)) {
-      yield* gupPutFolio(task, task.machine.frames.folio(frame), 1, FOLL_GET);
+      yield* gupPutFolio(task, mm.machine.frames.folio(frame), 1, FOLL_GET);
     }
     return done || 'EAGAIN';
   }
@@ -134,7 +138,7 @@ function addPages(pipe: Pipe, pages: number[], offset: number, length: number): 
   let bytes = 0;
   for (const [index, frame] of pages.entries()) {
     const start = index === 0 ? offset : 0;
-    const size = Math.min(length - bytes, PAGE - start);
+    const size = Math.min(length - bytes, PAGE_SIZE - start);
     if (!pipe.add(frame, start, size)) return { pages: index, bytes };
     bytes += size;
   }

@@ -4,41 +4,42 @@
  */
 import type { Errno, Hang } from '../base/errno.ts';
 import { FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE } from '../base/gup-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { gupLongtermLocked } from '../gup/gup.ts';
 import type { Mm } from '../mm/mm.ts';
+import type { Frames } from '../pool/frames.ts';
 import { folioRuns, type PageList, releasePages } from '../pool/pin.ts';
 
-const PAGE = 4096;
 const FLAGS = FOLL_PIN | FOLL_WRITE | FOLL_LONGTERM;
 
 /** `io_pin_pages`: pins all of [address, address + length), or nothing. */
 export function* pinBuffer(task: Task, mm: Mm, address: number, length: number): Path<PageList | Errno | Hang> {
-  const end = Math.ceil((address + length) / PAGE);
-  const first = Math.floor(address / PAGE);
+  const end = Math.ceil((address + length) / PAGE_SIZE);
+  const first = Math.floor(address / PAGE_SIZE);
   const nrPages = end - first;
   const pages = new Float64Array(nrPages);
+  const { frames } = mm.machine;
   yield* mm.mmapLock.read(task);
   const pinned = yield* gupLongtermLocked(task, mm, { start: address, nrPages, flags: FLAGS, pages, vmas: [] });
   mm.mmapLock.unlock(task);
   if (pinned === nrPages) {
-    countDevicePins(task, pages, 1);
+    countDevicePins(frames, pages, 1);
     return pages;
   }
   if (typeof pinned === 'string') return pinned;
-  yield* releasePages(task, pages, pinned, FLAGS, false);
+  yield* releasePages(task, frames, pages, pinned, FLAGS, false);
   return 'EFAULT';
 }
 
 /** Lets a buffer go; its pages may belong to nobody else by now. */
-export function* unpinBuffer(task: Task, pages: PageList): Path<void> {
-  countDevicePins(task, pages, -1);
-  yield* releasePages(task, pages, pages.length, FLAGS, true);
+export function* unpinBuffer(task: Task, frames: Frames, pages: PageList): Path<void> {
+  countDevicePins(frames, pages, -1);
+  yield* releasePages(task, frames, pages, pages.length, FLAGS, true);
 }
 
 /** Notes whose the pins are: nobody else can give them back. */
-function countDevicePins(task: Task, pages: PageList, sign: 1 | -1): void {
-  const { frames } = task.machine;
+function countDevicePins(frames: Frames, pages: PageList, sign: 1 | -1): void {
   for (const { folio, refs } of folioRuns(pages, pages.length, (at) => frames.folio(pages[at]!))) {
     folio.devicePins += sign * refs;
   }

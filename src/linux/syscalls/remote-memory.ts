@@ -7,13 +7,14 @@
  */
 import type { Hang } from '../base/errno.ts';
 import { FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_REMOTE, FOLL_TOUCH, FOLL_WRITE } from '../base/gup-flags.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Locked } from '../gup/follow-hugetlb-page.ts';
 import { getUserPagesLocked } from '../gup/gup.ts';
 import type { Mm } from '../mm/mm.ts';
+import type { Frames } from '../pool/frames.ts';
 import { releasePages } from '../pool/pin.ts';
 
-const PAGE = 4096;
 /** Pages that process_vm_rw pins at a time: PVM_MAX_KMALLOC_PAGES of pointers. */
 const PAGES_AT_A_TIME = 1024;
 
@@ -32,9 +33,9 @@ export function* processVmAccess(
   const flags = FOLL_PIN | FOLL_TOUCH | FOLL_REMOTE | (write ? FOLL_WRITE : 0);
   let done = 0;
   while (done < buffer.length) {
-    const offset = (address + done) % PAGE;
+    const offset = (address + done) % PAGE_SIZE;
     const start = address + done - offset;
-    const nrPages = Math.min(Math.ceil((offset + buffer.length - done) / PAGE), PAGES_AT_A_TIME);
+    const nrPages = Math.min(Math.ceil((offset + buffer.length - done) / PAGE_SIZE), PAGES_AT_A_TIME);
     const pages = new Float64Array(nrPages);
     const locked: Locked = { held: true };
     yield* mm.mmapLock.read(task);
@@ -42,9 +43,9 @@ export function* processVmAccess(
     if (locked.held) mm.mmapLock.unlock(task);
     if (pinned === 'HANG') return pinned;
     if (typeof pinned === 'string' || pinned === 0) break;
-    const length = Math.min(pinned * PAGE - offset, buffer.length - done);
-    transfer(task, pages, offset, buffer.subarray(done, done + length), write);
-    yield* releasePages(task, pages, pinned, flags, write);
+    const length = Math.min(pinned * PAGE_SIZE - offset, buffer.length - done);
+    transfer(mm.machine.frames, pages, offset, buffer.subarray(done, done + length), write);
+    yield* releasePages(task, mm.machine.frames, pages, pinned, flags, write);
     done += length;
   }
   return done > 0 || buffer.length === 0 ? done : 'EFAULT';
@@ -71,10 +72,10 @@ export function* procMemAccess(
       return got;
     }
     if (got !== 1) break;
-    const offset = start % PAGE;
-    const length = Math.min(PAGE - offset, buffer.length - done);
-    transfer(task, pages, offset, buffer.subarray(done, done + length), write);
-    yield* releasePages(task, pages, 1, flags, write);
+    const offset = start % PAGE_SIZE;
+    const length = Math.min(PAGE_SIZE - offset, buffer.length - done);
+    transfer(mm.machine.frames, pages, offset, buffer.subarray(done, done + length), write);
+    yield* releasePages(task, mm.machine.frames, pages, 1, flags, write);
     done += length;
   }
   mm.mmapLock.unlock(task);
@@ -82,12 +83,11 @@ export function* procMemAccess(
 }
 
 /** Copies between a buffer and pages that follow each other in linear memory, from `offset` in the first one on. */
-function transfer(task: Task, pages: ArrayLike<number>, offset: number, buffer: Uint8Array, write: boolean): void {
-  const { frames } = task.machine;
+function transfer(frames: Frames, pages: ArrayLike<number>, offset: number, buffer: Uint8Array, write: boolean): void {
   for (let at = 0; at < buffer.length; ) {
-    const place = (offset + at) % PAGE;
-    const piece = buffer.subarray(at, at + PAGE - place);
-    const physical = pages[Math.floor((offset + at) / PAGE)]! * PAGE + place;
+    const place = (offset + at) % PAGE_SIZE;
+    const piece = buffer.subarray(at, at + PAGE_SIZE - place);
+    const physical = pages[Math.floor((offset + at) / PAGE_SIZE)]! * PAGE_SIZE + place;
     if (write) frames.writeBytes(physical, piece);
     else frames.readBytes(physical, piece);
     at += piece.length;

@@ -10,11 +10,11 @@
  *
  * RFC v2 counts all leaves of a huge page in one map count: a page that two leaves map is shared to it, though one process has both.
  */
-
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
-import type { Machine } from '../machine/machine.ts';
 import type { LeafRun } from '../mm/leaf-cursor.ts';
 import type { Mm } from '../mm/mm.ts';
+import type { MmMachine } from '../mm/mm-machine.ts';
 import type { Vma } from '../mm/vma.ts';
 import { readMigrationEntry } from '../page-tables/migration-entry.ts';
 import { PUD_SHIFT } from '../page-tables/page-table.ts';
@@ -84,7 +84,7 @@ function sharedBytes({ machine }: Mm, run: LeafRun): number {
   const first = firstFrame(machine, run);
   let leaves = 0;
   for (let entry = 0; entry < entries; entry++) {
-    const pfn = first + (entry * size) / 4096;
+    const pfn = first + (entry * size) / PAGE_SIZE;
     const folio = frames.folio(pfn);
     if (folio.pageMapcount(pfn - folio.pfn) >= 2) leaves++;
   }
@@ -92,7 +92,7 @@ function sharedBytes({ machine }: Mm, run: LeafRun): number {
 }
 
 /** `pfn_swap_entry_to_page`: what is not present may still stand for a page. */
-function firstFrame(machine: Machine, { present, pte }: LeafRun): number {
+function firstFrame(machine: MmMachine, { present, pte }: LeafRun): number {
   if (present) return pte.pfn;
   return pte.isHwpoison ? pte.hwpoisonPfn : readMigrationEntry(machine, pte).pfn;
 }

@@ -6,7 +6,6 @@
  * Who acts prepares with mmap_lock held: from then on UFFDIO_COPY and its like are EAGAIN. With the lock dropped it
  * queues the event, and sleeps until it is read, the userfaultfd is closed, or a SIGKILL comes.
  */
-
 import { type Path, sleepUntil, type Task } from '../base/task.ts';
 import {
   UFFD_EVENT_FORK,
@@ -19,25 +18,9 @@ import {
   UFFD_FEATURE_EVENT_UNMAP,
 } from '../base/uffd-uapi.ts';
 import type { Mm } from '../mm/mm.ts';
+import type { UffdEvent, UffdEventBody } from '../mm/userfaultfd.ts';
+import { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
-import { Userfaultfd } from './userfaultfd.ts';
-
-/** What an event says. */
-export type UffdEventBody =
-  | { readonly event: typeof UFFD_EVENT_FORK; readonly child: Userfaultfd }
-  | { readonly event: typeof UFFD_EVENT_REMAP; readonly from: number; readonly to: number; readonly length: number }
-  | {
-      readonly event: typeof UFFD_EVENT_REMOVE | typeof UFFD_EVENT_UNMAP;
-      readonly start: number;
-      readonly end: number;
-    };
-
-/** `struct userfaultfd_wait_queue` of an event. */
-export interface UffdEvent {
-  readonly body: UffdEventBody;
-  /** Somebody has read it. */
-  done: boolean;
-}
 
 const NAMES: Readonly<Record<UffdEventBody['event'], string>> = {
   [UFFD_EVENT_FORK]: 'a fork',

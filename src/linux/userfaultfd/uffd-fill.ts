@@ -3,8 +3,8 @@
  * fs/userfaultfd.c of Linux 6.1: userfaultfd_copy and its like; mm/userfaultfd.c: __mcopy_atomic, __mcopy_atomic_hugetlb; mm/hugetlb.c:
  * hugetlb_mcopy_atomic_pte.
  */
-
 import type { Errno } from '../base/errno.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { UFFD_FEATURE_MINOR_HUGETLBFS_HGM, UFFDIO_COPY_MODE_DONTWAKE, UFFDIO_COPY_MODE_WP } from '../base/uffd-uapi.ts';
 import { VM_SHARED, VM_UFFD_WP, VM_WRITE } from '../base/vm-flags.ts';
@@ -12,16 +12,14 @@ import { wakeUserfault } from '../fault/uffd-fault.ts';
 import { allocHugePage, giveBack } from '../hugetlb/alloc-page.ts';
 import { makeHugePte } from '../hugetlb/cow.ts';
 import { findLockPage, unlockAndPut } from '../hugetlb/find-lock-page.ts';
-import { hgmEnabled } from '../mm/hgm.ts';
+import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import type { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbAllocLargestPte, hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
 import { setHugePteAt } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
 import { findDestination, validRange } from './uffd-range.ts';
-import type { Userfaultfd } from './userfaultfd.ts';
-
-const PAGE = 4096;
 
 /** What to put there, and how. */
 export interface UffdFill {
@@ -89,13 +87,13 @@ function* mcopyAtomicHugetlb(
 ): Path<number | Errno> {
   const { tables } = vma.mm.machine;
   const finely = fill.kind === 'continue' && continuesFinely(vma);
-  const unit = finely ? PAGE : vma.hstate.size;
+  const unit = finely ? PAGE_SIZE : vma.hstate.size;
   if (start % unit !== 0 || length % unit !== 0) return 'EINVAL';
   if (!(vma.flags & VM_SHARED)) vma.anonVma = true;
   let done = 0;
   while (done < length) {
     const address = start + done;
-    const mutex = task.machine.faultMutex(vma.inode, vma.hugeIndex(address));
+    const mutex = vma.inode.faultMutex(vma.hugeIndex(address));
     const lock = vma.hugetlbLock;
     yield* mutex.write(task);
     if (lock) yield* lock.read(task);
@@ -120,8 +118,8 @@ function* mcopyAtomicHugetlb(
  * faulted in, into a page for the time being: it is needed even to find out that nothing is there to be copied.
  */
 function* sourceMissing(task: Task, vma: Vma, address: number, fresh: Folio): Path<'ENOMEM' | 'EFAULT'> {
-  const { hugetlbLock } = task.machine;
   const { hstate } = vma;
+  const { hugetlbLock } = hstate.machine;
   yield* giveBack(task, vma, address, fresh);
   yield* hugetlbLock.write(task);
   const available = hstate.available > 0;
@@ -177,11 +175,11 @@ function* mcopyAtomicPte(
     else yield* giveBack(task, vma, address, folio);
     return folio.hwpoison ? 'EIO' : 'EEXIST';
   }
-  const page = (address % vma.hstate.size) / PAGE;
+  const page = (address % vma.hstate.size) / PAGE_SIZE;
   if (cached) folio.addFileRmap(page, hpte.pages);
   else {
     folio.restoreReserve = false;
-    folio.addNewAnonRmap(vma, address);
+    folio.addNewAnonRmap(vma.inode.pageCache, vma.hugeIndex(address));
   }
   const wp = wantsWp(fill);
   const writable = !wp && !(fill.kind === 'continue' && !shared) && (vma.flags & VM_WRITE) !== 0;

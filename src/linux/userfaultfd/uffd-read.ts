@@ -4,8 +4,7 @@
  */
 import { type Path, sleepUntil, type Task } from '../base/task.ts';
 import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_THREAD_ID, UFFD_NONBLOCK } from '../base/uffd-uapi.ts';
-import type { UffdEventBody } from './uffd-event.ts';
-import type { Userfaultfd } from './userfaultfd.ts';
+import type { UffdEventBody, Userfaultfd } from '../mm/userfaultfd.ts';
 
 /** Somebody faults, and waits. */
 export interface PagefaultMessage {

@@ -8,9 +8,9 @@ import { UFFDIO_WRITEPROTECT_MODE_DONTWAKE, UFFDIO_WRITEPROTECT_MODE_WP } from '
 import { pageProtection, VM_UFFD_WP, VM_WRITE } from '../base/vm-flags.ts';
 import { wakeUserfault } from '../fault/uffd-fault.ts';
 import { changeProtection } from '../hugetlb/mprotect.ts';
+import type { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { findDestination, validRange } from './uffd-range.ts';
-import type { Userfaultfd } from './userfaultfd.ts';
 
 const MODES = UFFDIO_WRITEPROTECT_MODE_WP | UFFDIO_WRITEPROTECT_MODE_DONTWAKE;
 

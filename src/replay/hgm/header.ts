@@ -1,7 +1,7 @@
 /**
  * The header of a sequence.
  */
-import type { HgmOptions } from '../../linux/mm/hgm.ts';
+import type { HgmOptions } from '../../linux/base/hgm.ts';
 import { type Field, type Fields, fileSizes, integer, optional, Refusal, text } from '../fields.ts';
 import type { Header } from '../format.ts';
 import { type LineObject, NOWHERE, read, sequenceNumber } from '../lines.ts';

@@ -1,10 +1,9 @@
 /**
  * `{"kernel":T}`: which kernel was recorded.
  */
-
+import { HGM_POSTED_COLLAPSE_LOOP, HGM_POSTED_PROT_NONE_PUD, type HgmOptions } from '../../linux/base/hgm.ts';
 import { MADV_SPLIT } from '../../linux/base/uapi.ts';
 import { UFFD_FEATURE_MINOR_HUGETLBFS_HGM } from '../../linux/base/uffd-uapi.ts';
-import { HGM_POSTED_COLLAPSE_LOOP, HGM_POSTED_PROT_NONE_PUD, type HgmOptions } from '../../linux/mm/hgm.ts';
 import { checkNames, type LineObject, refused } from '../lines.ts';
 import type { Line } from '../sequence.ts';
 

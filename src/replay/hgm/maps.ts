@@ -4,7 +4,6 @@
  *   one 2 MiB page:   entry                     [0, 1, 512, 0, 0, "wd"]
  *   in pieces:        entry ──> table of 512    [0, 3, 1, 0, 0, "wd"], [3, 509, 1, -1, -1, "-"]
  */
-
 import { PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PSE, PAGE_SOFT_DIRTY, Pte } from '../../linux/base/pte.ts';
 import type { Machine } from '../../linux/machine/machine.ts';
 import type { Process } from '../../linux/machine/process.ts';

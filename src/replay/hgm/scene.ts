@@ -1,7 +1,6 @@
 /**
  * What some looks begin with: a process of their own, and a file's first two huge pages in it, which may be mapped in pieces.
  */
-
 import { MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../../linux/base/uapi.ts';
 import { UFFD_FEATURE_MINOR_HUGETLBFS, UFFDIO_REGISTER_MODE_MINOR } from '../../linux/base/uffd-uapi.ts';
 import type { Process } from '../../linux/machine/process.ts';

@@ -1,7 +1,6 @@
 /**
  * The stage of HGM's recordings: userfaultfds have numbers, and a controller without mappings of its own does what no process does.
  */
-
 import { interleave, type Path, sleepUntil } from '../../linux/base/task.ts';
 import { UFFD_EVENT_FORK, UFFD_FEATURE_EVENT_FORK } from '../../linux/base/uffd-uapi.ts';
 import type { Process } from '../../linux/machine/process.ts';

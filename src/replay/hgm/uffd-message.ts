@@ -1,7 +1,6 @@
 /**
  * `{"uffd_message":...}`: a minor fault that waits, what its message says, and what wakes it.
  */
-
 import { interleave, type Path, preemptionPoint, sleepUntil } from '../../linux/base/task.ts';
 import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_EXACT_ADDRESS } from '../../linux/base/uffd-uapi.ts';
 import type { Process } from '../../linux/machine/process.ts';

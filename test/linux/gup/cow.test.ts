@@ -49,7 +49,7 @@ describe.each(sizes)('private memory, %s pages', (_, hugePageSize) => {
     test(`${name}: hugetlb leaks, as cow.c knows: a child that has spliced its page and unmapped it sees the parent's write`, () => {
       const { process, at } = touched();
       const child = fork(process);
-      const pipe = process.mm.machine.createPipe();
+      const pipe = process.machine.createPipe();
       expect(child.vmsplice(pipe, at, 1)).toBe(1);
       child.munmap(at, hugePageSize);
       if (again) {
@@ -63,7 +63,7 @@ describe.each(sizes)('private memory, %s pages', (_, hugePageSize) => {
 
   test('test_vmsplice_before_fork: the parent splices, forks, and writes: a reference does not hold, so the pipe has the old page', () => {
     const { process, at } = touched();
-    const pipe = process.mm.machine.createPipe();
+    const pipe = process.machine.createPipe();
     expect(process.vmsplice(pipe, at, 1)).toBe(1);
     fork(process);
     process.write(at, 99);
@@ -73,7 +73,7 @@ describe.each(sizes)('private memory, %s pages', (_, hugePageSize) => {
   test('test_vmsplice_after_fork: the parent splices what it shares with the child, and writes: likewise', () => {
     const { process, at } = touched();
     const child = fork(process);
-    const pipe = process.mm.machine.createPipe();
+    const pipe = process.machine.createPipe();
     expect(process.vmsplice(pipe, at, 1)).toBe(1);
     process.write(at, 99);
     expect([peek(pipe), child.read(at)]).toEqual([1, 1]);
@@ -182,7 +182,7 @@ describe('a pinned page at a fork', () => {
     const pages: number[] = [];
     process.pinUserPages(at, 1, FOLL_WRITE, pages);
     const child = fork(process);
-    expect(process.mm.machine.hstate().freeHugePages).toBe(0);
+    expect(process.machine.hstate().freeHugePages).toBe(0);
     expect([folioOf(process, at).pfn, folioOf(process, at).anonExclusive]).toEqual([pages[0], true]);
     process.write(at, 50);
     expect([process.mm.machine.frames.readByte(pages[0]! * 4096), child.read(at)]).toEqual([50, 1]);

@@ -171,7 +171,7 @@ describe('an unmapping', () => {
       gup: (thread, at, pages) => thread.pinUserPagesFast(at, 1024, FOLL_WRITE | FOLL_FAST_ONLY, pages),
       other: (thread, at) => thread.munmap(at, 2 * HUGE),
       verdict(process, got, pages) {
-        const { machine } = process.mm;
+        const { machine } = process;
         const taken = (got as number) / PAGES_OF_HUGE;
         expect(machine.hstate().freeHugePages).toBe(6 - taken);
         process.unpinUserPages(pages, got as number);

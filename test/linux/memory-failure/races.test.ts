@@ -64,7 +64,10 @@ describe('a frame, whatever its huge page is doing', () => {
         const task = new Task(machine, 'the memory');
         const thread = process.thread();
         const act: Path<unknown> = touched ? thread.exit() : thread.write(at, 1);
-        return { machine, works: [{ task, path: memoryFailure(task, FIRST + 512 + 3) }, work(thread, act)] as const };
+        return {
+          machine,
+          works: [{ task, path: memoryFailure(task, machine, FIRST + 512 + 3) }, work(thread, act)] as const,
+        };
       },
       ({ machine }, [result]) => {
         machine.check();

@@ -178,7 +178,7 @@ describe('the fault mutex', () => {
         const at = mapShared(process, 2);
         const [one, other] = [process.thread(), process.thread()];
         const { inode } = process.vmas[0]!;
-        expect(machine.faultMutex(inode, 0)).toBe(machine.faultMutex(inode, 1));
+        expect(inode.faultMutex(0)).toBe(inode.faultMutex(1));
         return { machine, works: [work(one, one.write(at, 1)), work(other, other.write(at + MIB2, 2))] as const };
       },
       ({ machine }, results) => {
@@ -193,10 +193,10 @@ describe('the fault mutex', () => {
   test('is the same for the same page of a file in all processes, and another for another page', () => {
     const machine = machineWith({ pages: 2 });
     const [file, other] = [machine.memfdCreate(), machine.memfdCreate()];
-    const mutex = machine.faultMutex(file.inode, 5);
-    expect(machine.faultMutex(file.inode, 5)).toBe(mutex);
-    expect(machine.faultMutex(file.inode, 6)).not.toBe(mutex);
-    expect(machine.faultMutex(other.inode, 5)).not.toBe(mutex);
+    const mutex = file.inode.faultMutex(5);
+    expect(file.inode.faultMutex(5)).toBe(mutex);
+    expect(file.inode.faultMutex(6)).not.toBe(mutex);
+    expect(other.inode.faultMutex(5)).not.toBe(mutex);
   });
 
   test('is waited for with page locks held by an owner that took its page from a child: Linux 6.1 can deadlock', () => {

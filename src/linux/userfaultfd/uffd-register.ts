@@ -8,66 +8,25 @@
  *   uffd-fill     UFFDIO_COPY, UFFDIO_CONTINUE
  *   uffd-wp       UFFDIO_WRITEPROTECT
  */
-
 import type { Result } from '../base/errno.ts';
 import type { Path, Task } from '../base/task.ts';
 import {
   UFFD_API_FEATURES,
   UFFD_FEATURE_MINOR_HUGETLBFS_HGM,
-  UFFD_USER_MODE_ONLY,
   UFFDIO_REGISTER_MODE_MINOR,
   UFFDIO_REGISTER_MODE_MISSING,
   UFFDIO_REGISTER_MODE_WP,
 } from '../base/uffd-uapi.ts';
 import { VM_MAYWRITE, VM_UFFD_FLAGS, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP } from '../base/vm-flags.ts';
-import { type Userfault, wakeUserfault } from '../fault/uffd-fault.ts';
-import { type Mm, splitVma } from '../mm/mm.ts';
+import { wakeUserfault } from '../fault/uffd-fault.ts';
+import type { Mm } from '../mm/mm.ts';
+import type { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { enableHgm, hgmEligible } from '../page-tables/enable-hgm.ts';
 import { unshareAllPmds } from '../page-tables/pmd-share.ts';
-import type { UffdEvent } from './uffd-event.ts';
+import { splitVma } from '../page-tables/split-vma.ts';
 import { validRange } from './uffd-range.ts';
 import { uffdWpRange } from './uffd-wp.ts';
-
-/** `struct userfaultfd_ctx`. */
-export class Userfaultfd {
-  /** Whose faults it is about. */
-  readonly mm: Mm;
-  /** UFFD_USER_MODE_ONLY, UFFD_NONBLOCK. */
-  readonly flags: number;
-  /** UFFD_FEATURE_ bits; undefined before UFFDIO_API. */
-  features: number | undefined = undefined;
-  /** It was closed. */
-  released = false;
-  /** `mmap_changing`: how many events are on their way. Pages cannot be put where mappings are being changed. */
-  mmapChanging = 0;
-  /** `fault_pending_wqh`: faults that nobody has read, the oldest first. */
-  readonly pendingFaults: Set<Userfault> = new Set<Userfault>();
-  /** `fault_wqh`: faults that were read, and still wait. */
-  readonly readFaults: Set<Userfault> = new Set<Userfault>();
-  /** `event_wqh`: events that nobody has read, the oldest first. */
-  readonly events: Set<UffdEvent> = new Set<UffdEvent>();
-
-  constructor(mm: Mm, flags: number) {
-    this.mm = mm;
-    this.flags = flags;
-  }
-
-  /** Whether it has a feature. @param feature UFFD_FEATURE_ bit */
-  has(feature: number): boolean {
-    return ((this.features ?? 0) & feature) !== 0;
-  }
-
-  /** Whether a fault of the kernel's own is not to wait. */
-  get userModeOnly(): boolean {
-    return (this.flags & UFFD_USER_MODE_ONLY) !== 0;
-  }
-
-  /** Whether somebody waits to be read. */
-  get hasMessage(): boolean {
-    return this.pendingFaults.size > 0 || this.events.size > 0;
-  }
-}
 
 /** UFFDIO_API, once: 'EINVAL' for features that Linux 6.1 has not. */
 export function uffdApi(context: Userfaultfd, features: number): Result {
@@ -178,4 +137,11 @@ export function* uffdRelease(task: Task, context: Userfaultfd): Path<void> {
     mm.mmapLock.unlock(task);
   }
   wakeUserfault(context, 0, Number.POSITIVE_INFINITY);
+}
+
+/** UFFDIO_WAKE. */
+export function uffdWake(context: Userfaultfd, start: number, length: number): 'OK' | 'EINVAL' {
+  if (context.features === undefined || !validRange(start, length)) return 'EINVAL';
+  wakeUserfault(context, start, length);
+  return 'OK';
 }

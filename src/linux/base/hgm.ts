@@ -1,7 +1,7 @@
 /**
  * High-granularity mapping, HGM: a huge page mapped in smaller pieces, 4 KiB if need be. "hugetlb: introduce HugeTLB
  * high-granularity mapping", posted for Linux 6.1 and 6.2 by James Houghton, never merged: RFC v2 (October 2022), v2 (February 2023).
- * hugetlb_hgm_eligible, hugetlb_hgm_enabled.
+ *
  *
  *   one 2 MiB page   │████████████████████████████████│   one entry of the PMD table
  *
@@ -10,10 +10,6 @@
  * What RFC v2 and v2 differ in is decided here and nowhere else has a version number.
  */
 import { checkInteger } from '../../core/errors.ts';
-import { VM_HUGETLB_HGM } from '../base/vm-flags.ts';
-import type { Vma } from './vma.ts';
-
-const PAGE = 4096;
 
 /** Linux 6.1 as it is; RFC v2, which a program asks for with a userfaultfd feature; v2, with MADV_SPLIT. */
 export type HgmVersion = 'none' | 'rfc-v2' | 'v2';
@@ -86,18 +82,4 @@ function checkChoice(name: string, value: string, choices: readonly string[]): v
   if (choices.includes(value)) return;
   const quoted = choices.map((choice) => `'${choice}'`);
   throw new RangeError(`${name}: expected ${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}, got ${String(value)}`);
-}
-
-/** `hugetlb_hgm_enabled`: leaves may be smaller than the huge page. */
-export function hgmEnabled({ flags }: Vma): boolean {
-  return (flags & VM_HUGETLB_HGM) !== 0;
-}
-
-/**
- * `for_each_hgm_shift`: the sizes that leaves of a VMA can have, in bytes, the largest first: its huge pages', those of smaller pools, and
- * 4 KiB.
- */
-export function hgmSizes({ hstate }: Vma): number[] {
-  const smaller = hstate.machine.hstates.filter(({ size }) => size <= hstate.size).map(({ size }) => size);
-  return [...smaller, PAGE];
 }

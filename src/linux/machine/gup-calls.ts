@@ -1,22 +1,59 @@
 /**
- * GUP's part of a process: the pages behind its addresses, for whoever works on them without its page tables.
+ * GUP, and what is done with the pages that it gives: each call's signature, checks and documentation, for a process, which makes it at
+ * once, and for a thread, whose calls are paths.
  */
 import { checkInteger } from '../../core/errors.ts';
 import type { Blocked, Errno, Hang, Result } from '../base/errno.ts';
-import { type Path, run, runAlone } from '../base/task.ts';
+import type { Path, Task } from '../base/task.ts';
 import type { Locked } from '../gup/follow-hugetlb-page.ts';
+import { followPage } from '../gup/follow-page.ts';
+import {
+  getUserPages,
+  getUserPagesFast,
+  getUserPagesFastOnly,
+  getUserPagesRemote,
+  pinUserPages,
+  pinUserPagesFast,
+  pinUserPagesRemote,
+} from '../gup/get-user-pages.ts';
 import type { GupResult } from '../gup/gup.ts';
-import { checkPageList } from '../gup/user-pages.ts';
+import { checkPageList, putUserPages, unpinUserPageRange, unpinUserPages } from '../gup/user-pages.ts';
+import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
+import type { Frames } from '../pool/frames.ts';
 import type { PageList } from '../pool/pin.ts';
-import type { Pipe } from '../syscalls/pipe.ts';
-import type { Process } from './process.ts';
-import type { Syscalls } from './syscalls.ts';
+import { dumpPages } from '../syscalls/coredump.ts';
+import { sysMlock, sysMunlock } from '../syscalls/mlock.ts';
+import { type Pipe, vmsplice } from '../syscalls/pipe.ts';
+import { checkRange } from './arguments.ts';
 
 const LARGEST = Number.MAX_SAFE_INTEGER;
 const FLAGS = 2 ** 31 - 1;
 /** A dump's list has one number a page. */
 const MOST_DUMPED = 2 ** 24;
+
+/** How calls are made: now, alone; or as paths, for {@link interleave}. */
+export type Mode = 'now' | 'path';
+/** What a call gives that may have to wait for another task. */
+export type Ran<M extends Mode, T> = M extends 'path' ? Path<T> : T | Hang | Blocked;
+/** What a call gives that goes through without waiting. */
+export type RanThrough<M extends Mode, T> = M extends 'path' ? Path<T> : T;
+
+/** Who makes a call. */
+export interface Caller {
+  readonly task: Task;
+  /** The address space that it is about. */
+  readonly mm: Mm;
+  /** All frames of the machine: pages are given back by whoever has them. */
+  readonly frames: Frames;
+}
+
+/** Another process, whose pages are asked for. */
+export interface OtherProcess {
+  readonly number: number;
+  readonly alive: boolean;
+  readonly mm: Mm;
+}
 
 /**
  * Calls of GUP, `get_user_pages` and its like: for each 4 KiB page of a range the number of the frame behind it, with a reference or
@@ -31,9 +68,13 @@ const MOST_DUMPED = 2 ** 24;
  *
  * @throws TypeError or RangeError for arguments that are none, a list that is too short, a process that has ended
  */
-export abstract class GupProcess {
-  /** Its main thread; throws when it has ended. */
-  protected abstract calls(): Syscalls;
+export abstract class GupCalls<M extends Mode> {
+  /** Who calls. @throws TypeError when the process has ended */
+  protected abstract caller(): Caller;
+  /** Runs a call that may have to wait. */
+  protected abstract ran<T>(path: Path<T>): Ran<M, T>;
+  /** Runs a call that never waits for anybody. */
+  protected abstract ranThrough<T>(path: Path<T>): RanThrough<M, T>;
 
   /**
    * `get_user_pages`: takes a reference to each page; without `pages`, only has them faulted in.
@@ -57,9 +98,9 @@ export abstract class GupProcess {
    * process.putPages(pages);
    * ```
    */
-  getUserPages(start: number, nrPages: number, flags: number, pages?: PageList, vmas?: Vma[]): GupResult | Blocked {
-    const calls = this.#check(start, nrPages, flags, pages, vmas);
-    return alone(calls.getUserPages(start, nrPages, flags, pages, vmas));
+  getUserPages(start: number, nrPages: number, flags: number, pages?: PageList, vmas?: Vma[]): Ran<M, GupResult> {
+    const { task, mm } = this.#checked(start, nrPages, flags, pages, vmas);
+    return this.#run(getUserPages(task, mm, { start, nrPages, flags, pages, vmas }));
   }
 
   /**
@@ -86,9 +127,9 @@ export abstract class GupProcess {
    * process.unpinUserPages(pages);
    * ```
    */
-  pinUserPages(start: number, nrPages: number, flags: number, pages?: PageList, vmas?: Vma[]): GupResult | Blocked {
-    const calls = this.#check(start, nrPages, flags, pages, vmas);
-    return alone(calls.pinUserPages(start, nrPages, flags, pages, vmas));
+  pinUserPages(start: number, nrPages: number, flags: number, pages?: PageList, vmas?: Vma[]): Ran<M, GupResult> {
+    const { task, mm } = this.#checked(start, nrPages, flags, pages, vmas);
+    return this.#run(pinUserPages(task, mm, { start, nrPages, flags, pages, vmas }));
   }
 
   /**
@@ -111,17 +152,17 @@ export abstract class GupProcess {
    * ```
    */
   getUserPagesRemote(
-    target: Process,
+    target: OtherProcess,
     start: number,
     nrPages: number,
     flags: number,
     pages?: PageList,
     vmas?: Vma[],
     locked?: Locked,
-  ): GupResult | Blocked {
-    const calls = this.#check(start, nrPages, flags, pages, vmas);
+  ): Ran<M, GupResult> {
+    const { task } = this.#checked(start, nrPages, flags, pages, vmas);
     checkRemote(target, vmas, locked);
-    return alone(calls.getUserPagesRemote(target, start, nrPages, flags, pages, vmas, locked));
+    return this.#run(getUserPagesRemote(task, target.mm, { start, nrPages, flags, pages, vmas }, locked));
   }
 
   /**
@@ -146,17 +187,17 @@ export abstract class GupProcess {
    * ```
    */
   pinUserPagesRemote(
-    target: Process,
+    target: OtherProcess,
     start: number,
     nrPages: number,
     flags: number,
     pages?: PageList,
     vmas?: Vma[],
     locked?: Locked,
-  ): GupResult | Blocked {
-    const calls = this.#check(start, nrPages, flags, pages, vmas);
+  ): Ran<M, GupResult> {
+    const { task } = this.#checked(start, nrPages, flags, pages, vmas);
     checkRemote(target, vmas, locked);
-    return alone(calls.pinUserPagesRemote(target, start, nrPages, flags, pages, vmas, locked));
+    return this.#run(pinUserPagesRemote(task, target.mm, { start, nrPages, flags, pages, vmas }, locked));
   }
 
   /**
@@ -178,10 +219,10 @@ export abstract class GupProcess {
    * process.putPages(pages);
    * ```
    */
-  getUserPagesFast(start: number, nrPages: number, flags: number, pages: PageList): GupResult | Blocked {
-    const calls = this.#check(start, nrPages, flags, pages);
+  getUserPagesFast(start: number, nrPages: number, flags: number, pages: PageList): Ran<M, GupResult> {
+    const { task, mm } = this.#checked(start, nrPages, flags, pages);
     checkPageList(pages, nrPages, false);
-    return alone(calls.getUserPagesFast(start, nrPages, flags, pages));
+    return this.#run(getUserPagesFast(task, mm, { start, nrPages, flags, pages }));
   }
 
   /**
@@ -197,10 +238,10 @@ export abstract class GupProcess {
    * process.getUserPagesFastOnly(at, 1, 0, []);         // 0: nothing is there yet
    * ```
    */
-  getUserPagesFastOnly(start: number, nrPages: number, flags: number, pages: PageList): number {
-    const calls = this.#check(start, nrPages, flags, pages);
+  getUserPagesFastOnly(start: number, nrPages: number, flags: number, pages: PageList): RanThrough<M, number> {
+    const { task, mm } = this.#checked(start, nrPages, flags, pages);
     checkPageList(pages, nrPages, false);
-    return run(calls.getUserPagesFastOnly(start, nrPages, flags, pages));
+    return this.#runThrough(getUserPagesFastOnly(task, mm, { start, nrPages, flags, pages }));
   }
 
   /**
@@ -221,9 +262,9 @@ export abstract class GupProcess {
    * process.unpinUserPages(pages, 2, true);                               // dirty: they were written
    * ```
    */
-  pinUserPagesFast(start: number, nrPages: number, flags: number, pages?: PageList): GupResult | Blocked {
-    const calls = this.#check(start, nrPages, flags, pages);
-    return alone(calls.pinUserPagesFast(start, nrPages, flags, pages));
+  pinUserPagesFast(start: number, nrPages: number, flags: number, pages?: PageList): Ran<M, GupResult> {
+    const { task, mm } = this.#checked(start, nrPages, flags, pages);
+    return this.#run(pinUserPagesFast(task, mm, { start, nrPages, flags, pages }));
   }
 
   /**
@@ -245,9 +286,9 @@ export abstract class GupProcess {
    * process.putPages([frame]);
    * ```
    */
-  followPage(address: number, flags: number): number | undefined {
-    const calls = this.#check(address, 0, flags);
-    return run(calls.followPage(address, flags));
+  followPage(address: number, flags: number): RanThrough<M, number | undefined> {
+    const { task, mm } = this.#checked(address, 0, flags);
+    return this.#runThrough(followPage(task, mm, address, flags));
   }
 
   /**
@@ -268,8 +309,9 @@ export abstract class GupProcess {
    * if (typeof got === 'number') process.putPages(pages, got);
    * ```
    */
-  putPages(pages: PageList, count: number = pages.length): void {
-    run(this.calls().putPages(pages, count));
+  putPages(pages: PageList, count: number = pages.length): RanThrough<M, void> {
+    const { task, frames } = this.caller();
+    return this.ranThrough(putUserPages(task, frames, pages, count));
   }
 
   /**
@@ -291,8 +333,9 @@ export abstract class GupProcess {
    * process.unpinUserPages(pages, 512, true);
    * ```
    */
-  unpinUserPages(pages: PageList, count: number = pages.length, dirty = false): void {
-    run(this.calls().unpinUserPages(pages, count, dirty));
+  unpinUserPages(pages: PageList, count: number = pages.length, dirty = false): RanThrough<M, void> {
+    const { task, frames } = this.caller();
+    return this.ranThrough(unpinUserPages(task, frames, pages, count, dirty));
   }
 
   /**
@@ -310,8 +353,9 @@ export abstract class GupProcess {
    * process.unpinUserPageRange(pages[0]!, 512);
    * ```
    */
-  unpinUserPageRange(frame: number, nrPages: number, dirty = false): void {
-    run(this.calls().unpinUserPageRange(frame, nrPages, dirty));
+  unpinUserPageRange(frame: number, nrPages: number, dirty = false): RanThrough<M, void> {
+    const { task, frames } = this.caller();
+    return this.ranThrough(unpinUserPageRange(task, frames, frame, nrPages, dirty));
   }
 
   /**
@@ -334,13 +378,15 @@ export abstract class GupProcess {
    * process.munlock(at, 4 << 20);                       // 'OK'
    * ```
    */
-  mlock(address: number, length: number): Result | Hang | Blocked {
-    return runAlone(this.#checkBytes(address, length).mlock(address, length));
+  mlock(address: number, length: number): Ran<M, Result | Hang> {
+    const { task, mm } = this.#checkedRange(address, length);
+    return this.#run(sysMlock(task, mm, address, length));
   }
 
   /** munlock(2): 'ENOMEM' where something is not mapped. Pages stay where they are. */
-  munlock(address: number, length: number): Result {
-    return run(this.#checkBytes(address, length).munlock(address, length));
+  munlock(address: number, length: number): RanThrough<M, Result> {
+    const { task, mm } = this.#checkedRange(address, length);
+    return this.#runThrough(sysMunlock(task, mm, address, length));
   }
 
   /**
@@ -361,11 +407,11 @@ export abstract class GupProcess {
    * if (typeof dumped !== 'string') dumped.indexOf(-1); // 512: the second page was never touched
    * ```
    */
-  dumpPages(start: number, nrPages: number): Float64Array | Hang {
-    const calls = this.calls();
+  dumpPages(start: number, nrPages: number): RanThrough<M, Float64Array | Hang> {
+    const { task, mm } = this.caller();
     checkInteger('start', start, 0, LARGEST);
     checkInteger('nrPages', nrPages, 0, MOST_DUMPED);
-    return run(calls.dumpPages(start, nrPages));
+    return this.#runThrough(dumpPages(task, mm, start, nrPages));
   }
 
   /**
@@ -385,48 +431,48 @@ export abstract class GupProcess {
    * pipe.close();
    * ```
    */
-  vmsplice(pipe: Pipe, address: number, length: number): number | Errno | Hang | Blocked {
-    const calls = this.#checkBytes(address, length);
+  vmsplice(pipe: Pipe, address: number, length: number): Ran<M, number | Errno | Hang> {
+    const { task, mm } = this.#checkedRange(address, length);
     pipe.check();
-    return alone(calls.vmsplice(pipe, address, length));
+    return this.#run(vmsplice(task, mm, pipe, address, length));
   }
 
-  #check(start: number, nrPages: number, flags: number, pages?: PageList, vmas?: Vma[]): Syscalls {
-    const calls = this.calls();
+  #checked(start: number, nrPages: number, flags: number, pages?: PageList, vmas?: Vma[]): Caller {
+    const caller = this.caller();
     checkInteger('start', start, 0, LARGEST);
     checkInteger('nrPages', nrPages, 0, LARGEST);
     checkInteger('flags', flags, 0, FLAGS);
     if (pages !== undefined) checkPageList(pages, nrPages, false);
     if (vmas !== undefined && !Array.isArray(vmas)) throw new TypeError(`vmas: expected an array, got ${typeof vmas}`);
-    return calls;
+    return caller;
   }
 
-  #checkBytes(address: number, length: number): Syscalls {
-    const calls = this.calls();
-    checkInteger('address', address, 0, LARGEST);
-    checkInteger('length', length, 0, LARGEST - address);
-    return calls;
+  #checkedRange(address: number, length: number): Caller {
+    const caller = this.caller();
+    checkRange(address, length);
+    return caller;
+  }
+
+  #run<T>(path: Path<T>): Ran<M, T> {
+    return this.ran(leaving(this.caller().task, path));
+  }
+
+  #runThrough<T>(path: Path<T>): RanThrough<M, T> {
+    return this.ranThrough(leaving(this.caller().task, path));
   }
 }
 
+/** A call to its end, where nothing may be held. */
+function* leaving<T>(task: Task, path: Path<T>): Path<T> {
+  return task.machine.kernelExit(task, yield* path);
+}
+
 /** The kernel's BUG_ONs. */
-function checkRemote(target: Process, vmas: Vma[] | undefined, locked: Locked | undefined): void {
+function checkRemote(target: OtherProcess, vmas: Vma[] | undefined, locked: Locked | undefined): void {
   if (!target.alive)
     throw new TypeError(`target: expected a live process, got process ${target.number}, which has ended`);
   if (!locked) return;
   if (vmas) throw new TypeError('vmas: expected none together with locked, got an array');
   if (locked.held !== true)
     throw new TypeError(`locked: expected { held: true }, got { held: ${String(locked.held)} }`);
-}
-
-/** Alone, and what was done before it had to wait counts. */
-function alone<T extends number | string>(path: Path<T>): T | Hang | Blocked {
-  let told: T | undefined;
-  const result = runAlone(
-    (function* (): Path<T> {
-      told = yield* path;
-      return told;
-    })(),
-  );
-  return result === 'BLOCKED' && typeof told === 'number' && told > 0 ? told : result;
 }

@@ -1,0 +1,37 @@
+/**
+ * What address spaces need of the machine that they are in: its processors, and the memory of its page tables.
+ */
+import type { CoreExports } from '../../core/exports.ts';
+import type { FlatMemory } from '../../core/flat-memory.ts';
+import type { CoreModules } from '../../core/instantiate.ts';
+import type { Mmu } from '../../mmu/mmu.ts';
+import type { HgmVersion } from '../base/hgm.ts';
+import type { PoolMachine } from '../pool/pool-machine.ts';
+import type { GupScan } from './gup-scan.ts';
+import type { LeafScan } from './leaf-scan.ts';
+import type { Mm } from './mm.ts';
+import type { Tables } from './tables.ts';
+
+/** A machine, as its address spaces see it. */
+export interface MmMachine extends PoolMachine {
+  /** Where the page tables lie. */
+  readonly memory: FlatMemory;
+  /** The tables. */
+  readonly tables: Tables;
+  readonly levels: 4 | 5;
+  /** Control register 4 of its processors. */
+  readonly cr4: bigint;
+  readonly core: CoreModules;
+  /** The processor that programs run on. */
+  readonly cpu: Mmu;
+  /** The core's part of going through page tables. */
+  readonly leafScan: LeafScan;
+  /** The core's part of GUP. */
+  readonly gupScan: GupScan;
+  /** High-granularity mapping: which version of the series. */
+  readonly hgm: HgmVersion;
+  /** Whether the kernel has a fault of the series as posted. @param bit of HGM_POSTED_ */
+  hgmPosted(bit: number): boolean;
+  /** Loads CR3, if another process ran last. */
+  runs(mm: Mm): CoreExports;
+}

@@ -1,0 +1,35 @@
+/**
+ * What the pools, their pages and the files need of the machine that they are in.
+ */
+import type { MapcountScheme } from '../base/hgm.ts';
+import type { Lock } from '../base/lock.ts';
+import type { TraceEvent } from '../base/trace.ts';
+import type { BadMemory } from './bad-memory.ts';
+import type { Blocks } from './contents.ts';
+import type { FaultMutexes } from './fault-mutex.ts';
+import type { Frames } from './frames.ts';
+import type { Hstate } from './hstate.ts';
+import type { HugetlbfsInode } from './inode.ts';
+import type { Subpool } from './subpool.ts';
+
+/** A machine, as its pools see it. */
+export interface PoolMachine {
+  readonly trace: TraceEvent[] | undefined;
+  /** The pools, the largest pages first. */
+  readonly hstates: readonly Hstate[];
+  /** Frames of huge pages. */
+  readonly frames: Frames;
+  /** What is written in huge pages. */
+  readonly blocks: Blocks;
+  /** `hugetlb_lock`: the counts and free lists of all pools. */
+  readonly hugetlbLock: Lock;
+  /** `hugetlb_fault_mutex_table`. */
+  readonly faultMutexes: FaultMutexes;
+  /** How mapping in pieces is counted. */
+  readonly mapcounts: MapcountScheme;
+  readonly badMemory: BadMemory;
+  /** Mounts' limits that are in force. */
+  readonly subpools: Set<Subpool>;
+  /** Files that exist. */
+  readonly inodes: Set<HugetlbfsInode>;
+}
