@@ -65,8 +65,7 @@ function* faultLocked(task: Task, vma: Vma, address: number, flags: number): Pat
   /* `migration_entry_wait_huge`: whoever moves the page has locked it, until the entry is a leaf again. */
   if (pte.isMigration) return { contended: frames.folio(readMigrationEntry(vma.mm.machine, pte).pfn) };
   if (!hpte.isPresentLeaf(pte)) return 'done';
-  const base = Math.floor(address / hpte.size) * hpte.size;
-  return yield* presentFault(task, vma, base, hpte, pte, flags);
+  return yield* presentFault(task, vma, leafBase(address, hpte), hpte, pte, flags);
 }
 
 /** The rest of `hugetlb_fault`: a page is mapped; the access needs more, or another processor was faster. */
@@ -120,62 +119,83 @@ function* hugetlbNoPage(
   empty: Pte,
   flags: number,
 ): Path<VmFault | Userfault> {
-  const { inode, mm } = vma;
-  const { tables } = mm.machine;
   /* The page that belongs here was taken away for the owner's copy. A zero page would look like lost data. */
   if (vma.reserveUnmapped) return 'SIGBUS';
+  const folio = yield* findLockPage(task, vma.inode.pageCache, vma.hugeIndex(address));
+  if (folio) return yield* cachedPageFault(task, vma, address, hole, empty, flags, folio);
+  return yield* missingPageFault(task, vma, address, hole, empty, flags);
+}
 
-  const index = vma.hugeIndex(address);
-  let folio = yield* findLockPage(task, inode.pageCache, index);
-  if (folio?.overflown) {
-    /* v2, patch 35. Pieces of one page can be mapped more often than references are counted. */
-    yield* unlockAndPut(task, folio);
-    return 'SIGBUS';
-  }
-  const isNew = folio === undefined;
+/** The file has the page, which is locked, with a reference. */
+function* cachedPageFault(
+  task: Task,
+  vma: Vma,
+  address: number,
+  hole: HugetlbPte,
+  empty: Pte,
+  flags: number,
+  folio: Folio,
+): Path<VmFault | Userfault> {
   let hpte = hole;
   let old = empty;
-  if (folio?.hwpoison) {
+  let refused: VmFault | undefined;
+  /* v2, patch 35. Pieces of one page can be mapped more often than references are counted. */
+  if (folio.overflown) refused = 'SIGBUS';
+  else if (folio.hwpoison) {
     const piece = yield* healthyPiece(task, vma, address, hole, folio);
-    if (typeof piece !== 'string') {
+    if (typeof piece === 'string') refused = piece;
+    else {
       hpte = piece;
-      old = tables.read(hpte.ptep);
-    }
-    if (typeof piece === 'string' || !old.noneMostly) {
-      yield* unlockAndPut(task, folio);
-      return typeof piece === 'string' ? piece : 'done';
+      old = vma.mm.machine.tables.read(hpte.ptep);
+      if (!old.noneMostly) refused = 'done';
     }
   }
-  const base = Math.floor(address / hpte.size) * hpte.size;
-  if (!folio) {
-    if (index >= Math.floor(inode.size / vma.hstate.size)) return 'SIGBUS';
-    if (vma.flags & VM_UFFD_MISSING) return (yield* isStable(task, vma, hpte, old)) ? { reason: 'missing' } : 'done';
-    const fresh = yield* newPage(task, vma, base, hpte, old, index);
-    if (typeof fresh === 'string') return fresh;
-    folio = fresh;
-  } else if (vma.flags & VM_UFFD_MINOR) {
-    yield* unlockAndPut(task, folio);
-    return (yield* isStable(task, vma, hpte, old)) ? { reason: 'minor' } : 'done';
-  }
+  if (refused === undefined && !(vma.flags & VM_UFFD_MINOR))
+    return yield* mapFaultedPage(task, vma, address, hpte, old, flags, folio, false);
+  yield* unlockAndPut(task, folio);
+  if (refused !== undefined) return refused;
+  return (yield* isStable(task, vma, hpte, old)) ? { reason: 'minor' } : 'done';
+}
 
+/** The file has no page here, or the mapping is private and has none of its own: userfaultfd's program brings one, or it is new. */
+function* missingPageFault(
+  task: Task,
+  vma: Vma,
+  address: number,
+  hpte: HugetlbPte,
+  old: Pte,
+  flags: number,
+): Path<VmFault | Userfault> {
+  const index = vma.hugeIndex(address);
+  if (index >= Math.floor(vma.inode.size / vma.hstate.size)) return 'SIGBUS';
+  if (vma.flags & VM_UFFD_MISSING) return (yield* isStable(task, vma, hpte, old)) ? { reason: 'missing' } : 'done';
+  const folio = yield* newPage(task, vma, leafBase(address, hpte), hpte, old, index);
+  if (typeof folio === 'string') return folio;
+  return yield* mapFaultedPage(task, vma, address, hpte, old, flags, folio, true);
+}
+
+/** Maps a page that is locked, if the entry is still what it was. @param isNew whether the page was made for this fault */
+function* mapFaultedPage(
+  task: Task,
+  vma: Vma,
+  address: number,
+  hpte: HugetlbPte,
+  old: Pte,
+  flags: number,
+  folio: Folio,
+  isNew: boolean,
+): Path<VmFault> {
+  const base = leafBase(address, hpte);
+  const isOwn = isNew && !vma.mayShare;
   yield* hpte.lock.write(task);
-  if (!tables.read(hpte.ptep).same(old)) {
+  if (!vma.mm.machine.tables.read(hpte.ptep).same(old)) {
     hpte.lock.unlock(task);
     folio.lock.unlock(task);
-    if (isNew && !vma.mayShare) yield* giveBack(task, vma, base, folio);
+    if (isOwn) yield* giveBack(task, vma, base, folio);
     else yield* putPage(task, folio);
     return 'done';
   }
-  if (isNew && !vma.mayShare) {
-    folio.restoreReserve = false;
-    folio.addNewAnonRmap(vma.inode.pageCache, vma.hugeIndex(base));
-  } else folio.addFileRmap((base % vma.hstate.size) / PAGE_SIZE, hpte.pages);
-  const writable = (vma.flags & VM_WRITE) !== 0 && (vma.flags & VM_SHARED) !== 0;
-  const subpage = folio.pfn + (base % vma.hstate.size) / PAGE_SIZE;
-  const fresh = makeHugePte(vma, subpage, hpte.shift, writable);
-  setHugePteAt(mm, base, hpte, old.isMarker ? fresh.mkuffdWp().wrprotect() : fresh);
-  mm.hugetlbUsage += hpte.pages;
-
+  enterPage(vma, base, hpte, old, folio, isOwn);
   let result: VmFault = 'done';
   if (flags & FAULT_FLAG_WRITE && (vma.flags & VM_SHARED) === 0) {
     /* The write would fault again at once: a page of the file is copied now. */
@@ -185,6 +205,25 @@ function* hugetlbNoPage(
   if (isNew) folio.migratable = true;
   folio.lock.unlock(task);
   return result;
+}
+
+/** Counts the mapping and writes the entry, with its lock held. @param isOwn whether the page is the mapping's own, and new */
+function enterPage(vma: Vma, base: number, hpte: HugetlbPte, old: Pte, folio: Folio, isOwn: boolean): void {
+  const { mm } = vma;
+  const page = (base % vma.hstate.size) / PAGE_SIZE;
+  if (isOwn) {
+    folio.restoreReserve = false;
+    folio.addNewAnonRmap(vma.inode.pageCache, vma.hugeIndex(base));
+  } else folio.addFileRmap(page, hpte.pages);
+  const writable = (vma.flags & VM_WRITE) !== 0 && (vma.flags & VM_SHARED) !== 0;
+  const fresh = makeHugePte(vma, folio.pfn + page, hpte.shift, writable);
+  setHugePteAt(mm, base, hpte, old.isMarker ? fresh.mkuffdWp().wrprotect() : fresh);
+  mm.hugetlbUsage += hpte.pages;
+}
+
+/** Where the leaf begins that an address lies in. */
+function leafBase(address: number, { size }: HugetlbPte): number {
+  return Math.floor(address / size) * size;
 }
 
 /** A new page, zeroed and locked: in the file's page cache for a shared mapping, the process's own for a private one. */

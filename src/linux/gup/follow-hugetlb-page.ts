@@ -65,69 +65,79 @@ export function* followHugetlbPage(
   flags: number,
   locked: Locked | undefined,
 ): Path<Errno | Hang | 0 | undefined> {
-  const { tables, frames } = vma.mm.machine;
-  let error: Errno | Hang | 0 = 'EFAULT';
   while (cursor.position < vma.end && cursor.remaining > 0) {
-    if (task.killed) {
-      cursor.remaining = 0;
-      break;
-    }
-    const followed = yield* followRuns(task, vma, cursor, flags);
-    if (followed === 'some') continue;
-    if (followed === 'ENOMEM') {
-      error = followed;
-      cursor.remaining = 0;
-      break;
-    }
-    let lock = vma.hugetlbLock;
-    if (lock) yield* lock.read(task);
-    const hpte = hugetlbFullWalk(vma, cursor.position);
-    if (vma.mm.machine.hgmPosted(HGM_POSTED_GUP_DROPS_LOCK)) {
-      lock?.unlock(task);
-      lock = undefined;
-    }
-    if (hpte) yield* hpte.lock.write(task);
-    const pte = hpte && tables.read(hpte.ptep);
-    /* A marker of userfaultfd is an entry: a page behind it is faulted in. */
-    const absent = !pte || pte.none;
-
-    if (absent && flags & FOLL_DUMP && !vma.inode.pageCache.find(vma.hugeIndex(cursor.position))) {
-      /* A core file keeps its holes: no page is made for them. */
-      hpte?.lock.unlock(task);
-      lock?.unlock(task);
-      cursor.remaining = 0;
-      break;
-    }
-    if (hpte && pte && !absent && pte.present && !hpte.isPresentLeaf(pte)) {
-      /* A table was put here since the walk: look again. */
-      hpte.lock.unlock(task);
-      if (vma.mm.machine.hgmPosted(HGM_POSTED_GUP_LEAKS_LOCK)) lock?.leak(task);
-      else lock?.unlock(task);
-      raced(task, tables, 'follow_hugetlb_page');
-      continue;
-    }
-    const folio = hpte && pte && hpte.isPresentLeaf(pte) ? frames.folio(pte.pfn) : undefined;
-    const unshare = folio !== undefined && !pte!.write && mustUnshare(flags, folio);
-    if (!folio || mustFault(flags, pte!) || unshare) {
-      hpte?.lock.unlock(task);
-      lock?.unlock(task);
-      const ended = yield* faultIn(task, vma, cursor, flags, unshare, locked);
-      if (ended === 'again') continue;
-      if (ended === 'retry') return undefined;
-      error = ended;
-      cursor.remaining = 0;
-      break;
-    }
-    assertPinnable(flags, folio);
-    const recorded = record(vma, cursor, hpte!, pte!, folio, flags);
-    hpte!.lock.unlock(task);
-    lock?.unlock(task);
-    if (recorded) continue;
-    error = 'ENOMEM';
+    const followed = task.killed ? 'EFAULT' : yield* followNext(task, vma, cursor, flags, locked);
+    if (followed === 'again') continue;
     cursor.remaining = 0;
-    break;
+    if (followed === 'retry' || (cursor.done > 0 && followed !== 'HANG')) return undefined;
+    return followed;
   }
-  return cursor.done > 0 && error !== 'HANG' ? undefined : error;
+  return cursor.done > 0 ? undefined : 'EFAULT';
+}
+
+/** What comes of a step: 'again': look at the cursor, which may have gone on; 'retry': the caller does; or the error that ends it all. */
+type Followed = 'again' | 'retry' | Errno | Hang | 0;
+
+/** The next leaves by the core, as long as it finds any; then one leaf, or hole, as the kernel's loop does it. */
+function* followNext(
+  task: Task,
+  vma: Vma,
+  cursor: GupCursor,
+  flags: number,
+  locked: Locked | undefined,
+): Path<Followed> {
+  const runs = yield* followRuns(task, vma, cursor, flags);
+  if (runs !== 'none') return runs === 'some' ? 'again' : runs;
+  const { machine } = vma.mm;
+  const { tables } = machine;
+  let lock = vma.hugetlbLock;
+  if (lock) yield* lock.read(task);
+  const hpte = hugetlbFullWalk(vma, cursor.position);
+  if (machine.hgmPosted(HGM_POSTED_GUP_DROPS_LOCK)) {
+    lock?.unlock(task);
+    lock = undefined;
+  }
+  if (hpte) yield* hpte.lock.write(task);
+  const pte = hpte && tables.read(hpte.ptep);
+  if (hpte && pte?.present && !hpte.isPresentLeaf(pte)) {
+    /* A table was put here since the walk: look again. */
+    hpte.lock.unlock(task);
+    if (machine.hgmPosted(HGM_POSTED_GUP_LEAKS_LOCK)) lock?.leak(task);
+    else lock?.unlock(task);
+    raced(task, tables, 'follow_hugetlb_page');
+    return 'again';
+  }
+  const needs = followLeaf(vma, cursor, flags, hpte, pte);
+  hpte?.lock.unlock(task);
+  lock?.unlock(task);
+  if (needs === 'nothing') return 'again';
+  if (needs === 'EFAULT' || needs === 'ENOMEM') return needs;
+  return yield* faultIn(task, vma, cursor, flags, needs === 'own page', locked);
+}
+
+/**
+ * A leaf, or what stands in its place, with its lock held: its pages are recorded, or it needs a fault: for a page, or for a page of the
+ * process's own. 'EFAULT': a hole that is to stay one; 'ENOMEM': a huge page that could not be grabbed.
+ */
+function followLeaf(
+  vma: Vma,
+  cursor: GupCursor,
+  flags: number,
+  hpte: HugetlbPte | undefined,
+  pte: Pte | undefined,
+): 'nothing' | 'page' | 'own page' | 'EFAULT' | 'ENOMEM' {
+  if (!hpte || !pte || pte.none) {
+    /* A core file keeps its holes: no page is made for them. */
+    const isHole = flags & FOLL_DUMP && !vma.inode.pageCache.find(vma.hugeIndex(cursor.position));
+    return isHole ? 'EFAULT' : 'page';
+  }
+  /* A marker of userfaultfd is an entry: a page behind it is faulted in. */
+  if (!hpte.isPresentLeaf(pte)) return 'page';
+  const folio = vma.mm.machine.frames.folio(pte.pfn);
+  if (!pte.write && mustUnshare(flags, folio)) return 'own page';
+  if (mustFault(flags, pte)) return 'page';
+  assertPinnable(flags, folio);
+  return record(vma, cursor, hpte, pte, folio, flags) ? 'nothing' : 'ENOMEM';
 }
 
 /**
@@ -218,7 +228,7 @@ function* faultIn(
   flags: number,
   unshare: boolean,
   locked: Locked | undefined,
-): Path<'again' | 'retry' | Errno | Hang | 0> {
+): Path<Followed> {
   const { tables } = vma.mm.machine;
   let faultFlags = flags & FOLL_WRITE ? FAULT_FLAG_WRITE : unshare ? FAULT_FLAG_UNSHARE : 0;
   if (locked) faultFlags |= FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE;
@@ -228,7 +238,6 @@ function* faultIn(
   const result = yield* hugetlbFault(task, vma, cursor.position, faultFlags);
   if (result === 'RETRY') {
     if (locked && !(faultFlags & FAULT_FLAG_RETRY_NOWAIT)) locked.held = false;
-    cursor.remaining = 0;
     return 'retry';
   }
   if (result === 'HANG') return result;

@@ -1,24 +1,19 @@
 /**
  * UFFDIO_COPY, UFFDIO_CONTINUE, UFFDIO_ZEROPAGE: putting pages where a userfaultfd's program wants them.
- * fs/userfaultfd.c of Linux 6.1: userfaultfd_copy and its like; mm/userfaultfd.c: __mcopy_atomic, __mcopy_atomic_hugetlb; mm/hugetlb.c:
- * hugetlb_mcopy_atomic_pte.
+ * fs/userfaultfd.c of Linux 6.1: userfaultfd_copy and its like; mm/userfaultfd.c: __mcopy_atomic, __mcopy_atomic_hugetlb.
  */
 import type { Errno } from '../base/errno.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { UFFD_FEATURE_MINOR_HUGETLBFS_HGM, UFFDIO_COPY_MODE_DONTWAKE, UFFDIO_COPY_MODE_WP } from '../base/uffd-uapi.ts';
-import { VM_SHARED, VM_UFFD_WP, VM_WRITE } from '../base/vm-flags.ts';
+import { VM_SHARED, VM_UFFD_WP } from '../base/vm-flags.ts';
 import { wakeUserfault } from '../fault/uffd-fault.ts';
-import { allocHugePage, giveBack } from '../hugetlb/alloc-page.ts';
-import { makeHugePte } from '../hugetlb/cow.ts';
-import { findLockPage, unlockAndPut } from '../hugetlb/find-lock-page.ts';
 import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbAllocLargestPte, hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
-import { setHugePteAt } from '../page-tables/page-table.ts';
-import type { Folio } from '../pool/folio.ts';
+import { continuePage, copyPage } from './mcopy-atomic-pte.ts';
 import { findDestination, validRange } from './uffd-range.ts';
 
 /** What to put there, and how. */
@@ -77,6 +72,11 @@ function continuesFinely(vma: Vma): boolean {
   return asked && hgmEnabled(vma);
 }
 
+/** The bytes for a huge page. @param offset of the page in the range */
+function sourceOf({ hstate }: Vma, { bytes }: UffdFill, offset: number): Uint8Array {
+  return bytes!.subarray(offset, offset + hstate.size);
+}
+
 /** `__mcopy_atomic_hugetlb`: bytes done, or the error of the first page. */
 function* mcopyAtomicHugetlb(
   task: Task,
@@ -103,7 +103,8 @@ function* mcopyAtomicHugetlb(
     let result: 'OK' | Errno;
     if (typeof hpte === 'string') result = hpte;
     else if (fill.kind !== 'continue' && !tables.read(hpte.ptep).noneMostly) result = 'EEXIST';
-    else result = yield* mcopyAtomicPte(task, vma, address, hpte, fill, done);
+    else if (fill.kind === 'continue') result = yield* continuePage(task, vma, address, hpte);
+    else result = yield* copyPage(task, vma, address, hpte, sourceOf(vma, fill, done), wantsWp(fill));
     lock?.unlock(task);
     mutex.unlock(task);
     if (result !== 'OK') return done || result;
@@ -111,85 +112,4 @@ function* mcopyAtomicHugetlb(
     if (task.killed) break;
   }
   return done;
-}
-
-/**
- * The source of a copy is not all there. The page goes back with its reservation, and the source is asked again without any lock, where it could be
- * faulted in, into a page for the time being: it is needed even to find out that nothing is there to be copied.
- */
-function* sourceMissing(task: Task, vma: Vma, address: number, fresh: Folio): Path<'ENOMEM' | 'EFAULT'> {
-  const { hstate } = vma;
-  const { hugetlbLock } = hstate.machine;
-  yield* giveBack(task, vma, address, fresh);
-  yield* hugetlbLock.write(task);
-  const available = hstate.available > 0;
-  hugetlbLock.unlock(task);
-  return available || !hstate.gigantic ? 'EFAULT' : 'ENOMEM';
-}
-
-/** `hugetlb_mcopy_atomic_pte`: one page. */
-function* mcopyAtomicPte(
-  task: Task,
-  vma: Vma,
-  address: number,
-  hpte: HugetlbPte,
-  fill: UffdFill,
-  offset: number,
-): Path<'OK' | Errno> {
-  const { inode, mm } = vma;
-  const { tables } = mm.machine;
-  const index = vma.hugeIndex(address);
-  const shared = (vma.flags & VM_SHARED) !== 0;
-  let folio: Folio | undefined;
-  if (fill.kind === 'continue') {
-    folio = yield* findLockPage(task, inode.pageCache, index);
-    if (!folio) return 'EFAULT';
-    if (folio.overflown) {
-      yield* unlockAndPut(task, folio);
-      return 'EFAULT';
-    }
-  } else {
-    if (shared && inode.pageCache.find(index)) return 'EEXIST';
-    const fresh = yield* allocHugePage(task, vma, address, false);
-    if (fresh === 'ENOSPC') return 'ENOMEM';
-    folio = fresh;
-    const source = fill.bytes!.subarray(offset, offset + vma.hstate.size);
-    if (source.length < vma.hstate.size) return yield* sourceMissing(task, vma, address, folio);
-    folio.contents.clear();
-    folio.contents.set(source);
-    folio.uptodate = true;
-    if (shared) {
-      if (index >= Math.floor(inode.size / vma.hstate.size)) {
-        yield* giveBack(task, vma, address, folio);
-        return 'EFAULT';
-      }
-      yield* folio.lock.write(task);
-      inode.pageCache.add(folio, index);
-    }
-  }
-  const cached = folio.pageCache !== undefined;
-  yield* hpte.lock.write(task);
-  if (folio.hwpoison || !tables.read(hpte.ptep).noneMostly) {
-    hpte.lock.unlock(task);
-    if (cached) yield* unlockAndPut(task, folio);
-    else yield* giveBack(task, vma, address, folio);
-    return folio.hwpoison ? 'EIO' : 'EEXIST';
-  }
-  const page = (address % vma.hstate.size) / PAGE_SIZE;
-  if (cached) folio.addFileRmap(page, hpte.pages);
-  else {
-    folio.restoreReserve = false;
-    folio.addNewAnonRmap(vma.inode.pageCache, vma.hugeIndex(address));
-  }
-  const wp = wantsWp(fill);
-  const writable = !wp && !(fill.kind === 'continue' && !shared) && (vma.flags & VM_WRITE) !== 0;
-  const pte = makeHugePte(vma, folio.pfn + page, hpte.shift, writable)
-    .mkdirty()
-    .mkyoung();
-  setHugePteAt(mm, address, hpte, wp ? pte.mkuffdWp() : pte);
-  mm.hugetlbUsage += hpte.pages;
-  hpte.lock.unlock(task);
-  if (fill.kind !== 'continue') folio.migratable = true;
-  if (cached) folio.lock.unlock(task);
-  return 'OK';
 }

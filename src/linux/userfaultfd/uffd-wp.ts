@@ -7,7 +7,7 @@ import type { Path, Task } from '../base/task.ts';
 import { UFFDIO_WRITEPROTECT_MODE_DONTWAKE, UFFDIO_WRITEPROTECT_MODE_WP } from '../base/uffd-uapi.ts';
 import { pageProtection, VM_UFFD_WP, VM_WRITE } from '../base/vm-flags.ts';
 import { wakeUserfault } from '../fault/uffd-fault.ts';
-import { changeProtection } from '../hugetlb/mprotect.ts';
+import { changeProtection } from '../hugetlb/change-protection.ts';
 import type { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { findDestination, validRange } from './uffd-range.ts';
