@@ -144,6 +144,23 @@ const SCENES: readonly (readonly [rule: string, lines: Lines])[] = [
     ],
   ],
   [
+    "in RFC v2, CONTINUE of 4 KiB in a fork's child is refused, and has left a table, so that mincore does not ask the page cache any more",
+    [
+      { kernel: 'fixed' },
+      { ...HGM_HEADER, pool: 11, files: [3, 2] },
+      { ...OPEN, hgm: true, event_fork: true },
+      { op: 'fill', file: 0, hugepage: 1, tag: 7, ...OK },
+      { op: 'fill', file: 0, hugepage: 2, tag: 8, ...OK },
+      { ...HGM_MMAP, ...OK },
+      uffd('register', 0, 1024, { mode: 'c' }),
+      read(2, 0),
+      { op: 'fork', proc: 0, child: 1, ...OK },
+      { op: 'mincore', ...at(0, 8), proc: 1, incore: 3, ...OK },
+      { ...go(987, 1, -22, 'EINVAL'), proc: 1, uffd: 2 },
+      { op: 'mincore', ...at(0, 8), proc: 1, incore: 0, ...OK },
+    ],
+  ],
+  [
     'madvise_dontneed leaves an empty table, which CONTINUE of the whole huge page takes for something',
     [
       ...opened(2),

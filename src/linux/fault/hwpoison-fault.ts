@@ -44,7 +44,7 @@ export function* healthyPiece(
       const finer = yield* hugetlbFullWalkAlloc(task, vma, address, size);
       if (finer === 'ENOMEM') return 'OOM';
       /* Somebody has put something here: no hole any more, as the caller will see. */
-      if (finer === 'EEXIST' || finer.size > size) return hpte;
+      if (typeof finer === 'string' || finer.size > size) return hpte;
       hpte = finer;
     }
     if (!folio.hasRawHwp((within - (within % size)) / PAGE_SIZE, size / PAGE_SIZE)) return hpte;

@@ -84,15 +84,18 @@ interface Contended {
 }
 
 function* collapseRange(task: Task, gather: MmuGather, vma: Vma, start: number, end: number): Path<Result | Contended> {
-  const { tables } = vma.mm.machine;
+  const { tables, hgm } = vma.mm.machine;
+  let result: 'OK' | 'EHWPOISON' = 'OK';
   for (let address = start; address < end; ) {
     const hpte: HugetlbPte | Errno = yield* hugetlbAllocLargestPte(task, vma, address, end);
     if (typeof hpte === 'string') return hpte;
+    result = 'OK';
     const pte = tables.read(hpte.ptep);
     const hasTable = pte.present && !hpte.isPresentLeaf(pte);
     const folio = hasTable ? vma.inode.pageCache.find(vma.hugeIndex(address)) : undefined;
-    if (folio?.hwpoison) {
-      /* Bad memory must not be mapped: the huge page stays in pieces, all of it. */
+    if (folio?.hwpoison && (hgm !== 'rfc-v2' || folio.migratable)) {
+      /* Bad memory must not be mapped: the huge page stays in pieces, all of it. RFC v2 says so, unless there is another one behind it. */
+      if (hgm === 'rfc-v2') result = 'EHWPOISON';
       address = (Math.floor(address / vma.hstate.size) + 1) * vma.hstate.size;
       continue;
     }
@@ -104,7 +107,7 @@ function* collapseRange(task: Task, gather: MmuGather, vma: Vma, start: number, 
     }
     address += hpte.size;
   }
-  return 'OK';
+  return result;
 }
 
 /**

@@ -89,7 +89,7 @@ interface LeafCopy {
   readonly destination: HugetlbPte;
 }
 
-/** Copies a leaf, or what stands in its place. 'again': a table was put there since the walk. */
+/** Copies a leaf, or what stands in its place. 'again': something else was put there since. */
 function* copyLeaf(task: Task, copy: LeafCopy, cow: boolean): Path<CopyResult | 'again'> {
   const { to, from, address, source, destination } = copy;
   yield* destination.lock.write(task);
@@ -103,7 +103,7 @@ function* copyLeaf(task: Task, copy: LeafCopy, cow: boolean): Path<CopyResult | 
 }
 
 /** Has the child map the page, too, read-only in both if it is private; or copies it for the child. Drops both locks. */
-function* copyPresentLeaf(task: Task, copy: LeafCopy, pte: Pte, cow: boolean): Path<CopyResult> {
+function* copyPresentLeaf(task: Task, copy: LeafCopy, pte: Pte, cow: boolean): Path<CopyResult | 'again'> {
   const { to, from, address, source, destination } = copy;
   const folio = from.mm.machine.frames.folio(pte.pfn);
   if (from.mm.machine.hgmPosted(HGM_POSTED_FORK_TRY_GET)) {
@@ -120,7 +120,7 @@ function* copyPresentLeaf(task: Task, copy: LeafCopy, pte: Pte, cow: boolean): P
   if (!folio.anon) folio.addFileRmap(pte.pfn - folio.pfn, source.pages);
   else if (!folio.tryDupAnonRmap(from.mm.hasPinned && folio.pincount > 0)) {
     unlockBoth(task, copy);
-    return (yield* copyPinned(task, copy, folio)) ? 'OK' : 'ENOMEM';
+    return yield* copyPinned(task, copy, folio);
   }
   const shared = cow ? pte.wrprotect() : pte;
   if (cow) setHugePteAt(from.mm, address, source, shared);
@@ -180,15 +180,18 @@ function copyMigrationEntry({ to, from, address, source, destination }: LeafCopy
   to.mm.miscounted -= destination.pages;
 }
 
-/** `hugetlb_install_page`: copies a page that may be pinned for the child, which gets it writable. Drops the caller's reference. */
-function* copyPinned(task: Task, copy: LeafCopy, folio: Folio): Path<boolean> {
+/**
+ * `hugetlb_install_page`: copies a page that may be pinned for the child, which gets it writable. Drops the caller's reference. 'again': the
+ * parent's entry is another one by now, as the page's memory has turned bad meanwhile.
+ */
+function* copyPinned(task: Task, copy: LeafCopy, folio: Folio): Path<'OK' | 'ENOMEM' | 'again'> {
   const { to, address, source, destination } = copy;
   const { tables } = to.mm.machine;
   const expected = tables.read(source.ptep);
   const fresh = yield* allocHugePage(task, to, address, true);
   if (fresh === 'ENOSPC') {
     yield* putPage(task, folio);
-    return false;
+    return 'ENOMEM';
   }
   fresh.contents.copyFrom(folio.contents);
   yield* putPage(task, folio);
@@ -204,7 +207,7 @@ function* copyPinned(task: Task, copy: LeafCopy, folio: Folio): Path<boolean> {
     to.mm.hugetlbUsage += destination.pages;
   }
   unlockBoth(task, copy);
-  /* The parent's mmap_lock is held: only migration or truncation could have changed the entry, and the child faults then. */
-  if (!same) yield* giveBack(task, to, address, fresh);
-  return true;
+  if (same) return 'OK';
+  yield* giveBack(task, to, address, fresh);
+  return 'again';
 }

@@ -19,8 +19,11 @@ import { hugePteAlloc } from './pmd-share.ts';
 
 const ENTRIES = 512;
 
-/** What a walk ends with that cannot make tables: memory for them is used up; or something is here that is no hole. */
-export type WalkError = 'ENOMEM' | 'EEXIST';
+/**
+ * What a walk ends with that cannot make tables: memory for them is used up; something is here that is no hole; pieces are wanted of a mapping
+ * without HGM. The tables that were made until then stay.
+ */
+export type WalkError = 'ENOMEM' | 'EEXIST' | 'EINVAL';
 
 /**
  * `hugetlb_full_walk_alloc`: makes tables down to the entry of `size` bytes that `address` lies in, or to a leaf on the way. The caller holds
@@ -37,7 +40,8 @@ export function* hugetlbFullWalkAlloc(
   const top = yield* hugePteAlloc(task, vma, address);
   if (!top) return 'ENOMEM';
   if (size === 0) return hugetlbFullWalkContinue(vma, top, address);
-  return hgmEnabled(vma) ? yield* hgmWalkAlloc(task, vma, top, address, size) : top;
+  if (!hgmEnabled(vma)) return size === top.size ? top : 'EINVAL';
+  return yield* hgmWalkAlloc(task, vma, top, address, size);
 }
 
 /** `hugetlb_hgm_walk`, with allocation. It ends at `size` also where a table is there. */
@@ -91,13 +95,14 @@ function* splitEmpty(task: Task, vma: Vma, hpte: HugetlbPte, pte: Pte, address: 
 
 /**
  * `hugetlb_alloc_largest_pte`: the place of the largest leaf that begins at `start` and ends at or before `end`. 'EEXIST' where a larger leaf is.
+ * Whether the mapping has HGM at all is asked by the walk, when the table for its huge pages is there already.
  */
 export function* hugetlbAllocLargestPte(
   task: Task,
   vma: Vma,
   start: number,
   end: number,
-): Path<HugetlbPte | WalkError | 'EINVAL'> {
+): Path<HugetlbPte | WalkError> {
   const size = hgmSizes(vma).find((bytes) => start % bytes === 0 && start + bytes <= end);
   if (size === undefined) return 'EINVAL';
   const hpte = yield* hugetlbFullWalkAlloc(task, vma, start, size);

@@ -66,10 +66,13 @@ function wantsWp({ kind, mode }: UffdFill): boolean {
   return kind === 'copy' && (mode & UFFDIO_COPY_MODE_WP) !== 0;
 }
 
-/** Whether UFFDIO_CONTINUE maps pieces: RFC v2 asks the mapping and its userfaultfd, v2 the mapping alone. */
+/**
+ * Whether UFFDIO_CONTINUE takes pieces. v2 asks the mapping. RFC v2 asks the mapping's userfaultfd (`uffd_ctx_has_hgm`): a fork's child has the
+ * feature, but a mapping without HGM, and is refused only where the walk finds that, one huge page after the other.
+ */
 function continuesFinely(vma: Vma): boolean {
-  const asked = vma.mm.machine.hgm !== 'rfc-v2' || vma.userfaultfd!.has(UFFD_FEATURE_MINOR_HUGETLBFS_HGM);
-  return asked && hgmEnabled(vma);
+  if (vma.mm.machine.hgm !== 'rfc-v2') return hgmEnabled(vma);
+  return vma.userfaultfd!.has(UFFD_FEATURE_MINOR_HUGETLBFS_HGM);
 }
 
 /** The bytes for a huge page. @param offset of the page in the range */

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { Task } from '../../../src/linux/base/task.ts';
 import {
   FOLL_GET,
+  FOLL_WRITE,
   type HgmVersion,
   MADV_COLLAPSE,
   MADV_DONTNEED,
@@ -14,6 +15,7 @@ import {
   MAP_NORESERVE,
   type Path,
   PROT_READ,
+  type Process,
   type Syscalls,
 } from '../../../src/linux/index.ts';
 import { memoryFailure } from '../../../src/linux/memory-failure/memory-failure.ts';
@@ -82,6 +84,33 @@ describe('a frame, whatever its huge page is doing', () => {
     /* A page that a fault has taken, and not mapped yet, cannot be had; nor one whose last reference is about to be dropped. */
     expect([...failures].sort()).toEqual(['EBUSY', 'OK']);
   });
+});
+
+test('a fork that copies a pinned page: the child has the copy, or the bad entry, and never an empty place', () => {
+  const seen = new Set<unknown>();
+  atEveryStep(
+    () => {
+      const machine = machineWith({ pages: 3, checks: false, hgm: { version: 'none' } });
+      const process = machine.createProcess();
+      const at = mapPrivate(process, 1);
+      process.write(at, 7);
+      const pages: number[] = [];
+      process.pinUserPages(at, 1, FOLL_WRITE, pages);
+      const task = new Task(machine, 'the memory');
+      const thread = process.thread();
+      return {
+        machine,
+        at,
+        works: [{ task, path: memoryFailure(task, machine, pages[0]!) }, work(thread, thread.fork())] as const,
+      };
+    },
+    ({ machine, at }, [result, child]) => {
+      machine.check();
+      expect(result).toBe('EBUSY');
+      seen.add((child as Process).read(at));
+    },
+  );
+  expect(seen).toEqual(new Set([7, 'SIGBUS']));
 });
 
 /** Takes references to some pages, and puts them. */
