@@ -88,10 +88,11 @@ class Replay {
       let found = 0;
       if (this.#trace) await this.#add(this.#title(sequence, sequence.text));
       for (const line of replaySequence(sequence, this.#tables)) {
-        const { kind, differences } = line;
+        const { kind, differences, uncompared } = line;
         if (kind === 'operation') this.#operations++;
         found += differences.length;
-        if (!this.#trace && (differences.length === 0 || shown >= most)) continue;
+        const says = uncompared !== undefined || (differences.length > 0 && shown < most);
+        if (!this.#trace && !says) continue;
         await this.#add(this.#wordsOf(line));
         shown += differences.length;
       }
@@ -114,8 +115,12 @@ class Replay {
   }
 
   /** A line of the scenario, the differences there, and the model's record. */
-  #wordsOf({ operation, differences, answer, trace, ...where }: ReplayedLine): string {
+  #wordsOf({ operation, differences, answer, trace, uncompared, ...where }: ReplayedLine): string {
     const { paint } = this.#surroundings;
+    if (uncompared !== undefined) {
+      const why = `  not compared; all before it was replayed (docs/replay.md, "How a kernel dies"): ${uncompared}`;
+      return `${this.#title(where, operation)}${printable(why)}\n`;
+    }
     const differing = differences.flatMap(describeDifference).map((words) => `  ${paint.red(printable(words))}\n`);
     return [this.#title(where, operation), ...differing, ...record(answer, trace)].join('');
   }

@@ -6,7 +6,7 @@ import { FlatMemory } from '../core/flat-memory.ts';
 import type { TraceEvent } from '../linux/base/trace.ts';
 import { type Disagreement, same } from './disagreement.ts';
 import type { Answer } from './operation.ts';
-import type { Line, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
+import type { Died, Line, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
 import type { Stage } from './stage.ts';
 
 /** What was run, and what the model did meanwhile. */
@@ -39,6 +39,8 @@ export interface ReplayedLine extends Place {
   readonly kind: ScenarioStep['kind'] | 'end';
   /** How the model answered; undefined at the end, or where it broke down. */
   readonly answer: Answer | undefined;
+  /** Why nothing was compared: the kernel died of something that the line does not tell in words that are known. */
+  readonly uncompared?: string;
   readonly differences: readonly Difference[];
 }
 
@@ -112,8 +114,9 @@ interface Moment {
 /** Enough for as many processes as a scenario may have, with all slots in use. */
 const TABLES = 2 ** 26;
 
-/** A result that is not the kernel's, but what an observer sees: see {@link Answer}. */
+/** Results that are not the kernel's, but what an observer sees: see {@link Answer}. */
 const HANG = 'HANG';
+const BUG = 'BUG';
 
 /** A sequence on its way. */
 class Run {
@@ -139,7 +142,9 @@ class Run {
   step(index: number, moments: readonly Moment[]): ReplayedLine {
     const step = this.#sequence.steps[index]!;
     const around = moments.filter((moment) => moment.index === index).map(({ when }) => when);
-    return this.line(step.kind, step, () => this.operation(step, around));
+    const { uncompared } = step;
+    const line = this.line(step.kind, step, () => this.operation(step, around));
+    return uncompared === undefined ? line : { ...line, uncompared };
   }
 
   /** Does what a line says, and collects what comes of it. */
@@ -185,12 +190,19 @@ class Run {
   }
 
   /** An operation whose process the model lacks, and one that hangs, count even where no result is told. */
-  #compareResults({ result, hang }: ScenarioStep, model: string, absent: boolean): void {
-    if (hang || model === HANG) {
+  #compareResults({ result, hang, died }: ScenarioStep, model: string, absent: boolean): void {
+    if (died) this.#compareDeaths(died, model);
+    else if (hang || model === HANG) {
       if (!hang || model !== HANG) this.#found.push({ what: 'hang', kernel: hang ? HANG : (result ?? 'OK'), model });
     } else if (absent || (result !== undefined && model !== result)) {
       this.#found.push({ what: 'result', kernel: result ?? 'OK', model });
     }
+  }
+
+  #compareDeaths(died: Died, model: string): void {
+    if (model === died || (died === 'either' && (model === HANG || model === BUG))) return;
+    if (died === HANG || model === HANG) this.#found.push({ what: 'hang', kernel: died, model });
+    else this.#found.push({ what: 'result', kernel: BUG, model });
   }
 
   #guarded(work: () => Answer | undefined): Answer | undefined {

@@ -20,6 +20,8 @@ export class ScenarioError extends Error {
   readonly file: string;
   /** The first is 1. */
   readonly line: number;
+  /** The message without the place: `at: expected an integer from 0 to 2097151, got 2097152`. */
+  readonly problem: string;
 
   /**
    * @param field what the message is about: a field's name, or `line`
@@ -27,11 +29,16 @@ export class ScenarioError extends Error {
    * @param got what stands there instead, in words: see {@link shown}
    */
   constructor(file: string, line: number, field: string, expected: string, got: string) {
-    const message = `${file}:${line}: ${field}: expected ${expected}, got ${got}`;
-    super(message.replace(CONTROL, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`));
+    const problem = oneLine(`${field}: expected ${expected}, got ${got}`);
+    super(`${oneLine(file)}:${line}: ${problem}`);
     this.file = file;
     this.line = line;
+    this.problem = problem;
   }
+}
+
+function oneLine(text: string): string {
+  return text.replace(CONTROL, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** A value of a line in few words. */

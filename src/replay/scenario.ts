@@ -4,6 +4,7 @@
  */
 import type { HgmOptions } from '../linux/base/hgm.ts';
 import { Begun } from './begun.ts';
+import { takeCrash } from './crash.ts';
 import type { Format } from './format.ts';
 import { HGM } from './hgm/format.ts';
 import { parseKernel } from './hgm/kernel.ts';
@@ -13,7 +14,7 @@ import { ScenarioError } from './scenario-error.ts';
 import type { Line, Scenario, Sequence } from './sequence.ts';
 
 /** What a line is, by a field that it has; there are more that one format has, and not the other. */
-const KINDS = ['op', 'seq', 'end', 'hang', 'note'];
+const KINDS = ['op', 'seq', 'end', 'hang', 'crash', 'note'];
 /** Outside sequences. */
 const ALL_KINDS = [...new Set([...KINDS, 'kernel', ...HUGETLB.kinds, ...HGM.kinds])];
 
@@ -72,6 +73,7 @@ class Parser {
   #takeInside(kind: string, line: Line, object: LineObject, begun: Begun): void {
     if (kind === 'op') takeOperation(line, object, begun);
     else if (kind === 'hang') takeHang(line, object, begun);
+    else if (kind === 'crash') takeCrash(line, object, begun);
     else if (kind === 'end') begun.finish({ ...line, ...parseEnd(line, object, begun.number) });
     else begun.format.take(kind, line, object, begun);
     if (!begun.ended) return;

@@ -16,6 +16,9 @@ export interface Line {
   readonly text: string;
 }
 
+/** How the model answers where a kernel died: of a BUG(), of what never ends; 'either' where it is not told which. */
+export type Died = 'BUG' | 'HANG' | 'either';
+
 /** An operation, or a look at something, and what is known of how it ended. */
 export interface ScenarioStep extends Line {
   /** A look is not counted: it is no operation of the scenario's. */
@@ -23,12 +26,16 @@ export interface ScenarioStep extends Line {
   readonly operation: Operation;
   /** What its fields mean. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** OK, an errno, a signal, 'BUG'; undefined if it is not compared. */
+  /** OK, an errno, a signal; undefined if it is not compared. */
   readonly result?: string;
   /** What it found, as far as it is told. */
   readonly found?: Readonly<Record<string, Found>>;
   /** Whether it never ended. */
   readonly hang: boolean;
+  /** That the kernel died in it. */
+  readonly died?: Died;
+  /** Why nothing of it can be compared: what the line says is not known. */
+  readonly uncompared?: string;
   /** What could be observed after it: the format knows what that is. */
   readonly state?: object;
 }

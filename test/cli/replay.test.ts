@@ -80,6 +80,21 @@ describe('replay', () => {
     expect(linesOf(stdout).at(-1)).toBe('1 sequences, 14 operations, 2 differences');
   });
 
+  test('says of what a kernel died, if it is not known, that it is not compared, and where to read on; that is no difference', async () => {
+    const crash = { crash: 1, last_op: 'dance p0 s0', kind: 'soft lockup' };
+    const path = file('crash.jsonl', scenarioOf(HEADER, { ...MMAP, result: 'OK' }, crash));
+    for (const args of [[path], [path, '--trace']]) {
+      const { status, stdout } = await replay(...args);
+      expect(status).toBe(0);
+      const lines = linesOf(stdout).slice(-3);
+      expect(lines[0]).toBe(`${path}:3: ${JSON.stringify(crash)}`);
+      expect(lines[1]).toMatch(
+        /^ {2}not compared; .*docs\/replay\.md.*: last_op: expected one of mmap, .*, got "dance p0 s0"$/,
+      );
+      expect(lines[2]).toBe('1 sequences, 1 operations, 0 differences');
+    }
+  });
+
   test('shows the first differences of a sequence and counts the others', async () => {
     const path = manyWrong();
     const { status, stdout } = await replay(path);

@@ -107,36 +107,6 @@ describe('a scenario of high-granularity mapping', () => {
       expect(sequence!.steps[0]!.state).toEqual({ [field]: value });
     }
   });
-
-  test.each([
-    ['soft lockup', { hang: true }],
-    ['kernel BUG at mm/hugetlb.c:6498', { hang: false, result: 'BUG' }],
-  ])('ends without an end where the kernel died of a %s', (kind, died) => {
-    const crash = { crash: 1, last_op: 'write p0 s0 3', kind };
-    const [first, second] = sequencesOf(HGM_HEADER, HGM_MMAP, crash, { ...HGM_HEADER, seq: 2 }, { end: 2 });
-    expect(first!.steps[1]).toMatchObject({ kind: 'look', values: { proc: 0, slot: 0, page: 3, byte: 0 }, ...died });
-    expect([first!.end, second!.number]).toEqual([undefined, 2]);
-  });
-
-  test('has in a crash the operation that was under way, or, if that was told, the end of all processes', () => {
-    const crash = { crash: 1, last_op: 'read p0 s0 515', kind: 'soft lockup' };
-    const read = { ...HGM_READ, page: 515, result: 'OK', value: 122 };
-    const [told] = sequencesOf(HGM_HEADER, HGM_MMAP, read, { usage: [[0, 1]] }, crash);
-    const [untold] = sequencesOf(HGM_HEADER, HGM_MMAP, { ...read, page: 514 }, crash);
-    expect(told!.steps.map(({ values }) => values.page)).toEqual([undefined, 515, undefined]);
-    expect(untold!.steps.map(({ values }) => values.page)).toEqual([undefined, 514, 515]);
-  });
-
-  test.each([
-    ['write p0 s0 3', { page: 3 }],
-    ['pin p0 s0 683 len4096', { page: 683, length: 4096 }],
-    ['mprotect p0 s0 0+512 2', { page: 0, pages: 512, prot: 0 }],
-    ['munmap p0 s0 512+512', { page: 512, pages: 512 }],
-    ['madvise_collapse p0 s0 0+512', { page: 0, pages: 512 }],
-  ])('says the last operation in words: "%s"', (last_op, values) => {
-    const [sequence] = sequencesOf(HGM_HEADER, HGM_MMAP, { crash: 1, last_op, kind: 'soft lockup' });
-    expect(sequence!.steps[1]!.values).toMatchObject({ proc: 0, slot: 0, ...values });
-  });
 });
 
 /** After a header and a mapping; what is refused is in line 3. */
@@ -172,7 +142,7 @@ describe('is refused, with file, line, field, what was expected and what is ther
     [
       'a kernel within a sequence',
       [HGM_HEADER, V2, END],
-      '2: line: expected an object with one of op, seq, end, hang, note, pool, usage, cache, maps, same, crash, uffd_message, pagemap, smaps, ptdump, ptdump_collapse, got {"kernel":"v2, fixed"}',
+      '2: line: expected an object with one of op, seq, end, hang, crash, note, pool, usage, cache, maps, same, uffd_message, pagemap, smaps, ptdump, ptdump_collapse, got {"kernel":"v2, fixed"}',
     ],
 
     [
@@ -203,7 +173,7 @@ describe('is refused, with file, line, field, what was expected and what is ther
     [
       'a state of this format in the other',
       [HEADER, MMAP, { usage: [] }, END],
-      '3: line: expected an object with one of op, seq, end, hang, note, pool, pages, got {"usage":[]}',
+      '3: line: expected an object with one of op, seq, end, hang, crash, note, pool, pages, got {"usage":[]}',
     ],
     [
       'fields of the other format',
@@ -386,31 +356,6 @@ describe('is refused, with file, line, field, what was expected and what is ther
       'a crash of another sequence',
       [HGM_HEADER, { ...crash, crash: 2 }],
       '2: crash: expected 1, the number of the sequence, got 2',
-    ],
-    [
-      'a crash of a kind that there is not',
-      [HGM_HEADER, { ...crash, kind: 'panic' }],
-      '2: kind: expected "soft lockup" or "kernel BUG at FILE:LINE", got "panic"',
-    ],
-    [
-      'a crash in no words',
-      [HGM_HEADER, { ...crash, last_op: 'write' }],
-      '2: last_op: expected an operation in words, got "write"',
-    ],
-    [
-      'a crash in an operation that nobody knows',
-      [HGM_HEADER, { ...crash, last_op: 'dance p0 s0 0' }],
-      '2: last_op: expected one of read, write, pin, mprotect, munmap, madvise_',
-    ],
-    [
-      'a crash in a place of another kind',
-      [HGM_HEADER, { ...crash, last_op: 'munmap p0 s0 0' }],
-      '2: last_op: expected a place as munmap has it, got "munmap p0 s0 0"',
-    ],
-    [
-      'a crash of a process that does not live',
-      [HGM_HEADER, { ...crash, last_op: 'write p1 s0 0' }],
-      '2: proc: expected a living process (0), got 1',
     ],
     ['an end after a crash', [HGM_HEADER, crash, END], '3: end: expected the header of a sequence before it, got 1'],
     [

@@ -8,7 +8,6 @@ import type { Format } from '../format.ts';
 import type { LineObject } from '../lines.ts';
 import type { Line } from '../sequence.ts';
 import type { Setting } from '../setting.ts';
-import { takeCrash } from './crash.ts';
 import { parseHeader } from './header.ts';
 import { LOOKS, takeLook } from './looks.ts';
 import { OPERATIONS } from './operations.ts';
@@ -21,7 +20,6 @@ type Take = (line: Line, object: LineObject, begun: Begun) => void;
 const TAKES: ReadonlyMap<string, Take> = new Map<string, Take>([
   ...STATE_FIELDS.map((field): [string, Take] => [field, (...args) => takeState(field, parseState, ...args)]),
   ['same', (...args) => takeState('same', sameState, ...args)],
-  ['crash', takeCrash],
   ...[...LOOKS].map(([field, look]): [string, Take] => [field, (...args) => takeLook(look, field, ...args)]),
   ...PTDUMP_FIELDS.map((field): [string, Take] => [field, takePtdump]),
 ]);
