@@ -13,6 +13,8 @@ import {
   PRESENT,
 } from "./entry";
 
+/** CR0.PG: paging is on. */
+export const CR0_PG: u64 = 1 << 31;
 /** CR0.WP: supervisor writes, too, need a writable page. */
 export const CR0_WP: u64 = 1 << 16;
 /** CR4.PGE: leaves with G set keep their translation when CR3 changes. */
@@ -47,7 +49,9 @@ export const FEATURE_AMD: u32 = 1 << 1;
 export let root: u64 = 0;
 /** Shift of the root's level: 39 (PML4) or 48 (PML5). */
 export let rootShift: u32 = 0;
-/** Half of the canonical addresses: 2^47 or 2^56. */
+/** CR0.PG: without it linear addresses are physical ones. */
+export let paging: bool = false;
+/** Half of the canonical addresses: 2^47 or 2^56; 0 while paging is off, so that no walk begins: none counts as canonical then. */
 let canonicalHalf: u64 = 0;
 /** Shift of the largest page the processor maps: 30, or 21 without 1 GiB pages. */
 export let largestPageShift: u32 = 0;
@@ -94,7 +98,8 @@ export function setRegisters(
 ): void {
   root = cr3 & ADDRESS_MASK;
   rootShift = cr4 & CR4_LA57 ? LEVEL5_SHIFT : LEVEL4_SHIFT;
-  canonicalHalf = (<u64>1) << (rootShift + 8);
+  paging = (cr0 & CR0_PG) != 0;
+  canonicalHalf = paging ? (<u64>1) << (rootShift + 8) : 0;
   largestPageShift = features & FEATURE_PAGE_1G ? LEVEL3_SHIFT : LEVEL3_SHIFT - 9;
   writeProtect = (cr0 & CR0_WP) != 0;
   smep = (cr4 & CR4_SMEP) != 0;
@@ -113,7 +118,7 @@ export function setRegisters(
   ++registersTaken;
 }
 
-/** Whether bits 63 down to the linear-address width - 1 are all equal (SDM vol. 1, section 3.3.7.1). */
+/** Whether bits 63 down to the linear-address width - 1 are all equal (SDM vol. 1, section 3.3.7.1), and paging is on. */
 export function isCanonical(va: u64): bool {
   return va + canonicalHalf < canonicalHalf << 1;
 }

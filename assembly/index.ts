@@ -17,6 +17,7 @@ export {
 } from "./access";
 export { translateMany } from "./batch";
 export {
+  CR0_PG,
   CR0_WP,
   CR4_CET,
   CR4_LA57,
@@ -70,6 +71,7 @@ export {
   KIND_MISSING_TABLE,
   KIND_NON_CANONICAL,
   KIND_PAGE_FAULT,
+  KIND_PAGING_OFF,
   OUTCOME_ADDRESS_MASK,
   OUTCOME_FAILED,
   OUTCOME_LEVEL_SHIFT,
@@ -96,12 +98,15 @@ export {
 export { physicalAddress } from "./single";
 export { TABLE_CACHE_ARRAYS, TABLE_CACHE_EPOCHS, TABLE_CACHE_SLOT_BYTES } from "./table-cache";
 export {
-  setTlb,
+  dropTlb,
+  makeTlb,
+  selectTlb,
   TLB_ADDRESS_MASK,
   TLB_DIRTY,
   TLB_ENTRY_BYTES,
   TLB_FREE,
   TLB_GLOBAL,
+  TLB_HEADER_BYTES,
   TLB_KEY_MASK,
   TLB_PAGE_ARRAYS,
   TLB_TABLE_ARRAYS,

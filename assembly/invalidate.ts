@@ -1,5 +1,5 @@
 /*
- * What drops cached translations, and what it must leave alone. Intel SDM vol. 3A, section 4.10.4.1.
+ * What drops cached translations from the TLB that is selected, and what it must leave alone. Intel SDM vol. 3A, section 4.10.4.1.
  *
  *                       pages of the context   global pages   tables of the context   other contexts
  *   INVLPG va           that of va             that of va     all                     -
@@ -8,7 +8,7 @@
  *   INVPCID 2           all                    all            all                     all
  *   INVPCID 3           all                    -              all                     all but global pages
  *   MOV CR3, bit 63 = 0 like INVPCID 1 of the new PCID; with bit 63 = 1 nothing
- *   MOV CR4             see the host, which knows the old value: INVPCID 2, INVPCID 1 or nothing
+ *   MOV CR0, MOV CR4    see the host, which knows the old value: INVPCID 2, INVPCID 1 with global pages, or nothing
  */
 import { pcid, rootShift } from "./cpu";
 import { LEVEL1_SHIFT, LEVEL3_SHIFT } from "./entry";
@@ -45,10 +45,12 @@ export function invalidatePcidPage(va: u64, context: u64): void {
   }
 }
 
-/** INVPCID type 1, MOV to CR3: one context, without its global pages. */
-export function invalidatePcid(context: u64): void {
+/** INVPCID type 1, MOV to CR3: one context, its global pages excepted. MOV to CR4 drops all global pages with it. */
+export function invalidatePcid(context: u64, keepGlobal: bool): void {
   for (let slot = pageArrays(); slot < tableArrays(); slot += TLB_ENTRY_BYTES) {
-    if ((load<u64>(slot) & 0xfff) == context && !(load<u64>(slot, 8) & TLB_GLOBAL)) store<u64>(slot, TLB_FREE);
+    const global = (load<u64>(slot, 8) & TLB_GLOBAL) != 0;
+    const goes = global ? !keepGlobal : (load<u64>(slot) & 0xfff) == context;
+    if (goes) store<u64>(slot, TLB_FREE);
   }
   dropTables(context);
 }

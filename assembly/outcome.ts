@@ -13,6 +13,7 @@
  *              | 1|    0   | kind | level | physical address of the table        | #PF error code|
  *              +--+--------+------+-------+--------------------------------------+---------------+
  *  level: of the table that holds the last entry read (or that should have); 0 when no table was needed.
+ *  While paging is off, bits 31:0 are the physical address.
  */
 import { levelOf } from "./entry";
 
@@ -39,6 +40,8 @@ export const KIND_PAGE_FAULT: u64 = 0;
 export const KIND_NON_CANONICAL: u64 = 1;
 /** LASS forbids the access in this half of the linear addresses: #GP or #SS, before any table is read. */
 export const KIND_LASS: u64 = 3;
+/** Paging is off: bits 31:0 of the linear address are the physical one. */
+export const KIND_PAGING_OFF: u64 = 4;
 /** A table lies where there is no memory; what real hardware reads there is not ours to invent. */
 export const KIND_MISSING_TABLE: u64 = 2;
 
@@ -76,6 +79,11 @@ export function missingTable(table: u64, shift: u32): u64 {
   return (
     OUTCOME_FAILED | (KIND_MISSING_TABLE << FAILURE_KIND_SHIFT) | ((<u64>levelOf(shift)) << FAILURE_LEVEL_SHIFT) | table
   );
+}
+
+/** The word of an address while paging is off. Linear addresses have 32 bits then, as the processor is not in long mode. */
+export function pagingIsOff(va: u64): u64 {
+  return OUTCOME_FAILED | (KIND_PAGING_OFF << FAILURE_KIND_SHIFT) | <u64>(<u32>va);
 }
 
 /** KIND_NON_CANONICAL or KIND_LASS. */

@@ -16,7 +16,7 @@
  * Between two records a scan does at most 512 steps for each frame and level, however the tables are knotted.
  */
 import { ALL_RIGHTS, combination, narrow } from "./access";
-import { reservedEverywhere, root, rootShift } from "./cpu";
+import { paging, reservedEverywhere, root, rootShift } from "./cpu";
 import { ADDRESS_MASK, entryOffset, levelOf, PRESENT, TABLE_BYTES } from "./entry";
 import { frameIndex, isMissing, linearOf, readEntry } from "./memory";
 import { isLeaf, reservedBits } from "./walk";
@@ -88,7 +88,8 @@ export function scan(
   cursor = resume;
   const shift = rootShift;
   const spanned = ((<u64>1) << (shift + 9)) - 1;
-  scanTable(root, shift, from & ~spanned, ALL_RIGHTS, root);
+  /* While paging is off nothing is mapped. */
+  if (paging) scanTable(root, shift, from & ~spanned, ALL_RIGHTS, root);
   return length;
 }
 

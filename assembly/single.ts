@@ -6,17 +6,18 @@
  * walk's for a page that permits the access; where anything is amiss, the walk decides.
  */
 import { ALL_RIGHTS, combination, forbidsHalf, narrow, permits, sameRuleOf } from "./access";
-import { isCanonical, pointerBits, root, rootShift } from "./cpu";
+import { isCanonical, paging, pointerBits, root, rootShift } from "./cpu";
 import { ADDRESS_MASK, entryOffset, LEVEL1_SHIFT, PRESENT, protectionKey } from "./entry";
 import { isMissing, linearOf, readEntry } from "./memory";
 import { OUTCOME_ADDRESS_MASK, OUTCOME_FAILED, offsetIn } from "./outcome";
 import { isLeaf, reservedBits, walk } from "./walk";
 
-/** The physical address, exact as a number, or -1 where the access does not reach a page. */
+/** The physical address, exact as a number, or -1 where the access does not reach a page. While paging is off, that is `low`. */
 export function physicalAddress(high: u32, low: u32, access: u32): f64 {
   const va = ((<u64>high) << 32) | low;
   const rule = sameRuleOf(access);
-  if (!isCanonical(va) || forbidsHalf(rule, va)) return -1;
+  if (!isCanonical(va)) return paging ? -1 : <f64>low;
+  if (forbidsHalf(rule, va)) return -1;
   let rights = ALL_RIGHTS;
   let entry = root;
   let shift = rootShift;

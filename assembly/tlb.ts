@@ -2,8 +2,11 @@
  * A translation lookaside buffer and paging-structure caches, in memory that the embedder gives.
  * Intel SDM vol. 3A, sections 4.10.2 (TLBs), 4.10.3 (paging-structure caches); what drops entries is in invalidate.ts.
  *
- * Seven direct-mapped arrays, 16 bytes an entry, one behind the other from the address given to setTlb:
+ * A processor may have several, an ITLB and a DTLB; the core works on the one that was selected. Each is a header of 64 bytes
+ * and seven direct-mapped arrays, 16 bytes an entry, one behind the other from the address given to makeTlb:
  *
+ *   +0 lookups | +8 misses | +16 log2Pages | +20 log2Tables | +24 levelsCached     u64, u64, u32, u32, u32; kept in globals
+ *                                                                                 as long as it is selected
  *   pages of 4 KiB | 2 MiB | 1 GiB     2^log2Pages entries each        a page's address
  *   PDEs | PDPTEs | PML4Es | PML5Es    2^log2Tables entries each       the address of the table that the entry points to
  *
@@ -49,7 +52,6 @@ import {
 import { isMissing, linearOf, mark, readEntry } from "./memory";
 import {
   KIND_LASS,
-  KIND_NON_CANONICAL,
   levelOfPage,
   missingTable,
   OUTCOME_FAILED,
@@ -59,8 +61,10 @@ import {
   pageFault,
   refused,
 } from "./outcome";
-import { isLeaf, reservedBits } from "./walk";
+import { isLeaf, reservedBits, untranslated } from "./walk";
 
+/** Bytes in front of the arrays: as many as a line of the processor's caches. */
+export const TLB_HEADER_BYTES: u32 = 64;
 /** Bytes of an entry. */
 export const TLB_ENTRY_BYTES: u32 = 16;
 /** Arrays of pages: 4 KiB, 2 MiB, 1 GiB. */
@@ -81,6 +85,16 @@ export const TLB_ADDRESS_MASK: u64 = ~(<u64>0xfff);
 /** Moves the contexts apart in an array: any odd number that is large enough. */
 export const CONTEXT_SPREAD: u64 = 0x9e5;
 
+/** Where the header has what. */
+const MISSES: usize = 8;
+const LOG2_PAGES: usize = 16;
+const LOG2_TABLES: usize = 20;
+const LEVELS_CACHED: usize = 24;
+
+const NO_TLB: usize = u32.MAX_VALUE;
+
+/** Linear address of the TLB that is selected, or NO_TLB. */
+let selected: usize = NO_TLB;
 let pages: usize = 0;
 let tables: usize = 0;
 let log2Pages: u32 = 0;
@@ -90,20 +104,55 @@ let misses: u64 = 0;
 /** Bit n - 1: pages of level n have been cached since the caches were last empty. */
 let levelsCached: u32 = 0;
 
-/** Bytes that setTlb needs. */
+/** Bytes that makeTlb needs. */
 export function tlbBytes(log2OfPages: u32, log2OfTables: u32): u32 {
-  return TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2OfPages) + TLB_TABLE_ARRAYS * (TLB_ENTRY_BYTES << log2OfTables);
+  return (
+    TLB_HEADER_BYTES +
+    TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2OfPages) +
+    TLB_TABLE_ARRAYS * (TLB_ENTRY_BYTES << log2OfTables)
+  );
 }
 
-/** Caches from now on in the arrays at linear address `at`, which the host has filled with TLB_FREE. */
-export function setTlb(at: usize, log2OfPages: u32, log2OfTables: u32): void {
-  pages = at;
-  tables = at + TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2OfPages);
-  log2Pages = log2OfPages;
-  log2Tables = log2OfTables;
-  lookups = 0;
-  misses = 0;
-  levelsCached = 0;
+/** Makes an empty TLB at linear address `at`, and selects it. */
+export function makeTlb(at: usize, log2OfPages: u32, log2OfTables: u32): void {
+  leave();
+  store<u64>(at, 0);
+  store<u64>(at, 0, MISSES);
+  store<u32>(at, log2OfPages, LOG2_PAGES);
+  store<u32>(at, log2OfTables, LOG2_TABLES);
+  store<u32>(at, 0, LEVELS_CACHED);
+  take(at);
+  for (let slot = pages; slot < arraysEnd(); slot += TLB_ENTRY_BYTES) store<u64>(slot, TLB_FREE);
+}
+
+/** From now on, the TLB at linear address `at` is the one that is used, counted, and dropped from. */
+export function selectTlb(at: usize): void {
+  leave();
+  take(at);
+}
+
+/** The TLB that is selected goes away, and its memory may be used for something else: none is selected then. */
+export function dropTlb(): void {
+  selected = NO_TLB;
+}
+
+/** Puts what is kept in globals into the header of the TLB that was selected. */
+function leave(): void {
+  if (selected == NO_TLB) return;
+  store<u64>(selected, lookups);
+  store<u64>(selected, misses, MISSES);
+  store<u32>(selected, levelsCached, LEVELS_CACHED);
+}
+
+function take(at: usize): void {
+  selected = at;
+  lookups = load<u64>(at);
+  misses = load<u64>(at, MISSES);
+  log2Pages = load<u32>(at, LOG2_PAGES);
+  log2Tables = load<u32>(at, LOG2_TABLES);
+  levelsCached = load<u32>(at, LEVELS_CACHED);
+  pages = at + TLB_HEADER_BYTES;
+  tables = pages + TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << log2Pages);
 }
 
 /** Bit n - 1 set: there may be pages of level n in the caches. */
@@ -126,7 +175,7 @@ export function log2PageEntries(): u32 {
   return log2Pages;
 }
 
-/** Translations asked for since setTlb. */
+/** Translations asked for since makeTlb. */
 export function tlbLookups(): u64 {
   return lookups;
 }
@@ -214,7 +263,7 @@ export function lookUp(va: u64, rule: u32): u64 {
 
 /** The walk of walk.ts, beginning at the deepest table that is cached; remembers every entry it uses. */
 function walkAndCache(va: u64, rule: u32): u64 {
-  if (!isCanonical(va)) return refused(KIND_NON_CANONICAL);
+  if (!isCanonical(va)) return untranslated(va);
   if (forbidsHalf(rule, va)) return refused(KIND_LASS);
   for (let shift = LEVEL2_SHIFT; shift <= rootShift; shift += 9) {
     const slot = tableSlot(va, shift, pcid);

@@ -21,7 +21,16 @@ import {
   permits,
   sameRuleOf,
 } from "./access";
-import { isCanonical, largestPageShift, pointerBits, reservedAtTop, reservedEverywhere, root, rootShift } from "./cpu";
+import {
+  isCanonical,
+  largestPageShift,
+  paging,
+  pointerBits,
+  reservedAtTop,
+  reservedEverywhere,
+  root,
+  rootShift,
+} from "./cpu";
 import {
   ACCESSED,
   ADDRESS_MASK,
@@ -35,7 +44,16 @@ import {
   unusedAddressBits,
 } from "./entry";
 import { isMissing, linearOf, mark, readEntry } from "./memory";
-import { KIND_LASS, KIND_NON_CANONICAL, missingTable, offsetIn, pageAt, pageFault, refused } from "./outcome";
+import {
+  KIND_LASS,
+  KIND_NON_CANONICAL,
+  missingTable,
+  offsetIn,
+  pageAt,
+  pageFault,
+  pagingIsOff,
+  refused,
+} from "./outcome";
 
 /** Whether a present entry maps a page. Where the processor has no pages of that size, PS is a reserved bit instead. */
 export function isLeaf(entry: u64, shift: u32): bool {
@@ -62,9 +80,14 @@ function pointsToTableAfterAll(entry: u64, shift: u32): bool {
 export let tableOfLeaf: usize = 0;
 export let rightsAboveLeaf: u64 = 0;
 
+/** What becomes of an address with which no walk begins: it is not canonical, or paging is off. */
+export function untranslated(va: u64): u64 {
+  return paging ? refused(KIND_NON_CANONICAL) : pagingIsOff(va);
+}
+
 /** Walks va under a rule (see access.ts) and answers with an outcome word. */
 export function walk(va: u64, rule: u32): u64 {
-  if (!isCanonical(va)) return refused(KIND_NON_CANONICAL);
+  if (!isCanonical(va)) return untranslated(va);
   if (forbidsHalf(rule, va)) return refused(KIND_LASS);
   const marks = marksOf(rule);
   let rights = ALL_RIGHTS;

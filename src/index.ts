@@ -3,9 +3,11 @@
  *
  * @module
  */
+
+export type { LinearRange } from './core/claims.ts';
 export { InvariantError } from './core/errors.ts';
 export type { CoreExports } from './core/exports.ts';
-export { FlatMemory, type FlatMemoryOptions, type LinearRange } from './core/flat-memory.ts';
+export { FlatMemory, type FlatMemoryOptions, type SharedFlatMemory } from './core/flat-memory.ts';
 export {
   type CoreModules,
   type CoreSource,
@@ -14,6 +16,7 @@ export {
   compileCoreSync,
 } from './core/instantiate.ts';
 export type { PhysicalMemory } from './core/physical-memory.ts';
+export type { Releasable } from './core/released.ts';
 export { SparseMemory } from './core/sparse-memory.ts';
 export { AddressSpace, type AddressSpaceOptions, type LoadOptions, type LoadResult } from './dump/address-space.ts';
 export { type ByteSource, blobSource, bytesSource } from './dump/byte-source.ts';
@@ -27,15 +30,21 @@ export type { ByteRange } from './dump/ranges.ts';
 export type { Segment } from './dump/segment.ts';
 export { Access, describeAccess } from './mmu/access.ts';
 export type { Batch } from './mmu/batch.ts';
+export {
+  type DoneOutcome,
+  type GeneralProtectionOutcome,
+  type InstructionOutcome,
+  Msr,
+} from './mmu/instructions.ts';
 export type { Mapping, MappingKind } from './mmu/mapping.ts';
 export { Mmu } from './mmu/mmu.ts';
 export { decodeOutcome, isTranslated, physicalAddressOf } from './mmu/outcome.ts';
+export type { Processor } from './mmu/processor.ts';
 export type { Registers } from './mmu/registers.ts';
 export type { RecordBlock, ScanOptions } from './mmu/scan.ts';
 export {
   type CachedPage,
   type CachedTable,
-  type InvpcidType,
   type StaleEntry,
   Tlb,
   type TlbOptions,
@@ -51,4 +60,5 @@ export type {
   PageFaultOutcome,
   PageOutcome,
   PageSize,
+  PagingOffOutcome,
 } from './reference/outcome.ts';

@@ -105,6 +105,8 @@ function outcomeJson(outcome: Explanation['outcome']): object {
       };
     case 'missing-table':
       return { outcome: outcome.kind, level: outcome.level, table: hex(outcome.table) };
+    case 'paging-off':
+      return { outcome: outcome.kind, pa: hex(outcome.physicalAddress) };
     case 'non-canonical':
     case 'lass':
       return { outcome: outcome.kind };

@@ -1,4 +1,6 @@
+import { claim, extendClaim, releaseClaims, yieldClaim } from './claims.ts';
 import { InvariantError } from './errors.ts';
+import { releasedError } from './released.ts';
 
 /** Bytes of a page of WebAssembly memory. */
 export const WASM_PAGE = 65536;
@@ -17,7 +19,8 @@ export interface ArenaOptions {
  * Linear memory that the host gives out: batch buffers, lists, a scan's notes, the frames of a sparse memory.
  *
  * A growing arena takes whole WebAssembly pages from the memory's end: `grow` hands out each page once, also when
- * several workers call it. One that does not grow lives in a piece that the embedder set aside.
+ * several workers call it. One that does not grow lives in a piece that the embedder set aside. What it has it claims, so
+ * that nobody else is given it.
  */
 export class Arena {
   readonly #memory: WebAssembly.Memory;
@@ -25,8 +28,11 @@ export class Arena {
   readonly #grows: boolean;
   #next: number;
   #end: number;
+  #isReleased = false;
 
+  /** @throws RangeError when somebody else uses the first piece */
   constructor(memory: WebAssembly.Memory, { at, bytes, grows }: ArenaOptions) {
+    claim(memory, this, 'scratch', 'scratch', { at, bytes });
     this.#memory = memory;
     this.#grows = grows;
     this.#next = at;
@@ -37,7 +43,7 @@ export class Arena {
    * `bytes` (rounded up to 8) of linear memory with any content, aligned to 8 bytes; to 4096 where `bytes` is a
    * multiple of that and the arena grows.
    *
-   * @throws RangeError when the memory cannot grow, or the fixed piece is used up
+   * @throws RangeError when the memory cannot grow, or the fixed piece is used up; TypeError when the memory was released
    */
   allocate(bytes: number): number {
     const at = this.tryAllocate(bytes);
@@ -51,6 +57,7 @@ export class Arena {
 
   /** Like {@link allocate}, for what can be done without: undefined where there is no room. */
   tryAllocate(bytes: number): number | undefined {
+    if (this.#isReleased) throw releasedError('memory');
     const size = Math.ceil(bytes / 8) * 8;
     const reused = this.#free.get(size)?.pop();
     if (reused !== undefined) return reused;
@@ -66,8 +73,25 @@ export class Arena {
     return this.#grows ? Number.POSITIVE_INFINITY : this.#end - this.#next;
   }
 
+  /** Whether the memory has been released, and all that was allocated with it. */
+  get isReleased(): boolean {
+    return this.#isReleased;
+  }
+
+  /** Gives up everything: what it had may be used by others. */
+  releaseAll(): void {
+    this.#isReleased = true;
+    releaseClaims(this.#memory, this);
+  }
+
+  /** Likewise of a piece that `allocate(bytes)` gave: it is another thread's from now on, and never comes back. */
+  giveAway(at: number, bytes: number): void {
+    yieldClaim(this.#memory, this, { at, bytes });
+  }
+
   /** Takes back what `allocate(bytes)` gave. */
   release(at: number, bytes: number): void {
+    if (this.#isReleased) return;
     const size = Math.ceil(bytes / 8) * 8;
     if (at + size > this.#memory.buffer.byteLength) throw new InvariantError('Arena.release: outside memory');
     const list = this.#free.get(size);
@@ -87,6 +111,7 @@ export class Arena {
     }
     if (at !== this.#end) this.#next = at;
     this.#end = at + pages * WASM_PAGE;
+    extendClaim(this.#memory, this, { at, bytes: pages * WASM_PAGE });
     return true;
   }
 }

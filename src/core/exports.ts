@@ -91,7 +91,9 @@ export interface CoreExports {
 
   /** assembly/tlb.ts */
   tlbBytes(log2PageEntries: number, log2TableEntries: number): number;
-  setTlb(at: number, log2PageEntries: number, log2TableEntries: number): void;
+  makeTlb(at: number, log2PageEntries: number, log2TableEntries: number): void;
+  selectTlb(at: number): void;
+  dropTlb(): void;
   tlbLookups(): bigint;
   tlbMisses(): bigint;
   tlbTranslate(va: bigint, access: number): bigint;
@@ -100,6 +102,6 @@ export interface CoreExports {
   /** assembly/invalidate.ts */
   invalidatePage(va: bigint): void;
   invalidatePcidPage(va: bigint, pcid: bigint): void;
-  invalidatePcid(pcid: bigint): void;
+  invalidatePcid(pcid: bigint, keepGlobal: number): void;
   invalidateAll(keepGlobal: number): void;
 }

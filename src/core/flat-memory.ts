@@ -1,16 +1,10 @@
 import { Arena, WASM_PAGE } from './arena.ts';
+import { claim, type LinearRange } from './claims.ts';
 import { checkAligned, checkInteger, hex } from './errors.ts';
 import type { CoreExports } from './exports.ts';
 import { TABLE_BYTES } from './generated/layout.ts';
 import { MemoryViews, type PhysicalMemory } from './physical-memory.ts';
-
-/** A piece of linear memory. */
-export interface LinearRange {
-  /** Byte offset in linear memory. */
-  readonly at: number;
-  /** Length in bytes. */
-  readonly bytes: number;
-}
+import { releasedError } from './released.ts';
 
 /** How to lay out a {@link FlatMemory}. */
 export interface FlatMemoryOptions {
@@ -21,7 +15,7 @@ export interface FlatMemoryOptions {
   /** Where in `memory` physical address 0 lies: a byte offset, a multiple of 8. Default 0. */
   readonly base?: number;
   /**
-   * Whether the new memory is shared, so that workers can walk it at the same time (`memory.wasm` is posted to them).
+   * Whether the new memory is shared, so that workers can walk it at the same time: see {@link FlatMemory.share}.
    * Default false. An embedder's `memory` is shared if it was made so.
    */
   readonly shared?: boolean;
@@ -32,6 +26,27 @@ export interface FlatMemoryOptions {
   readonly scratch?: LinearRange;
 }
 
+/**
+ * What another thread needs to walk a shared memory: post it, and hand it to {@link FlatMemory.from} there. One value is for one
+ * memory.
+ */
+export interface SharedFlatMemory {
+  /** The linear memory, shared. */
+  readonly memory: WebAssembly.Memory;
+  /** Byte offset of physical address 0 in it. */
+  readonly base: number;
+  /** Bytes of physical memory. */
+  readonly bytes: number;
+  /** The other thread's own piece, for its TLBs, batches and listings. Its first 8 bytes say whether somebody has it. */
+  readonly scratch: LinearRange;
+}
+
+/** Bytes of scratch that another thread is given: a TLB of the default size, and batches of thousands. */
+const SHARED_SCRATCH = 2 ** 20;
+/** Bytes at the beginning of a shared piece that say whether somebody has it. */
+const TAKEN_BYTES = 8;
+const [FREE, TAKEN] = [0, 1];
+
 /** Room that a new memory keeps for buffers next to the physical memory. */
 const RESERVED_FOR_BUFFERS = 64 * WASM_PAGE;
 const NOTHING: LinearRange = { at: 0, bytes: 0 };
@@ -39,6 +54,9 @@ const LARGEST = 65536 * WASM_PAGE - WASM_PAGE - RESERVED_FOR_BUFFERS;
 
 /**
  * Flat physical memory: one piece of linear memory, physical address = offset from its base.
+ *
+ * Several may lie over one WebAssembly.Memory. Their images are the very same bytes, as for several processors, or have none in
+ * common; the scratch of one has no byte in common with anything of another. {@link release} ends that.
  *
  * @example Memory of our own, with one 1 GiB page at linear address 0
  * ```ts
@@ -59,8 +77,10 @@ export class FlatMemory implements PhysicalMemory {
   /** Byte offset of physical address 0 in linear memory. */
   readonly base: number;
   readonly #views: MemoryViews;
+  /** Where it says that somebody has this memory's scratch; undefined where it was not made by {@link from}. */
+  #taken: Int32Array | undefined;
 
-  /** @throws TypeError or RangeError for options that do not fit together */
+  /** @throws TypeError or RangeError for options that do not fit together, or not with other memories over `memory` */
   constructor(options: FlatMemoryOptions) {
     const { bytes, memory, base = memory ? 0 : WASM_PAGE, scratch, shared = false } = options;
     checkInteger('bytes', bytes, TABLE_BYTES, memory ? 2 ** 32 : LARGEST);
@@ -81,12 +101,90 @@ export class FlatMemory implements PhysicalMemory {
       this.wasm = new WebAssembly.Memory({ initial: 1 + Math.ceil(bytes / WASM_PAGE), maximum: 65536, shared });
       this.arena = new Arena(this.wasm, { ...NOTHING, grows: true });
     }
+    try {
+      claim(this.wasm, this.arena, 'image', 'base', { at: this.base, bytes });
+    } catch (error) {
+      this.arena.releaseAll();
+      throw error;
+    }
     this.kind = isShared(this.wasm) ? 'threads' : 'flat';
     this.#views = new MemoryViews(this.wasm);
   }
 
+  /**
+   * Sets a piece of linear memory aside for another thread, out of this memory's room, and answers with all that the thread
+   * needs. It goes through `postMessage` and `workerData`. Call it once for each thread.
+   *
+   * @param scratch bytes of the piece, at least 4096; default 1 MiB
+   * @throws TypeError when the memory is not shared, RangeError when there is no room
+   *
+   * @example
+   * ```ts
+   * import { FlatMemory, Mmu, Tlb } from 'hugewalk';
+   * const memory = new FlatMemory({ bytes: 1 << 20, shared: true });
+   * memory.writeEntry(0x1000n, 0x2007n);
+   * memory.writeEntry(0x2000n, 0x87n);
+   * const shared = memory.share();                     // worker.postMessage(shared), and in the worker:
+   * using theirs = FlatMemory.from(shared);
+   * using tlb = new Tlb(new Mmu(theirs, { cr3: 0x1000n }));
+   * tlb.access(0x1234n);                               // sets A in the tables that both see
+   * ```
+   */
+  share(scratch: number = SHARED_SCRATCH): SharedFlatMemory {
+    checkInteger('scratch', scratch, 4096, 2 ** 32);
+    if (this.kind !== 'threads')
+      throw new TypeError('memory: expected a shared one: new FlatMemory({ bytes, shared: true })');
+    const at = this.arena.allocate(scratch);
+    Atomics.store(takenWord(this.wasm, at), 0, FREE);
+    this.arena.giveAway(at, scratch);
+    return { memory: this.wasm, base: this.base, bytes: this.bytes, scratch: { at, bytes: scratch } };
+  }
+
+  /**
+   * The memory that another thread has shared. It has its own scratch, and never grows the linear memory. When it is released,
+   * the value may be used again.
+   *
+   * @throws TypeError when `shared` is no value of {@link share}, RangeError when somebody has it already
+   */
+  static from(shared: SharedFlatMemory): FlatMemory {
+    const { memory, base, bytes, scratch } = checkShared(shared);
+    const taken = takenWord(memory, scratch.at);
+    if (Atomics.compareExchange(taken, 0, FREE, TAKEN) !== FREE) {
+      throw new RangeError(
+        `shared: expected a value that nobody uses, got one whose scratch at ${hex(scratch.at)} is taken; call share() once for each thread`,
+      );
+    }
+    try {
+      const own = { at: scratch.at + TAKEN_BYTES, bytes: scratch.bytes - TAKEN_BYTES };
+      const flat = new FlatMemory({ memory, base, bytes, scratch: own });
+      flat.#taken = taken;
+      return flat;
+    } catch (error) {
+      Atomics.store(taken, 0, FREE);
+      throw error;
+    }
+  }
+
   get frameCount(): number {
     return Math.floor(this.bytes / TABLE_BYTES);
+  }
+
+  get isReleased(): boolean {
+    return this.arena.isReleased;
+  }
+
+  /**
+   * Ends its use, and that of all Mmus, TLBs and batches over it: its scratch, and its image, may be given to another memory
+   * then. The bytes stay as they are. More than once does nothing.
+   */
+  release(): void {
+    if (this.isReleased) return;
+    this.arena.releaseAll();
+    if (this.#taken) Atomics.store(this.#taken, 0, FREE);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 
   attach(core: CoreExports): void {
@@ -95,18 +193,41 @@ export class FlatMemory implements PhysicalMemory {
 
   /** All bytes; index = physical address. Valid until the memory grows: take it anew for each use. */
   view(): Uint8Array {
+    this.#checkInUse();
     return this.#views.bytes.subarray(this.base, this.base + this.bytes);
   }
 
   readEntry(physical: bigint): bigint | undefined {
+    this.#checkInUse();
     checkAligned('physical', physical, 8n);
     return physical < this.bytes ? this.#views.data.getBigUint64(this.base + Number(physical), true) : undefined;
   }
 
   writeEntry(physical: bigint, entry: bigint): void {
+    this.#checkInUse();
     checkAligned('physical', physical, 8n, BigInt(this.bytes - 1));
     this.#views.data.setBigUint64(this.base + Number(physical), entry, true);
   }
+
+  #checkInUse(): void {
+    if (this.isReleased) throw releasedError('memory');
+  }
+}
+
+/** The word that says whether somebody has a shared piece. */
+function takenWord(memory: WebAssembly.Memory, at: number): Int32Array {
+  return new Int32Array(memory.buffer, at, 1);
+}
+
+/** @throws TypeError or RangeError unless it looks like a value of `share`, as it arrives in another thread */
+function checkShared(shared: SharedFlatMemory): SharedFlatMemory {
+  const { memory, scratch } = shared ?? {};
+  if (!(memory instanceof WebAssembly.Memory) || !isShared(memory) || typeof scratch !== 'object' || scratch === null) {
+    throw new TypeError('shared: expected the value of share() of a shared FlatMemory');
+  }
+  checkPiece('shared.scratch', scratch, memory);
+  checkInteger('shared.scratch (bytes)', scratch.bytes, 4096, 2 ** 32);
+  return shared;
 }
 
 /** Whether a memory may be used by several threads at a time. */

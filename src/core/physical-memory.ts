@@ -1,9 +1,10 @@
 import type { Arena } from './arena.ts';
 import type { CoreExports } from './exports.ts';
 import type { CoreModules } from './instantiate.ts';
+import type { Releasable } from './released.ts';
 
 /** Physical memory with page tables in it, as an {@link Mmu} sees it: {@link FlatMemory} or {@link SparseMemory}. */
-export interface PhysicalMemory {
+export interface PhysicalMemory extends Releasable {
   /** Which of the cores walks it. */
   readonly kind: keyof CoreModules;
   /** The linear memory in which its tables lie. */
@@ -12,6 +13,8 @@ export interface PhysicalMemory {
   readonly arena: Arena;
   /** How many 4 KiB frames can hold tables, counted as the core counts them. */
   readonly frameCount: number;
+  /** Whether it was released: then nothing that was made over it can be used any more. */
+  readonly isReleased: boolean;
 
   /** Tells a fresh instance of the core where this memory lies. */
   attach(core: CoreExports): void;

@@ -4,6 +4,7 @@ import type { CoreExports } from './exports.ts';
 import { ADDRESS_MASK, DIRECTORY_END, NO_TABLE, TABLE_BYTES } from './generated/layout.ts';
 import { type CoreModules, compileCoreSync, instantiateCore } from './instantiate.ts';
 import { MemoryViews, type PhysicalMemory } from './physical-memory.ts';
+import { releasedError } from './released.ts';
 
 const FIRST_LOG2_SLOTS = 9;
 
@@ -49,6 +50,19 @@ export class SparseMemory implements PhysicalMemory {
     return this.wasm.buffer.byteLength / TABLE_BYTES;
   }
 
+  get isReleased(): boolean {
+    return this.arena.isReleased;
+  }
+
+  /** Ends its use, and that of all Mmus, TLBs and batches over it. More than once does nothing. */
+  release(): void {
+    this.arena.releaseAll();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
   attach(): void {
     /* The directory's header stands where every core looks for it. */
   }
@@ -89,6 +103,7 @@ export class SparseMemory implements PhysicalMemory {
   }
 
   #linear(physical: bigint): number | undefined {
+    if (this.isReleased) throw releasedError('memory');
     if (physical > (ADDRESS_MASK | 0xfffn)) return undefined;
     const frame = this.#core.tableAt(physical & ADDRESS_MASK) >>> 0;
     return frame === NO_TABLE ? undefined : frame + Number(physical & 0xfffn);

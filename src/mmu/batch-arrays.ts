@@ -1,13 +1,17 @@
 import { checkInteger } from '../core/errors.ts';
 import type { PhysicalMemory } from '../core/physical-memory.ts';
+import { type Releasable, releasedError } from '../core/released.ts';
+
+/** Where the arrays of a released batch are. */
+const NOWHERE = -1;
 
 /** The arrays of a batch, in linear memory, where the core reads and writes them without a copy. */
-export abstract class BatchArrays {
+export abstract class BatchArrays implements Releasable {
   /** How many addresses it has room for. */
   readonly capacity: number;
   readonly #memory: PhysicalMemory;
   /** Linear address of the addresses; the outcomes follow them. */
-  readonly #at: number;
+  #at: number;
   #views: { addresses: BigUint64Array; outcomes: BigUint64Array; buffer: ArrayBufferLike } | undefined;
 
   /** @throws RangeError for a capacity out of range, or when the memory has no room for the arrays */
@@ -28,20 +32,36 @@ export abstract class BatchArrays {
     return this.#current().outcomes;
   }
 
-  /** Gives the arrays back; the batch must not be used afterwards. */
+  /**
+   * Gives the arrays back: any use of the batch throws afterwards, and views of them that were taken before show what others
+   * keep there. More than once does nothing.
+   */
   release(): void {
+    if (this.#at === NOWHERE) return;
     this.#memory.arena.release(this.#at, this.capacity * 16);
+    this.#at = NOWHERE;
+    this.#views = undefined;
   }
 
-  /** Linear addresses of the two arrays. */
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
+  /**
+   * Linear addresses of the two arrays.
+   *
+   * @throws TypeError when the batch or its memory was released
+   */
   protected get places(): { readonly from: number; readonly to: number } {
+    if (this.#at === NOWHERE) throw releasedError('batch');
+    if (this.#memory.isReleased) throw releasedError('memory');
     return { from: this.#at, to: this.#at + this.capacity * 8 };
   }
 
   #current(): { addresses: BigUint64Array; outcomes: BigUint64Array } {
+    const { from, to } = this.places;
     const { buffer } = this.#memory.wasm;
     if (this.#views?.buffer !== buffer) {
-      const { from, to } = this.places;
       this.#views = {
         addresses: new BigUint64Array(buffer, from, this.capacity),
         outcomes: new BigUint64Array(buffer, to, this.capacity),
@@ -74,14 +94,17 @@ export function inPieces(
     throw new RangeError(`outcomes: expected room for ${addresses.length}, got ${outcomes.length}`);
   }
   const { at, size } = roomForPiece(memory);
-  const words = new BigUint64Array(memory.wasm.buffer, at, size);
-  for (let done = 0; done < addresses.length; done += size) {
-    const piece = addresses.subarray(done, done + size);
-    words.set(piece);
-    translate(at, piece.length, at);
-    outcomes.set(piece.length === size ? words : words.subarray(0, piece.length), done);
+  try {
+    const words = new BigUint64Array(memory.wasm.buffer, at, size);
+    for (let done = 0; done < addresses.length; done += size) {
+      const piece = addresses.subarray(done, done + size);
+      words.set(piece);
+      translate(at, piece.length, at);
+      outcomes.set(piece.length === size ? words : words.subarray(0, piece.length), done);
+    }
+  } finally {
+    memory.arena.release(at, size * 8);
   }
-  memory.arena.release(at, size * 8);
   return outcomes;
 }
 

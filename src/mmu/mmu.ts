@@ -1,7 +1,6 @@
 import { checkBigint, checkInteger } from '../core/errors.ts';
-import type { CoreExports } from '../core/exports.ts';
 import { ACCESS_MARK } from '../core/generated/layout.ts';
-import { type CoreModules, compileCore, compileCoreSync, instantiateCore } from '../core/instantiate.ts';
+import { type CoreModules, compileCore, compileCoreSync } from '../core/instantiate.ts';
 import type { PhysicalMemory } from '../core/physical-memory.ts';
 import { type Explanation, explain } from '../reference/explain.ts';
 import { effectiveMemoryType, type MemoryType, patType } from '../reference/memory-type.ts';
@@ -11,7 +10,8 @@ import { Batch } from './batch.ts';
 import { inPieces } from './batch-arrays.ts';
 import type { Mapping } from './mapping.ts';
 import { decodeOutcome } from './outcome.ts';
-import { checkRegisters, DEFAULT_REGISTERS, levelsOf, loadRegisters, type Registers } from './registers.ts';
+import { Processor } from './processor.ts';
+import type { Registers } from './registers.ts';
 import { type RecordBlock, type ScanOptions, scanBlocks, scanMappings } from './scan.ts';
 import { Walker } from './walker.ts';
 
@@ -30,32 +30,22 @@ import { Walker } from './walker.ts';
  * mmu.translate(0x1234n, Access.write);              // { kind: 'page-fault', errorCode: 3, level: 3, table: 0x2000n }
  * ```
  */
-export class Mmu {
-  /** The physical memory that holds the tables. */
-  readonly memory: PhysicalMemory;
-  /**
-   * The core's own functions, for embedders who keep addresses and outcomes in linear memory themselves. Arguments are
-   * not checked.
-   */
-  readonly core: CoreExports;
+export class Mmu extends Processor {
   readonly #walker: Walker;
-  #registers: Registers = DEFAULT_REGISTERS;
 
   /**
    * @param memory where the tables lie
    * @param registers at least `cr3`; the others have the defaults of {@link Registers}
    * @param core compiled cores; default: those inlined in the package, compiled on first use
-   * @throws TypeError or RangeError for registers that do not describe 4-level or 5-level paging
+   * @throws TypeError or RangeError for registers that do not describe 4-level or 5-level paging, or a memory that was released
    */
   constructor(
     memory: PhysicalMemory,
     registers: Partial<Registers> & Pick<Registers, 'cr3'>,
     core: CoreModules = compileCoreSync(),
   ) {
-    this.memory = memory;
-    this.core = instantiateCore(core[memory.kind], memory.wasm);
+    super(memory, core);
     this.#walker = new Walker(this.core, memory);
-    memory.attach(this.core);
     this.setRegisters(registers);
   }
 
@@ -66,28 +56,6 @@ export class Mmu {
     core?: CoreModules,
   ): Promise<Mmu> {
     return new Mmu(memory, registers, core ?? (await compileCore()));
-  }
-
-  /** The registers as they are now. */
-  get registers(): Registers {
-    return this.#registers;
-  }
-
-  /**
-   * Changes registers; those left out keep their value.
-   *
-   * @throws TypeError or RangeError for values that do not describe 4-level or 5-level paging; nothing is changed then
-   */
-  setRegisters(changes: Partial<Registers>): void {
-    const registers = { ...this.#registers, ...changes };
-    checkRegisters(registers);
-    this.#registers = registers;
-    loadRegisters(this.core, registers);
-  }
-
-  /** Levels of the walk: 4, or 5 with CR4.LA57. */
-  get levels(): 4 | 5 {
-    return levelsOf(this.#registers);
   }
 
   /**
@@ -119,7 +87,7 @@ export class Mmu {
 
   /**
    * Like {@link translate}, without bigints and without an object: the linear address comes in two halves, the physical
-   * one goes as a number (52 bits, exact). Three times as fast.
+   * one goes as a number (52 bits, exact). Three times as fast. While paging is off, the physical address is `low`.
    *
    * @param high bits 63:32 of the linear address, as an integer, signed or not
    * @param low bits 31:0, likewise
@@ -183,7 +151,7 @@ export class Mmu {
    * The memory type of an access that reached a page: its entry of IA32_PAT, combined with the MTRRs' default type.
    */
   memoryType(outcome: PageOutcome): MemoryType {
-    const { pat, mtrrDefault } = this.#registers;
+    const { pat, mtrrDefault } = this.registers;
     return effectiveMemoryType(patType(pat, outcome.patIndex)!, mtrrDefault);
   }
 
@@ -199,13 +167,13 @@ export class Mmu {
   explain(va: bigint, access: number = Access.read): Explanation {
     checkBigint('va', va);
     checkAccess(access);
-    return explain((physical) => this.memory.readEntry(physical), this.#registers, va, access);
+    return explain((physical) => this.memory.readEntry(physical), this.registers, va, access);
   }
 
   /**
    * Every leaf of a range, or with `coalesce` every run of leaves, in ascending order of the address as an unsigned
    * number. Lazy: a tree whose tables contain each other may have more leaves than anyone can list. Tables changed
-   * while it runs are seen, or not, as by hardware.
+   * while it runs are seen, or not, as by hardware. While paging is off, nothing is mapped.
    *
    * @throws TypeError or RangeError for a range that is not canonical
    *

@@ -11,6 +11,7 @@ import {
   KIND_MISSING_TABLE,
   KIND_NON_CANONICAL,
   KIND_PAGE_FAULT,
+  KIND_PAGING_OFF,
   OUTCOME_ADDRESS_MASK,
   OUTCOME_FAILED,
   OUTCOME_LEVEL_SHIFT,
@@ -69,6 +70,8 @@ export function decodeOutcome(word: bigint): Outcome {
       return { kind: 'non-canonical' };
     case KIND_LASS:
       return { kind: 'lass' };
+    case KIND_PAGING_OFF:
+      return { kind: 'paging-off', physicalAddress: word & OUTCOME_ADDRESS_MASK };
     case KIND_MISSING_TABLE:
       return { kind: 'missing-table', level, table };
     default:

@@ -4,13 +4,11 @@
  */
 import { checkBigint, checkInteger, hex } from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
-import { CR0_WP, CR4_CET, CR4_LA57, EFER_NXE, FEATURE_AMD, FEATURE_PAGE_1G } from '../core/generated/layout.ts';
+import { CR0_PG, CR0_WP, CR4_CET, CR4_LA57, EFER_NXE, FEATURE_AMD, FEATURE_PAGE_1G } from '../core/generated/layout.ts';
 import { type MemoryType, patType } from '../reference/memory-type.ts';
 
 /** CR0.PE: protected mode; paging needs it. */
 export const CR0_PE: bigint = 1n << 0n;
-/** CR0.PG: paging is on. */
-export const CR0_PG: bigint = 1n << 31n;
 /** CR4.PAE: entries are 64 bits wide; 4-level and 5-level paging need it. */
 export const CR4_PAE: bigint = 1n << 5n;
 /** EFER.LME: long mode is enabled. */
@@ -62,8 +60,11 @@ export const DEFAULT_REGISTERS: Registers = {
   vendor: 'intel',
 };
 
-/** Throws unless the registers describe 4-level or 5-level paging, the only kinds hugewalk walks. */
-export function checkRegisters(registers: Registers): void {
+/**
+ * Throws unless the registers describe 4-level or 5-level paging, the only kinds hugewalk walks; or, where paging need not be on
+ * and CR0.PG is 0, no paging at all.
+ */
+export function checkRegisters(registers: Registers, mustPage = true): void {
   const { cr0, cr3, cr4, efer, rflags, pkru, pkrs, pat, maxPhysicalAddress, page1G, vendor } = registers;
   checkInteger('maxPhysicalAddress', maxPhysicalAddress, 36, 52);
   for (const [name, value] of Object.entries({ cr0, cr3, cr4, efer, rflags, pat })) checkBigint(name, value);
@@ -72,9 +73,11 @@ export function checkRegisters(registers: Registers): void {
   checkMemoryTypes(pat, registers.mtrrDefault);
   if (vendor !== 'intel' && vendor !== 'amd')
     throw new TypeError(`vendor: expected 'intel' or 'amd', got ${String(vendor)}`);
-  expectSet('cr0', cr0, CR0_PG | CR0_PE, 'PG and PE set (paging on)');
-  expectSet('cr4', cr4, CR4_PAE, 'PAE set (4-level or 5-level paging)');
-  expectSet('efer', efer, EFER_LME, 'LME set (long mode)');
+  if (mustPage || cr0 & CR0_PG) {
+    expectSet('cr0', cr0, CR0_PG | CR0_PE, 'PG and PE set (paging on)');
+    expectSet('cr4', cr4, CR4_PAE, 'PAE set (4-level or 5-level paging)');
+    expectSet('efer', efer, EFER_LME, 'LME set (long mode)');
+  }
   if (cr4 & CR4_CET) expectSet('cr0', cr0, CR0_WP, 'WP set, which CR4.CET demands');
   const reserved = (cr3 & ~(1n << 63n)) >> BigInt(maxPhysicalAddress);
   if (reserved)

@@ -5,6 +5,7 @@ import { checkBigint, hex } from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { NOTE_BYTES, RECORD_BYTES, SCAN_COALESCE, SCAN_FOLD } from '../core/generated/layout.ts';
 import type { PhysicalMemory } from '../core/physical-memory.ts';
+import { releasedError } from '../core/released.ts';
 import { Mapping } from './mapping.ts';
 
 /** What to list. */
@@ -53,6 +54,7 @@ export function* scanBlocks(
       let resume = from;
       let held = 0;
       for (;;) {
+        if (memory.isReleased) throw releasedError('memory');
         const count = core.scan(from, to, resume, list, held, ROOM, notes.at(), flags);
         const more = core.scanIsFull() !== 0;
         resume = BigInt.asUintN(64, core.scanCursor());

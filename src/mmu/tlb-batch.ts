@@ -1,8 +1,7 @@
 import { checkInteger } from '../core/errors.ts';
-import type { CoreExports } from '../core/exports.ts';
-import type { PhysicalMemory } from '../core/physical-memory.ts';
 import { Access, checkAccess } from './access.ts';
 import { BatchArrays } from './batch-arrays.ts';
+import type { Tlb } from './tlb.ts';
 
 /**
  * Like {@link Batch}, but through a {@link Tlb}: fill `addresses`, `access`, read `outcomes`.
@@ -20,11 +19,11 @@ import { BatchArrays } from './batch-arrays.ts';
  * ```
  */
 export class TlbBatch extends BatchArrays {
-  readonly #core: CoreExports;
+  readonly #tlb: Tlb;
 
-  constructor(core: CoreExports, memory: PhysicalMemory, capacity: number) {
-    super(memory, capacity);
-    this.#core = core;
+  constructor(tlb: Tlb, capacity: number) {
+    super(tlb.mmu.memory, capacity);
+    this.#tlb = tlb;
   }
 
   /** Makes the accesses to the first `count` addresses, in order. */
@@ -32,6 +31,6 @@ export class TlbBatch extends BatchArrays {
     checkInteger('count', count, 0, this.capacity);
     checkAccess(access);
     const { from, to } = this.places;
-    this.#core.tlbTranslateMany(from, count, access, to);
+    this.#tlb.select().tlbTranslateMany(from, count, access, to);
   }
 }

@@ -3,33 +3,35 @@
  * The layout of the caches is in assembly/tlb.ts, what drops entries in assembly/invalidate.ts.
  */
 import { checkBigint, checkInteger } from '../core/errors.ts';
+import type { CoreExports } from '../core/exports.ts';
 import {
   ADDRESS_MASK,
-  CR4_LA57,
   CR4_LASS,
-  CR4_PCIDE,
   CR4_PGE,
   CR4_PKE,
   CR4_PKS,
   CR4_SMAP,
-  CR4_SMEP,
   OUTCOME_RIGHTS_SHIFT,
   TLB_ADDRESS_MASK,
   TLB_DIRTY,
   TLB_ENTRY_BYTES,
   TLB_FREE,
   TLB_GLOBAL,
+  TLB_HEADER_BYTES,
   TLB_KEY_MASK,
   TLB_PAGE_ARRAYS,
   TLB_TABLE_ARRAYS,
 } from '../core/generated/layout.ts';
+import { type Releasable, releasedError } from '../core/released.ts';
 import type { Outcome, PageSize } from '../reference/outcome.ts';
 import { protectionKey, referenceWalk } from '../reference/walk.ts';
 import { Access, checkAccess } from './access.ts';
 import { inPieces } from './batch-arrays.ts';
+import type { InstructionOutcome } from './instructions.ts';
 import type { Mmu } from './mmu.ts';
 import { decodeOutcome, pageSizeOf, physicalAddressOf } from './outcome.ts';
 import { TlbBatch } from './tlb-batch.ts';
+import { RELEASED, type TlbSet } from './tlb-set.ts';
 
 /** Sizes of the caches. */
 export interface TlbOptions {
@@ -76,12 +78,10 @@ export interface StaleEntry {
   readonly words: string;
 }
 
-/** The four types of INVPCID. */
-export type InvpcidType = 0 | 1 | 2 | 3;
-
 /**
- * Caches of an {@link Mmu}'s translations, with the instructions that drop them. Entries that software changes in the
- * tables stay cached until then, as in hardware. Change CR3 and CR4 through it, so that it drops what it must.
+ * Caches of an {@link Mmu}'s translations. Entries that software changes in the tables stay cached until an instruction drops
+ * them, as in hardware. A processor may have several, an ITLB and a DTLB: each has its own entries and counts, and an
+ * instruction reaches them all, whether it is called here or on the Mmu.
  *
  * @example
  * ```ts
@@ -98,27 +98,29 @@ export type InvpcidType = 0 | 1 | 2 | 3;
  * tlb.access(0x1234n).kind;                          // 'page-fault'
  * ```
  */
-export class Tlb {
+export class Tlb implements Releasable {
   readonly mmu: Mmu;
-  readonly #at: number;
+  readonly #core: CoreExports;
+  readonly #tlbs: TlbSet;
+  /** Linear address, or RELEASED. */
+  #at: number;
   readonly #bytes: number;
   readonly #log2Pages: number;
   readonly #log2Tables: number;
-  /** The CR3 last seen with each PCID: what stale() compares that context's entries with. */
-  readonly #roots = new Map<number, bigint>();
 
   /** @throws RangeError for sizes out of range, or when the memory has no room for the caches */
   constructor(mmu: Mmu, { log2Pages = 10, log2Tables = 5 }: TlbOptions = {}) {
     checkInteger('log2Pages', log2Pages, 0, 20);
     checkInteger('log2Tables', log2Tables, 0, 20);
+    const { core, tlbs } = mmu;
     this.mmu = mmu;
+    this.#core = core;
+    this.#tlbs = tlbs;
     this.#log2Pages = log2Pages;
     this.#log2Tables = log2Tables;
-    this.#bytes = mmu.core.tlbBytes(log2Pages, log2Tables);
+    this.#bytes = core.tlbBytes(log2Pages, log2Tables);
     this.#at = mmu.memory.arena.allocate(this.#bytes);
-    mmu.core.setTlb(this.#at, log2Pages, log2Tables);
-    mmu.core.invalidateAll(0);
-    this.#noteRoot();
+    tlbs.add(this.#at, log2Pages, log2Tables);
   }
 
   /** Makes one access: like {@link Mmu.access}, but through the caches. */
@@ -130,7 +132,7 @@ export class Tlb {
   accessWord(va: bigint, access: number = Access.read): bigint {
     checkBigint('va', va);
     checkAccess(access);
-    return BigInt.asUintN(64, this.mmu.core.tlbTranslate(va, access));
+    return BigInt.asUintN(64, this.select().tlbTranslate(va, access));
   }
 
   /**
@@ -147,77 +149,83 @@ export class Tlb {
     outcomes: BigUint64Array = new BigUint64Array(addresses.length),
   ): BigUint64Array {
     checkAccess(access);
-    const { core, memory } = this.mmu;
-    return inPieces(memory, addresses, outcomes, (from, count, to) => core.tlbTranslateMany(from, count, access, to));
+    const core = this.select();
+    return inPieces(this.mmu.memory, addresses, outcomes, (from, count, to) =>
+      core.tlbTranslateMany(from, count, access, to),
+    );
   }
 
   /** Arrays in linear memory for `capacity` accesses a call, without a copy. */
   batch(capacity: number): TlbBatch {
-    return new TlbBatch(this.mmu.core, this.mmu.memory, capacity);
+    this.select();
+    return new TlbBatch(this, capacity);
   }
 
   /** How many accesses were made, and for how many of them tables had to be read. */
   get counts(): { readonly lookups: bigint; readonly misses: bigint } {
-    return { lookups: this.mmu.core.tlbLookups(), misses: this.mmu.core.tlbMisses() };
+    const core = this.select();
+    return { lookups: core.tlbLookups(), misses: core.tlbMisses() };
   }
 
-  /** INVLPG: drops the page of an address, global or not, and all paging-structure entries of the current PCID. */
+  /** The processor's INVLPG, which reaches all of its TLBs: {@link Mmu.invlpg}. */
   invlpg(va: bigint): void {
-    checkBigint('va', va);
-    this.mmu.core.invalidatePage(va);
+    this.select();
+    this.mmu.invlpg(va);
+  }
+
+  /** The processor's INVPCID, likewise: {@link Mmu.invpcid}. */
+  invpcid(type: number, pcid: number | bigint = 0, va: bigint = 0n): InstructionOutcome {
+    this.select();
+    return this.mmu.invpcid(type, pcid, va);
+  }
+
+  /** The processor's MOV to CR0, likewise: {@link Mmu.movToCr0}. */
+  movToCr0(value: bigint, is64BitCode?: boolean): InstructionOutcome {
+    this.select();
+    return this.mmu.movToCr0(value, is64BitCode);
+  }
+
+  /** The processor's MOV to CR3, likewise: {@link Mmu.movToCr3}. */
+  movToCr3(value: bigint): InstructionOutcome {
+    this.select();
+    return this.mmu.movToCr3(value);
+  }
+
+  /** The processor's MOV to CR4, likewise: {@link Mmu.movToCr4}. */
+  movToCr4(value: bigint): InstructionOutcome {
+    this.select();
+    return this.mmu.movToCr4(value);
+  }
+
+  /** The processor's WRMSR, likewise: {@link Mmu.wrmsr}. */
+  wrmsr(msr: number, value: bigint): InstructionOutcome {
+    this.select();
+    return this.mmu.wrmsr(msr, value);
   }
 
   /**
-   * INVPCID. Type 0 drops one address of a PCID, 1 a PCID, 2 everything, 3 everything but global pages; types 0 and 1
-   * leave global pages alone.
-   */
-  invpcid(type: InvpcidType, pcid = 0, va = 0n): void {
-    checkInteger('type', type, 0, 3);
-    checkInteger('pcid', pcid, 0, this.#usesPcid ? 0xfff : 0);
-    checkBigint('va', va);
-    if (type === 0) this.mmu.core.invalidatePcidPage(va, BigInt(pcid));
-    else if (type === 1) this.mmu.core.invalidatePcid(BigInt(pcid));
-    else this.mmu.core.invalidateAll(type === 3 ? 1 : 0);
-  }
-
-  /**
-   * MOV to CR3: drops what the new PCID has cached, global pages excepted. With CR4.PCIDE, bit 63 of the value set asks
-   * to drop nothing; it does not become part of CR3.
-   */
-  movToCr3(value: bigint): void {
-    checkBigint('value', value);
-    const keeps = this.#usesPcid && (value & NO_FLUSH) !== 0n;
-    this.mmu.setRegisters({ cr3: this.#usesPcid ? value & ~NO_FLUSH : value });
-    if (!keeps) this.mmu.core.invalidatePcid(BigInt(this.#pcid));
-    this.#noteRoot();
-  }
-
-  /**
-   * MOV to CR4: everything is dropped, global pages too, when PGE changes or PCIDE is switched off; the current PCID's
-   * entries, when SMEP is switched on.
+   * Lets the core's functions of the TLB work on this one, for embedders who call them, and answers with the core: see
+   * {@link Mmu.core}.
    *
-   * @throws RangeError for a change that raises #GP: LA57 while paging, PCIDE on while CR3 holds a PCID other than 0
+   * @throws TypeError when the TLB or its memory was released
    */
-  movToCr4(value: bigint): void {
-    checkBigint('value', value);
-    const { cr3, cr4: before } = this.mmu.registers;
-    const changed = before ^ value;
-    if (changed & CR4_LA57) throw new RangeError('value: expected LA57 as it is, since paging is on');
-    if (changed & value & CR4_PCIDE && cr3 & 0xfffn) {
-      throw new RangeError(`value: expected PCIDE clear while bits 11:0 of CR3 are 0x${(cr3 & 0xfffn).toString(16)}`);
-    }
-    const pcid = this.#pcid;
-    this.mmu.setRegisters({ cr4: value });
-    if (changed & CR4_PGE || changed & before & CR4_PCIDE) this.mmu.core.invalidateAll(0);
-    else if (changed & value & CR4_SMEP) this.#dropContextWithGlobals(pcid);
-    this.#noteRoot();
+  select(): CoreExports {
+    if (this.mmu.memory.isReleased) throw releasedError('memory');
+    this.#tlbs.select(this.#at);
+    return this.#core;
   }
 
   /** Everything that is cached, in no particular order. */
-  *entries(): Generator<CachedPage | CachedTable, void, undefined> {
+  entries(): Generator<CachedPage | CachedTable, void, undefined> {
+    this.select();
+    return this.#entries();
+  }
+
+  *#entries(): Generator<CachedPage | CachedTable, void, undefined> {
+    this.select();
     const words = new BigUint64Array(this.mmu.memory.wasm.buffer, this.#at, this.#bytes / 8).slice();
     const stride = TLB_ENTRY_BYTES / 8;
-    let at = 0;
+    let at = TLB_HEADER_BYTES / 8;
     for (let array = 0; array < TLB_PAGE_ARRAYS + TLB_TABLE_ARRAYS; array++) {
       const holdsPages = array < TLB_PAGE_ARRAYS;
       const end = at + (stride << (holdsPages ? this.#log2Pages : this.#log2Tables));
@@ -243,14 +251,21 @@ export class Tlb {
     return found;
   }
 
-  /** Gives the memory of the caches back; the Tlb must not be used afterwards. */
+  /** Gives the memory of the caches back: any use of the Tlb, or of its batches, throws afterwards. More than once does nothing. */
   release(): void {
+    if (this.#at === RELEASED) return;
+    this.#tlbs.remove(this.#at);
     this.mmu.memory.arena.release(this.#at, this.#bytes);
+    this.#at = RELEASED;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 
   #disagreement(cached: CachedPage | CachedTable): string | undefined {
     const { memory, registers } = this.mmu;
-    const cr3 = (cached.kind === 'page' && cached.global ? undefined : this.#roots.get(cached.pcid)) ?? registers.cr3;
+    const cr3 = (cached.kind === 'page' && cached.global ? undefined : this.mmu.rootOf(cached.pcid)) ?? registers.cr3;
     /* Rights are compared, not demanded: the probe is a supervisor's read that nothing forbids. */
     const permissive = { ...registers, cr3, cr4: registers.cr4 & ~FORBIDDING, rflags: 1n << 18n };
     const { steps } = referenceWalk((at) => memory.readEntry(at), permissive, cached.va, Access.read);
@@ -280,30 +295,8 @@ export class Tlb {
     if (!((step.entry >> 5n) & 1n)) return `the ${name} has A clear`;
     return differing.length ? `the tables differ in: ${differing.join(', ')}` : undefined;
   }
-
-  /** What SMEP's being switched on drops: all entries of the context, global ones (which belong to every context) too. */
-  #dropContextWithGlobals(pcid: number): void {
-    for (const cached of [...this.entries()]) {
-      if (cached.kind === 'page' && cached.global) this.mmu.core.invalidatePage(cached.va);
-    }
-    this.mmu.core.invalidatePcid(BigInt(pcid));
-  }
-
-  #noteRoot(): void {
-    this.#roots.set(this.#pcid, this.mmu.registers.cr3);
-  }
-
-  get #usesPcid(): boolean {
-    return (this.mmu.registers.cr4 & CR4_PCIDE) !== 0n;
-  }
-
-  get #pcid(): number {
-    return this.#usesPcid ? Number(this.mmu.registers.cr3 & 0xfffn) : 0;
-  }
 }
 
-/** Bit 63 of a value moved to CR3: drop nothing. */
-const NO_FLUSH = 1n << 63n;
 /** SMAP, PKE, PKS and LASS. */
 const FORBIDDING = CR4_SMAP | CR4_PKE | CR4_PKS | CR4_LASS;
 const RIGHTS = ['writable', 'user', 'executable'] as const;

@@ -81,6 +81,8 @@ function outcomeWords(record: WalkRecord, state: PagingState, access: number, me
       return `not canonical: bits 63 to ${bit(state.cr4, 12n) ? 56 : 47} are not all equal; #GP (#SS for the stack), no table is read`;
     case 'lass':
       return `CR4.LASS forbids ${access & USER ? 'user mode the upper' : 'the supervisor the lower'} half of the linear addresses; #GP (#SS for the stack), no table is read`;
+    case 'paging-off':
+      return `${hex(outcome.physicalAddress)}: paging is off (CR0.PG = 0), and the linear address is the physical one`;
     case 'missing-table':
       return `the ${TABLE_NAMES[outcome.level]} at ${hex(outcome.table)} lies where there is no memory`;
     case 'page-fault':

@@ -6,12 +6,14 @@
 export { type ExplainedStep, type Explanation, errorCodeWords, explain } from './explain.ts';
 export { type ReferenceLeaf, referenceMappings } from './mappings.ts';
 export type {
+  LassOutcome,
   MissingTableOutcome,
   NonCanonicalOutcome,
   Outcome,
   PageFaultOutcome,
   PageOutcome,
   PageSize,
+  PagingOffOutcome,
 } from './outcome.ts';
 export {
   type PagingState,

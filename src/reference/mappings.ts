@@ -17,11 +17,18 @@ export interface ReferenceLeaf {
   readonly rights: Rights;
 }
 
-/** Lists every leaf in ascending order of the address. Tables that contain each other are followed wherever they lead. */
-export function referenceMappings(readEntry: ReadEntry, state: PagingState): Generator<ReferenceLeaf, void, undefined> {
+/**
+ * Lists every leaf in ascending order of the address. Tables that contain each other are followed wherever they lead. While
+ * paging is off there is none.
+ */
+export function* referenceMappings(
+  readEntry: ReadEntry,
+  state: PagingState,
+): Generator<ReferenceLeaf, void, undefined> {
+  if (!bit(state.cr0, 31n)) return;
   const all: Rights = { writable: true, user: true, executable: true, shadowStack: false };
   const levels = bit(state.cr4, 12n) ? 5 : 4;
-  return leavesBelow(readEntry, state, bits(state.cr3, 51n, 12n), levels, 0n, all);
+  yield* leavesBelow(readEntry, state, bits(state.cr3, 51n, 12n), levels, 0n, all);
 }
 
 function* leavesBelow(

@@ -43,6 +43,13 @@ export interface LassOutcome {
   readonly kind: 'lass';
 }
 
+/** Paging is off (CR0.PG = 0): there are no rights, and the linear address is the physical one. */
+export interface PagingOffOutcome {
+  readonly kind: 'paging-off';
+  /** Bits 31:0 of the linear address, which has no others outside long mode. */
+  readonly physicalAddress: bigint;
+}
+
 /** A table lies where there is no memory: outside a flat memory, or in a frame that was never added. */
 export interface MissingTableOutcome {
   readonly kind: 'missing-table';
@@ -53,4 +60,10 @@ export interface MissingTableOutcome {
 }
 
 /** What became of a translation. It says nothing of the leaf's other bits: see `explain`. */
-export type Outcome = PageOutcome | PageFaultOutcome | NonCanonicalOutcome | LassOutcome | MissingTableOutcome;
+export type Outcome =
+  | PageOutcome
+  | PageFaultOutcome
+  | NonCanonicalOutcome
+  | LassOutcome
+  | MissingTableOutcome
+  | PagingOffOutcome;

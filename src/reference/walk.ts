@@ -90,6 +90,7 @@ export function referenceWalk(readEntry: ReadEntry, state: PagingState, va: bigi
   const marks: Mark[] = [];
   const end = (outcome: Outcome): WalkRecord => ({ steps, marks, outcome });
   const levels = bit(state.cr4, 12n) ? 5 : 4;
+  if (!bit(state.cr0, 31n)) return end({ kind: 'paging-off', physicalAddress: bits(va, 31n, 0n) });
 
   const linearAddressWidth = levels === 5 ? 57 : 48;
   if (BigInt.asUintN(64, BigInt.asIntN(linearAddressWidth, va)) !== va) return end({ kind: 'non-canonical' });

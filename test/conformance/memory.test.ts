@@ -337,14 +337,20 @@ describe('misuse', () => {
       new RangeError('log2Tables: expected an integer from 0x0 to 0x14, got -0x1'),
     );
     const tlb = new Tlb(mmu, { log2Pages: 0, log2Tables: 0 });
-    expect(() => tlb.invpcid(4 as 3)).toThrow(new RangeError('type: expected an integer from 0x0 to 0x3, got 0x4'));
-    expect(() => tlb.invpcid(1, 1)).toThrow(new RangeError('pcid: expected an integer from 0x0 to 0x0, got 0x1'));
+    expect(() => tlb.invpcid(-1)).toThrow(
+      new RangeError('type: expected an integer from 0x0 to 0x1fffffffffffff, got -0x1'),
+    );
+    expect(() => tlb.invpcid(1, -1n)).toThrow(/^pcid: expected 0x0 to 0xffffffffffffffff, got -0x1/);
+    expect(() => tlb.wrmsr(0x10, 0n)).toThrow(
+      new RangeError(
+        'msr: expected 0xc0000080 (EFER), 0x277 (PAT) or 0x6e1 (PKRS), got 0x10: paging depends on no other',
+      ),
+    );
     const wrong = new RangeError('value: expected 0x0 to 0xffffffffffffffff, got -0x1');
     expect(() => tlb.movToCr3(-1n)).toThrow(wrong);
     expect(() => tlb.movToCr4(-1n)).toThrow(wrong);
-    expect(() => tlb.movToCr4((1n << 5n) | (1n << 12n))).toThrow(
-      new RangeError('value: expected LA57 as it is, since paging is on'),
-    );
+    expect(() => tlb.movToCr0(-1n)).toThrow(wrong);
+    expect(() => tlb.wrmsr(0xc000_0080, -1n)).toThrow(wrong);
   });
 
   test('of an outcome word is a broken invariant', () => {

@@ -58,7 +58,7 @@ describe('the combinations', () => {
 
 describe.each([...BUILDS, ...OTHER_WAYS])('$name', ({ kind, cores, way }) => {
   const one = machine(kind, cores);
-  if (way === 'through a TLB') one.core.setTlb(one.memory.arena.allocate(one.core.tlbBytes(0, 0)), 0, 0);
+  if (way === 'through a TLB') one.core.makeTlb(one.memory.arena.allocate(one.core.tlbBytes(0, 0)), 0, 0);
   const matrix = new Matrix(one, way === 'through a TLB' ? one.core.tlbTranslate : one.core.translate);
 
   /* Batches are slow, and what they do with leaves does not depend on how many levels are above them. */

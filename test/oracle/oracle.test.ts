@@ -75,6 +75,7 @@ function answerOf({ index, stack }: OracleCase, outcome: Outcome): ModelAnswer {
     case 'non-canonical':
       return { vector: stack ? 12 : 13, error: 0 };
     case 'lass':
+    case 'paging-off':
     case 'missing-table':
       throw new Error(`case ${index}: the walk ended with ${outcome.kind}, which no case allows`);
   }
