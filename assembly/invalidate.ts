@@ -14,12 +14,12 @@ import { pcid, rootShift } from "./cpu";
 import { LEVEL1_SHIFT, LEVEL3_SHIFT } from "./entry";
 import {
   arraysEnd,
+  drop,
   forgetPage,
   noteEmpty,
   pageArrays,
   pageSlot,
   TLB_ENTRY_BYTES,
-  TLB_FREE,
   TLB_GLOBAL,
   tableArrays,
   tableSlot,
@@ -37,11 +37,11 @@ export function invalidatePcidPage(va: u64, context: u64): void {
   for (let shift = LEVEL1_SHIFT; shift <= LEVEL3_SHIFT; shift += 9) {
     const slot = pageSlot(va, shift, context);
     const isGlobal = (load<u64>(slot, 8) & TLB_GLOBAL) != 0;
-    if (load<u64>(slot) == tagOf(va, shift, context) && !isGlobal) store<u64>(slot, TLB_FREE);
+    if (load<u64>(slot) == tagOf(va, shift, context) && !isGlobal) drop(slot);
   }
   for (let shift = LEVEL1_SHIFT + 9; shift <= rootShift; shift += 9) {
     const slot = tableSlot(va, shift, context);
-    if (load<u64>(slot) == tagOf(va, shift, context)) store<u64>(slot, TLB_FREE);
+    if (load<u64>(slot) == tagOf(va, shift, context)) drop(slot);
   }
 }
 
@@ -50,7 +50,7 @@ export function invalidatePcid(context: u64, keepGlobal: bool): void {
   for (let slot = pageArrays(); slot < tableArrays(); slot += TLB_ENTRY_BYTES) {
     const global = (load<u64>(slot, 8) & TLB_GLOBAL) != 0;
     const goes = global ? !keepGlobal : (load<u64>(slot) & 0xfff) == context;
-    if (goes) store<u64>(slot, TLB_FREE);
+    if (goes) drop(slot);
   }
   dropTables(context);
 }
@@ -59,13 +59,13 @@ export function invalidatePcid(context: u64, keepGlobal: bool): void {
 export function invalidateAll(keepGlobal: bool): void {
   for (let slot = pageArrays(); slot < arraysEnd(); slot += TLB_ENTRY_BYTES) {
     const stays = keepGlobal && slot < tableArrays() && (load<u64>(slot, 8) & TLB_GLOBAL) != 0;
-    if (!stays) store<u64>(slot, TLB_FREE);
+    if (!stays) drop(slot);
   }
   if (!keepGlobal) noteEmpty();
 }
 
 function dropTables(context: u64): void {
   for (let slot = tableArrays(); slot < arraysEnd(); slot += TLB_ENTRY_BYTES) {
-    if ((load<u64>(slot) & 0xfff) == context) store<u64>(slot, TLB_FREE);
+    if ((load<u64>(slot) & 0xfff) == context) drop(slot);
   }
 }

@@ -71,7 +71,10 @@ export const TLB_ENTRY_BYTES: u32 = 16;
 export const TLB_PAGE_ARRAYS: u32 = 3;
 /** Arrays of entries that point to tables: PDE, PDPTE, PML4E, PML5E. */
 export const TLB_TABLE_ARRAYS: u32 = 4;
-/** The tag of a free entry: no canonical address, hence never a match. */
+/**
+ * The tag of a free entry, which is no canonical address; and its content, which is no page: an address that is not canonical
+ * may have that tag.
+ */
 export const TLB_FREE: u64 = 1 << 63;
 /** A cached page's protection key. */
 export const TLB_KEY_MASK: u64 = 15;
@@ -122,7 +125,7 @@ export function makeTlb(at: usize, log2OfPages: u32, log2OfTables: u32): void {
   store<u32>(at, log2OfTables, LOG2_TABLES);
   store<u32>(at, 0, LEVELS_CACHED);
   take(at);
-  for (let slot = pages; slot < arraysEnd(); slot += TLB_ENTRY_BYTES) store<u64>(slot, TLB_FREE);
+  for (let slot = pages; slot < arraysEnd(); slot += TLB_ENTRY_BYTES) drop(slot);
 }
 
 /** From now on, the TLB at linear address `at` is the one that is used, counted, and dropped from. */
@@ -233,8 +236,15 @@ function globalSlot(va: u64, shift: u32): usize {
   return isIt ? slot : 0;
 }
 
+/** Nothing is cached in a slot any more. */
+export function drop(slot: usize): void {
+  store<u64>(slot, TLB_FREE);
+  store<u64>(slot, TLB_FREE, 8);
+}
+
 /** The slot in which the page of va is cached, or 0: the smallest of the context's own, else the smallest global one. */
 function cachedAt(va: u64): usize {
+  if (!isCanonical(va)) return 0;
   for (let shift = LEVEL1_SHIFT; shift <= LEVEL3_SHIFT; shift += 9) {
     const slot = ownSlot(va, shift);
     if (slot) return slot;
@@ -330,7 +340,7 @@ function rememberTable(va: u64, shift: u32, table: u64, rights: u64): void {
 
 /** Drops the page cached for va in the current context, of whatever size, global ones included. */
 export function forgetPage(va: u64): void {
-  for (let slot = cachedAt(va); slot; slot = cachedAt(va)) store<u64>(slot, TLB_FREE);
+  for (let slot = cachedAt(va); slot; slot = cachedAt(va)) drop(slot);
 }
 
 /** Drops everything that would be used to translate va in the current context, as a page fault does (4.10.4.1). */
@@ -338,7 +348,7 @@ function forget(va: u64): void {
   forgetPage(va);
   for (let shift = LEVEL2_SHIFT; shift <= rootShift; shift += 9) {
     const slot = tableSlot(va, shift, pcid);
-    if (load<u64>(slot) == tagOf(va, shift, pcid)) store<u64>(slot, TLB_FREE);
+    if (load<u64>(slot) == tagOf(va, shift, pcid)) drop(slot);
   }
 }
 

@@ -839,8 +839,8 @@ export const FAULTS = [
     ],
     [
       'a new TLB is empty',
-      'slot < arraysEnd(); slot += TLB_ENTRY_BYTES) store<u64>(slot, TLB_FREE);',
-      'slot < arraysEnd(); slot += TLB_ENTRY_BYTES) if (load<u64>(slot) == 1) store<u64>(slot, TLB_FREE);',
+      'slot < arraysEnd(); slot += TLB_ENTRY_BYTES) drop(slot);',
+      'slot < arraysEnd(); slot += TLB_ENTRY_BYTES) if (load<u64>(slot) == 1) drop(slot);',
     ],
     [
       'another TLB is worked on when it is selected',
@@ -876,6 +876,8 @@ export const FAULTS = [
       'return (va & ~(((<u64>1) << shift) - 1)) | context;',
       'return (va & 0xffff_ffff & ~(((<u64>1) << shift) - 1)) | context;',
     ],
+    ['a free entry is no page in a pair', '  store<u64>(slot, TLB_FREE, 8);\n', '  store<u64>(slot, 0, 8);\n'],
+    ['an address that is not canonical has no cached page', 'if (!isCanonical(va)) return 0;', ''],
     ['a tag holds the PCID', '<< shift) - 1)) | context;', '<< shift) - 1));'],
     ['a page of another context is shared only if global', ' && (load<u64>(slot, 8) & TLB_GLOBAL) != 0;', ';'],
     [
@@ -954,7 +956,7 @@ export const FAULTS = [
     ['a fault drops what led to it', 'if (outcome & OUTCOME_FAILED) forget(va);', ''],
     [
       'a fault drops the tables that led to it',
-      'if (load<u64>(slot) == tagOf(va, shift, pcid)) store<u64>(slot, TLB_FREE);\n  }\n}\n\n/** Translates one',
+      'if (load<u64>(slot) == tagOf(va, shift, pcid)) drop(slot);\n  }\n}\n\n/** Translates one',
       '}\n}\n\n/** Translates one',
     ],
     [
@@ -1089,8 +1091,8 @@ export const FAULTS = [
     ['INVLPG drops the page', '  forgetPage(va);\n', ''],
     ['INVLPG drops the tables of the context', 'dropTables(pcid);', ''],
     ['INVPCID 0 drops a page of any size', 'shift <= LEVEL3_SHIFT', 'shift < LEVEL3_SHIFT'],
-    ['INVPCID 0 leaves global pages alone', ' && !isGlobal) store', ') store'],
-    ['INVPCID 0 drops pages', '&& !isGlobal) store<u64>(slot, TLB_FREE);', '&& !isGlobal) continue;'],
+    ['INVPCID 0 leaves global pages alone', ' && !isGlobal) drop', ') drop'],
+    ['INVPCID 0 drops pages', '&& !isGlobal) drop(slot);', '&& !isGlobal) continue;'],
     ['INVPCID 0 drops the context it is given', 'pageSlot(va, shift, context)', 'pageSlot(va, shift, pcid)'],
     ['INVPCID 0 drops the PDE', 'shift = LEVEL1_SHIFT + 9;', 'shift = LEVEL1_SHIFT + 18;'],
     ["INVPCID 0 drops the entry of the root's level", 'shift <= rootShift', 'shift < rootShift'],
@@ -1115,7 +1117,7 @@ export const FAULTS = [
       'slot = pageArrays(); slot < arraysEnd()',
       'slot = pageArrays(); slot < tableArrays()',
     ],
-    ["tables are dropped of one context, not of others'", 'if ((load<u64>(slot) & 0xfff) == context) store', 'store'],
+    ["tables are dropped of one context, not of others'", 'if ((load<u64>(slot) & 0xfff) == context) drop', 'drop'],
     [
       'the tables of every level are dropped',
       'slot = tableArrays(); slot < arraysEnd(); slot +=',

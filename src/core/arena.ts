@@ -1,4 +1,4 @@
-import { claim, extendClaim, releaseClaims, yieldClaim } from './claims.ts';
+import { claim, extendClaim, releaseClaims, SET_ASIDE, yieldClaim } from './claims.ts';
 import { InvariantError } from './errors.ts';
 import { releasedError } from './released.ts';
 
@@ -84,9 +84,10 @@ export class Arena {
     releaseClaims(this.#memory, this);
   }
 
-  /** Likewise of a piece that `allocate(bytes)` gave: it is another thread's from now on, and never comes back. */
-  giveAway(at: number, bytes: number): void {
+  /** Sets a piece that `allocate(bytes)` gave aside for another thread: it never comes back. */
+  setAside(at: number, bytes: number): void {
     yieldClaim(this.#memory, this, { at, bytes });
+    claim(this.#memory, SET_ASIDE, 'scratch', 'scratch', { at, bytes });
   }
 
   /** Takes back what `allocate(bytes)` gave. */

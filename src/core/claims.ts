@@ -31,6 +31,9 @@ interface Claim {
   readonly end: number;
 }
 
+/** The owner of pieces that are set aside for other threads. */
+export const SET_ASIDE: object = {};
+
 const claims = new WeakMap<WebAssembly.Memory, Claim[]>();
 
 /**
@@ -59,7 +62,7 @@ export function extendClaim(memory: WebAssembly.Memory, owner: object, { at, byt
   claims.set(memory, [...held.filter((one) => one !== before), grown]);
 }
 
-/** Takes a part out of an owner's scratch: whoever is given it may claim it. */
+/** Takes a part out of an owner's scratch, if it has it: whoever is given it may claim it. */
 export function yieldClaim(memory: WebAssembly.Memory, owner: object, { at, bytes }: LinearRange): void {
   const end = at + bytes;
   const rest = (claims.get(memory) ?? []).flatMap((one) => {

@@ -1,5 +1,5 @@
 import { Arena, WASM_PAGE } from './arena.ts';
-import { claim, type LinearRange } from './claims.ts';
+import { claim, type LinearRange, SET_ASIDE, yieldClaim } from './claims.ts';
 import { checkAligned, checkInteger, hex } from './errors.ts';
 import type { CoreExports } from './exports.ts';
 import { TABLE_BYTES } from './generated/layout.ts';
@@ -77,8 +77,8 @@ export class FlatMemory implements PhysicalMemory {
   /** Byte offset of physical address 0 in linear memory. */
   readonly base: number;
   readonly #views: MemoryViews;
-  /** Where it says that somebody has this memory's scratch; undefined where it was not made by {@link from}. */
-  #taken: Int32Array | undefined;
+  /** Gives back what another thread has set aside, where it was made by {@link from}. */
+  #giveBack: (() => void) | undefined;
 
   /** @throws TypeError or RangeError for options that do not fit together, or not with other memories over `memory` */
   constructor(options: FlatMemoryOptions) {
@@ -136,7 +136,7 @@ export class FlatMemory implements PhysicalMemory {
       throw new TypeError('memory: expected a shared one: new FlatMemory({ bytes, shared: true })');
     const at = this.arena.allocate(scratch);
     Atomics.store(takenWord(this.wasm, at), 0, FREE);
-    this.arena.giveAway(at, scratch);
+    this.arena.setAside(at, scratch);
     return { memory: this.wasm, base: this.base, bytes: this.bytes, scratch: { at, bytes: scratch } };
   }
 
@@ -154,13 +154,18 @@ export class FlatMemory implements PhysicalMemory {
         `shared: expected a value that nobody uses, got one whose scratch at ${hex(scratch.at)} is taken; call share() once for each thread`,
       );
     }
+    const own = { at: scratch.at + TAKEN_BYTES, bytes: scratch.bytes - TAKEN_BYTES };
+    const giveBack = (): void => {
+      claim(memory, SET_ASIDE, 'scratch', 'scratch', own);
+      Atomics.store(taken, 0, FREE);
+    };
+    yieldClaim(memory, SET_ASIDE, own);
     try {
-      const own = { at: scratch.at + TAKEN_BYTES, bytes: scratch.bytes - TAKEN_BYTES };
       const flat = new FlatMemory({ memory, base, bytes, scratch: own });
-      flat.#taken = taken;
+      flat.#giveBack = giveBack;
       return flat;
     } catch (error) {
-      Atomics.store(taken, 0, FREE);
+      giveBack();
       throw error;
     }
   }
@@ -180,7 +185,7 @@ export class FlatMemory implements PhysicalMemory {
   release(): void {
     if (this.isReleased) return;
     this.arena.releaseAll();
-    if (this.#taken) Atomics.store(this.#taken, 0, FREE);
+    this.#giveBack?.();
   }
 
   [Symbol.dispose](): void {

@@ -178,6 +178,38 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
     });
   });
 
+  describe('an address that is not canonical', () => {
+    test.each([0n, 0xfffn])('is never found, whatever the caches hold: PCID %s', (pcid) => {
+      const { tlb, mmu, tables } = setUp();
+      tlb.movToCr3(tables.root | pcid);
+      const wrong = [1n << 63n, (1n << 63n) | 0x1234n, 1n << 47n, VA ^ (1n << 63n), VA ^ (1n << 48n)];
+      const refused = () => {
+        for (const va of wrong) {
+          expect(tlb.access(va)).toEqual({ kind: 'non-canonical' });
+          const words = tlb.accessMany(new BigUint64Array(18).fill(va));
+          expect(new Set(words)).toEqual(new Set([mmu.translateWord(va)]));
+        }
+      };
+      refused();
+      for (const va of [VA, 0x8000_0000n, 0xc000_0000n]) {
+        tlb.invpcid(2);
+        tlb.access(va);
+        refused();
+      }
+      for (const va of [VA, OTHER, FAR, 0x8000_0000n, 0x40_2000n]) tlb.access(va);
+      refused();
+      for (const va of [VA, 0x8000_0000n, 0xc000_0000n]) tlb.invlpg(va);
+      refused();
+    });
+
+    test('is nothing to INVLPG, also through the core', () => {
+      const { tlb, mmu } = setUp();
+      tlb.invlpg(1n << 63n);
+      mmu.core.invalidatePage(1n << 63n);
+      expect([...tlb.entries()]).toEqual([]);
+    });
+  });
+
   describe('a cached paging-structure entry', () => {
     test('saves the upper levels of a neighbour, also after it was changed', () => {
       const { unmap, isMapped } = setUp();
