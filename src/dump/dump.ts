@@ -20,8 +20,10 @@ export interface Dump {
    * @throws TypeError or RangeError for an address that is none; {@link DumpError} when the file cannot be read
    */
   readFrames(physical: readonly bigint[]): Promise<(Uint8Array | undefined)[]>;
-  /** Closes the file. */
+  /** Closes the file. More than once does nothing. */
   close(): Promise<void>;
+  /** The same, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 const FRAME = 4096;
@@ -75,6 +77,10 @@ export class SegmentedDump implements Dump {
 
   async close(): Promise<void> {
     await this.#source.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   #piecesOf(frame: number): Piece[] {

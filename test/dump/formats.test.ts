@@ -56,6 +56,12 @@ describe('the source of a dump', () => {
     expect(source.closed).toBe(1);
   });
 
+  test('is closed by [Symbol.asyncDispose]', async () => {
+    const source = recorded(bytesSource(core, NAME));
+    await (await openDump(source))[Symbol.asyncDispose]();
+    expect(source.closed).toBe(1);
+  });
+
   test('is closed when opening fails', async () => {
     const source = recorded(bytesSource(core.subarray(0, 100), NAME));
     await dumpErrorOf(openDump(source));

@@ -76,6 +76,11 @@ export class HugetlbFile {
     this.#task.machine.kernelExit(this.#task, undefined);
   }
 
+  /** Closes it, unless it is closed: for `using`. */
+  [Symbol.dispose](): void {
+    if (this.#open) this.close();
+  }
+
   /** @throws TypeError when it was closed */
   checkOpen(): void {
     if (!this.#open) throw new TypeError('file: expected an open file, got a closed one');

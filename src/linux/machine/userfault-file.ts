@@ -219,6 +219,11 @@ export class UserfaultFile {
     run(this.#calls.uffdClose(this));
   }
 
+  /** Closes it, unless it is closed: for `using`. */
+  [Symbol.dispose](): void {
+    if (!this.context.released) this.close();
+  }
+
   #fill(start: number, length: number, fill: UffdFill): FillResult {
     this.#check(start, length, fill.mode);
     return run(this.#calls.uffdFill(this, start, length, fill));

@@ -86,6 +86,11 @@ export class Pipe {
     this.#task.machine.kernelExit(this.#task, undefined);
   }
 
+  /** Closes it, unless it is closed: for `using`. */
+  [Symbol.dispose](): void {
+    if (this.#open) this.close();
+  }
+
   /** `add_to_pipe`: takes over a reference; false where the pipe is full. */
   add(frame: number, offset: number, length: number): boolean {
     if (this.#buffers.length === BUFFERS) return false;
