@@ -19,6 +19,8 @@ const SPARSE = ['sparse'];
 const THREADS = ['threads'];
 
 const GUP_SUITES = ['test/linux/gup/scan.test.ts'];
+/** Several TLBs, control registers, paging off. */
+const TLB_SUITES = ['tlb', 'several-tlbs', 'control-registers'].map((name) => `test/conformance/${name}.test.ts`);
 const LEAF_SUITES = ['test/conformance/leaf.test.ts'];
 
 export const FAULTS = [
@@ -198,7 +200,6 @@ export const FAULTS = [
     ['XD is not reserved with NXE', 'if (!noExecute) reserved', 'reserved'],
     ['bit 8 is reserved at the top on AMD', 'features & FEATURE_AMD ? GLOBAL : 0', '0'],
     ['bit 8 is ignored at the top on Intel', 'features & FEATURE_AMD ? GLOBAL : 0', 'GLOBAL'],
-    ['no walk begins while paging is off', 'paging ? (<u64>1) << (rootShift + 8) : 0;', '(<u64>1) << (rootShift + 8);'],
     ['canonical means 57 bits with LA57', '(<u64>1) << (rootShift + 8)', '(<u64>1) << 47'],
     ['canonical includes the top bit of the width', '(<u64>1) << (rootShift + 8)', '(<u64>1) << (rootShift + 9)'],
     ['canonical means a copied sign', 'va + canonicalHalf < canonicalHalf << 1', 'va < canonicalHalf << 1'],
@@ -347,7 +348,6 @@ export const FAULTS = [
   ]),
 
   ...inFile('outcome.ts', [
-    ['linear addresses have 32 bits while paging is off', '| <u64>(<u32>va);', '| (va & OUTCOME_ADDRESS_MASK);'],
     ['PAT is not part of a physical address', '(address & ~(((<u64>1) << shift) - 1)) |', 'address |'],
     [
       "an outcome tells the leaf's level",
@@ -406,11 +406,6 @@ export const FAULTS = [
     ['bit 8 is reserved on AMD at level 4, too', 'shift >= LEVEL4_SHIFT ?', 'shift > LEVEL4_SHIFT ?'],
     ['bit 8 is not reserved on AMD at level 3', 'shift >= LEVEL4_SHIFT ?', 'shift >= LEVEL4_SHIFT - 9 ?'],
     ['an address that is not canonical is refused', 'if (!isCanonical(va)) return untranslated(va);', ''],
-    [
-      'paging that is off is told from an address that is not canonical',
-      'return paging ? refused(KIND_NON_CANONICAL) : pagingIsOff(va);',
-      'return refused(KIND_NON_CANONICAL);',
-    ],
     ['LASS is asked', 'if (forbidsHalf(rule, va)) return refused(KIND_LASS);', ''],
     [
       'not canonical comes before LASS',
@@ -723,7 +718,6 @@ export const FAULTS = [
   ]),
 
   ...inFile('scan.ts', [
-    ['nothing is mapped while paging is off', '  if (paging) scanTable(', '  scanTable('],
     ['the upper half keeps its sign', 'from & ~spanned', '0'],
     ['a range includes its last address', 'if (va > last) return;', 'if (va >= last) return;'],
     ['a range ends', 'if (va > last) return;', ''],
@@ -829,55 +823,11 @@ export const FAULTS = [
       '(TLB_TABLE_ARRAYS - 1) * (TLB_ENTRY_BYTES << log2OfTables)\n',
     ],
     ['the caches do not leave their arrays', '& ((1 << log2Slots) - 1);', '& ((2 << log2Slots) - 1);'],
-    ['the caches take their header, too', '    TLB_HEADER_BYTES +\n', ''],
-    ['a new TLB has no accesses', '  store<u64>(at, 0);\n', ''],
-    ['a new TLB has no misses', '  store<u64>(at, 0, MISSES);\n', ''],
-    [
-      'a new TLB has no pages of any size',
-      '  store<u32>(at, 0, LEVELS_CACHED);\n',
-      '  store<u32>(at, 7, LEVELS_CACHED);\n',
-    ],
-    [
-      'a new TLB is empty',
-      'slot < arraysEnd(); slot += TLB_ENTRY_BYTES) drop(slot);',
-      'slot < arraysEnd(); slot += TLB_ENTRY_BYTES) if (load<u64>(slot) == 1) drop(slot);',
-    ],
-    [
-      'another TLB is worked on when it is selected',
-      'export function selectTlb(at: usize): void {\n  leave();\n  take(at);',
-      'export function selectTlb(at: usize): void {\n  leave();\n  take(selected);',
-    ],
-    [
-      'the TLB that is left keeps what it has counted',
-      'export function selectTlb(at: usize): void {\n  leave();\n',
-      'export function selectTlb(at: usize): void {\n',
-    ],
-    [
-      'the TLB that is left for a new one keeps what it has counted',
-      'log2OfTables: u32): void {\n  leave();\n',
-      'log2OfTables: u32): void {\n',
-    ],
-    ['accesses are counted for each TLB', '  lookups = load<u64>(at);\n', ''],
-    ['misses are counted for each TLB', '  misses = load<u64>(at, MISSES);\n', ''],
-    [
-      'each TLB has its number of pages',
-      '  log2Pages = load<u32>(at, LOG2_PAGES);\n',
-      '  log2Pages = max(log2Pages, load<u32>(at, LOG2_PAGES));\n',
-    ],
-    [
-      'each TLB has its number of tables',
-      '  log2Tables = load<u32>(at, LOG2_TABLES);\n',
-      '  log2Tables = max(log2Tables, load<u32>(at, LOG2_TABLES));\n',
-    ],
-    ['the sizes of pages are those of the TLB', '  levelsCached = load<u32>(at, LEVELS_CACHED);\n', ''],
-    ['nothing is counted in the memory of a TLB that is gone', '  selected = NO_TLB;\n', ''],
     [
       'a tag holds the whole address',
       'return (va & ~(((<u64>1) << shift) - 1)) | context;',
       'return (va & 0xffff_ffff & ~(((<u64>1) << shift) - 1)) | context;',
     ],
-    ['a free entry is no page in a pair', '  store<u64>(slot, TLB_FREE, 8);\n', '  store<u64>(slot, 0, 8);\n'],
-    ['an address that is not canonical has no cached page', 'if (!isCanonical(va)) return 0;', ''],
     ['a tag holds the PCID', '<< shift) - 1)) | context;', '<< shift) - 1));'],
     ['a page of another context is shared only if global', ' && (load<u64>(slot, 8) & TLB_GLOBAL) != 0;', ';'],
     [
@@ -1074,7 +1024,6 @@ export const FAULTS = [
 
   ...inFile('single.ts', [
     ['the address alone is that of a canonical address', 'if (!isCanonical(va)) return paging ? -1 : <f64>low;\n', ''],
-    ['the address alone is physical while paging is off', 'return paging ? -1 : <f64>low;', 'return -1;'],
     ['the address alone is refused by LASS', '  if (forbidsHalf(rule, va)) return -1;\n', ''],
     ['the address alone needs tables that are there', 'if (isMissing(table, at)) return -1;', ''],
     ['the address alone is permitted by all levels', 'rights = narrow(rights, entry);', ''],
@@ -1102,7 +1051,6 @@ export const FAULTS = [
       '!keepGlobal : true;',
     ],
     ['INVPCID 1 leaves global pages alone', 'global ? !keepGlobal :', 'global ? true :'],
-    ['MOV to CR4 drops global pages, of all contexts', 'global ? !keepGlobal :', 'global ? false :'],
     [
       'INVPCID 1 drops the last page',
       'slot < tableArrays(); slot +=',
@@ -1456,5 +1404,98 @@ export const FAULTS = [
       ],
     ],
     LEAF_SUITES,
+  ),
+
+  ...inFile(
+    'tlb.ts',
+    [
+      ['the caches take their header, too', '    TLB_HEADER_BYTES +\n', ''],
+      ['a new TLB has no accesses', '  store<u64>(at, 0);\n', ''],
+      ['a new TLB has no misses', '  store<u64>(at, 0, MISSES);\n', ''],
+      [
+        'a new TLB is empty',
+        'slot < arraysEnd(); slot += TLB_ENTRY_BYTES) drop(slot);',
+        'slot < arraysEnd(); slot += TLB_ENTRY_BYTES) if (load<u64>(slot) == 1) drop(slot);',
+      ],
+      [
+        'another TLB is worked on when it is selected',
+        'export function selectTlb(at: usize): void {\n  leave();\n  take(at);',
+        'export function selectTlb(at: usize): void {\n  leave();\n  take(selected);',
+      ],
+      [
+        'the TLB that is left keeps what it has counted',
+        'export function selectTlb(at: usize): void {\n  leave();\n',
+        'export function selectTlb(at: usize): void {\n',
+      ],
+      [
+        'the TLB that is left for a new one keeps what it has counted',
+        'log2OfTables: u32): void {\n  leave();\n',
+        'log2OfTables: u32): void {\n',
+      ],
+      ['accesses are counted for each TLB', '  lookups = load<u64>(at);\n', ''],
+      ['misses are counted for each TLB', '  misses = load<u64>(at, MISSES);\n', ''],
+      [
+        'each TLB has its number of pages',
+        '  log2Pages = load<u32>(at, LOG2_PAGES);\n',
+        '  log2Pages = max(log2Pages, load<u32>(at, LOG2_PAGES));\n',
+      ],
+      [
+        'each TLB has its number of tables',
+        '  log2Tables = load<u32>(at, LOG2_TABLES);\n',
+        '  log2Tables = max(log2Tables, load<u32>(at, LOG2_TABLES));\n',
+      ],
+      ['nothing is counted in the memory of a TLB that is gone', '  selected = NO_TLB;\n', ''],
+      ['a free entry is no page in a pair', '  store<u64>(slot, TLB_FREE, 8);\n', '  store<u64>(slot, 0, 8);\n'],
+      ['an address that is not canonical has no cached page', 'if (!isCanonical(va)) return 0;', ''],
+    ],
+    TLB_SUITES,
+  ),
+
+  ...inFile(
+    'invalidate.ts',
+    [['MOV to CR4 drops global pages, of all contexts', 'global ? !keepGlobal :', 'global ? false :']],
+    TLB_SUITES,
+  ),
+
+  ...inFile(
+    'walk.ts',
+    [
+      [
+        'paging that is off is told from an address that is not canonical',
+        'return paging ? refused(KIND_NON_CANONICAL) : pagingIsOff(va);',
+        'return refused(KIND_NON_CANONICAL);',
+      ],
+    ],
+    TLB_SUITES,
+  ),
+
+  ...inFile(
+    'cpu.ts',
+    [
+      [
+        'no walk begins while paging is off',
+        'paging ? (<u64>1) << (rootShift + 8) : 0;',
+        '(<u64>1) << (rootShift + 8);',
+      ],
+    ],
+    TLB_SUITES,
+  ),
+
+  ...inFile(
+    'outcome.ts',
+    [['linear addresses have 32 bits while paging is off', '| <u64>(<u32>va);', '| (va & OUTCOME_ADDRESS_MASK);']],
+    TLB_SUITES,
+  ),
+
+  ...inFile(
+    'scan.ts',
+    [['nothing is mapped while paging is off', '  if (paging) scanTable(', '  scanTable(']],
+    TLB_SUITES,
+  ),
+
+  ...inFile(
+    'single.ts',
+    [['the address alone is physical while paging is off', 'return paging ? -1 : <f64>low;', 'return -1;']],
+    TLB_SUITES,
   ),
 ];
