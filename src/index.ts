@@ -30,6 +30,7 @@ export type { ByteRange } from './dump/ranges.ts';
 export type { Segment } from './dump/segment.ts';
 export { Access, describeAccess } from './mmu/access.ts';
 export type { Batch } from './mmu/batch.ts';
+export type { CachedPage, CachedTable } from './mmu/cached-entry.ts';
 export {
   type DoneOutcome,
   type GeneralProtectionOutcome,
@@ -42,13 +43,7 @@ export { decodeOutcome, isTranslated, physicalAddressOf } from './mmu/outcome.ts
 export type { Processor } from './mmu/processor.ts';
 export type { Registers } from './mmu/registers.ts';
 export type { RecordBlock, ScanOptions } from './mmu/scan.ts';
-export {
-  type CachedPage,
-  type CachedTable,
-  type StaleEntry,
-  Tlb,
-  type TlbOptions,
-} from './mmu/tlb.ts';
+export { type StaleEntry, Tlb, type TlbOptions } from './mmu/tlb.ts';
 export type { TlbBatch } from './mmu/tlb-batch.ts';
 export { type ExplainedStep, type Explanation, errorCodeWords } from './reference/explain.ts';
 export { effectiveMemoryType, type MemoryType, patType } from './reference/memory-type.ts';

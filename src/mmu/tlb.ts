@@ -11,14 +11,9 @@ import {
   CR4_PKE,
   CR4_PKS,
   CR4_SMAP,
-  OUTCOME_RIGHTS_SHIFT,
-  TLB_ADDRESS_MASK,
-  TLB_DIRTY,
   TLB_ENTRY_BYTES,
   TLB_FREE,
-  TLB_GLOBAL,
   TLB_HEADER_BYTES,
-  TLB_KEY_MASK,
   TLB_PAGE_ARRAYS,
   TLB_TABLE_ARRAYS,
 } from '../core/generated/layout.ts';
@@ -27,9 +22,10 @@ import type { Outcome, PageSize } from '../reference/outcome.ts';
 import { protectionKey, referenceWalk } from '../reference/walk.ts';
 import { Access, checkAccess } from './access.ts';
 import { inPieces } from './batch-arrays.ts';
+import { type CachedPage, type CachedTable, cachedPage, cachedTable } from './cached-entry.ts';
 import type { InstructionOutcome } from './instructions.ts';
 import type { Mmu } from './mmu.ts';
-import { decodeOutcome, pageSizeOf, physicalAddressOf } from './outcome.ts';
+import { decodeOutcome, pageSizeOf } from './outcome.ts';
 import { TlbBatch } from './tlb-batch.ts';
 import { RELEASED, type TlbSet } from './tlb-set.ts';
 
@@ -39,36 +35,6 @@ export interface TlbOptions {
   readonly log2Pages?: number;
   /** log2 of the entries for each of the four levels of paging-structure entries, 0 to 20. Default 5. */
   readonly log2Tables?: number;
-}
-
-/** A page that the TLB holds. */
-export interface CachedPage {
-  readonly kind: 'page';
-  readonly va: bigint;
-  readonly pcid: number;
-  readonly physicalAddress: bigint;
-  readonly pageSize: PageSize;
-  readonly writable: boolean;
-  readonly user: boolean;
-  readonly executable: boolean;
-  readonly shadowStack: boolean;
-  readonly protectionKey: number;
-  readonly global: boolean;
-  readonly dirty: boolean;
-}
-
-/** An entry that points to a table, as a paging-structure cache holds it. */
-export interface CachedTable {
-  readonly kind: 'table';
-  readonly va: bigint;
-  readonly pcid: number;
-  /** Level of the entry: 2 (PDE) to 5 (PML5E). */
-  readonly level: number;
-  /** Physical address of the table that it points to. */
-  readonly table: bigint;
-  readonly writable: boolean;
-  readonly user: boolean;
-  readonly executable: boolean;
 }
 
 /** A cached entry that the tables no longer bear out. */
@@ -301,34 +267,3 @@ export class Tlb implements Releasable {
 const FORBIDDING = CR4_SMAP | CR4_PKE | CR4_PKS | CR4_LASS;
 const RIGHTS = ['writable', 'user', 'executable'] as const;
 const LEVEL_OF = new Map<PageSize, number>([1, 2, 3].map((level) => [pageSizeOf(level), level]));
-
-function cachedPage(tag: bigint, content: bigint, level: number): CachedPage {
-  const rights = content >> OUTCOME_RIGHTS_SHIFT;
-  return {
-    kind: 'page',
-    va: tag & TLB_ADDRESS_MASK,
-    pcid: Number(tag & ~TLB_ADDRESS_MASK),
-    physicalAddress: physicalAddressOf(content) & ADDRESS_MASK,
-    pageSize: pageSizeOf(level),
-    writable: (rights & 1n) !== 0n,
-    user: (rights & 2n) !== 0n,
-    executable: (rights & 4n) !== 0n,
-    shadowStack: (rights & 8n) !== 0n,
-    protectionKey: Number(content & TLB_KEY_MASK),
-    global: (content & TLB_GLOBAL) !== 0n,
-    dirty: (content & TLB_DIRTY) !== 0n,
-  };
-}
-
-function cachedTable(tag: bigint, content: bigint, level: number): CachedTable {
-  return {
-    kind: 'table',
-    va: tag & TLB_ADDRESS_MASK,
-    pcid: Number(tag & ~TLB_ADDRESS_MASK),
-    level,
-    table: content & ADDRESS_MASK,
-    writable: (content & 2n) !== 0n,
-    user: (content & 4n) !== 0n,
-    executable: (content & 1n) !== 0n,
-  };
-}
