@@ -65,7 +65,7 @@ export class TlbSet {
   }
 
   #change(at: number): void {
-    if (!this.#places.has(at)) throw releasedError('tlb');
+    if (at === RELEASED) throw releasedError('tlb');
     this.#core.selectTlb(at);
     this.#selected = at;
   }
