@@ -49,6 +49,7 @@ const ROOMS = {
     'syscalls/',
     'machine/',
   ],
+  'src/replay/': ['line/', 'stage/', 'sequence/', 'operations/', 'hugetlb/', 'hgm/', 'observe/'],
 };
 
 /** Who may import what is not in this project; a path that ends in / stands for a folder. */

@@ -11,6 +11,7 @@ Examples, with the dump of a Linux process that is in the repository:
 
 What a real kernel did with huge pages, and what the model of it does:
   hugewalk replay test/recordings/hugetlb-2M-A.jsonl.gz
+  hugewalk replay docs/scenarios/copy-on-write.jsonl --run
   hugewalk replay docs/scenarios/copy-on-write.jsonl --trace
 `;
 
@@ -69,7 +70,7 @@ that you write wherever you like. docs/replay.md has the format, and another one
 high-granularity mapping; this is a scenario:
 
   {"seq":1,"pool":2}
-  {"op":"mmap","proc":0,"slot":0,"kind":"private_anon","pages":1,"prot":"rw","noreserve":false}
+  {"op":"mmap","proc":0,"slot":0,"kind":"private_anon","hugepages":1,"prot":"rw"}
   {"op":"write","proc":0,"slot":0,"page":0,"at":5,"value":7,"result":"OK"}
   {"pool":[2,1,0,0],"pages":[[0,0,0,0,1,1]]}
   {"end":1}
@@ -77,6 +78,13 @@ high-granularity mapping; this is a scenario:
 The pool is total, free, reserved and surplus huge pages; a page is process, slot, page of the
 slot, class (pages of one class are the same physical page; -1 is not present), mapcount, and
 flags of pagemap (1 mapped exclusively, 2 userfaultfd write-protected, 32 file or shared).
+
+With --run, a line is an operation, how it ended and what it has changed:
+  3  p0 write s0 page 0 at 5 value 7  OK  free 2 -> 1; p0 s0 page 0: rw dirty private 1
+(p0.1 is thread 1 of process 0, s0 slot 0, private 1 a huge page that is no file's). --write puts
+results, what was found, and states into TRACE where operations have no result yet; notes and
+blanks stay. Where TRACE tells something else than the model does, nothing is written; --force
+writes that, too. Gzipped files and recordings are evidence, and never written.
 
 A difference is shown as
   TRACE:LINE: the operation

@@ -69,6 +69,9 @@ function createProgram(): Command {
   colorOptions(program.command('replay').argument('<TRACE...>', 'recordings or scenarios, plain or gzipped'))
     .description('run operations on huge pages on a model of Linux, and show where it differs from a recording')
     .option('--trace', "the model's record of every operation, not only of those that differ")
+    .option('--run', 'a line an operation: its result, and what it changed')
+    .option('--write', 'put results and states into TRACE where it tells none; nothing, if something differs')
+    .option('--force', 'with --write: also in the place of what differs')
     .addHelpText('after', REPLAY_EXPLANATION)
     .action(async (paths: string[], options: ReplayOptions & ColorOption) => {
       const { replay } = await import('./replay.ts');

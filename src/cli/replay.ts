@@ -5,21 +5,31 @@ import { fileSource } from '../dump/file-source.ts';
 import { inflated } from '../dump/gzip.ts';
 import { describeTraceEvent, type TraceEvent } from '../linux/base/trace.ts';
 import { describeDifference } from '../replay/describe.ts';
-import type { Answer } from '../replay/operation.ts';
-import { memoryForTables, type ReplayedLine, replaySequence } from '../replay/replay.ts';
+import { ScenarioError } from '../replay/line/scenario-error.ts';
+import { answerWords } from '../replay/observe/words.ts';
+import { type Difference, memoryForTables, type ReplayedLine, replaySequence } from '../replay/replay.ts';
 import { parseScenario } from '../replay/scenario.ts';
-import { ScenarioError } from '../replay/scenario-error.ts';
-import type { Scenario } from '../replay/sequence.ts';
+import type { Scenario, Sequence } from '../replay/sequence/sequence.ts';
+import type { Answer } from '../replay/stage/answer.ts';
+import { type Played, type Written, withAnswers } from '../replay/written.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { Surroundings } from './map.ts';
 import { ReaderGone } from './output.ts';
 import type { Progress } from './progress.ts';
+import { runRows, sequenceWords } from './replay-run.ts';
+import { checkWritable, replaceFile, type WritableScenario } from './replay-write.ts';
 import { count, counted, printable, sizeOfPages } from './text.ts';
 
 /** The options of `replay`. */
 export interface ReplayOptions {
   /** The model's record of every operation, not only of those that differ. */
   readonly trace?: boolean;
+  /** A line an operation: its result, and what it changed. */
+  readonly run?: boolean;
+  /** Results and states go into the files. */
+  readonly write?: boolean;
+  /** Also in the place of those that differ. */
+  readonly force?: boolean;
 }
 
 /** Differences of a sequence that are printed; most follow from the first. */
@@ -33,22 +43,39 @@ export async function replay(
   options: ReplayOptions,
   surroundings: Surroundings,
 ): Promise<number> {
-  const scenarios: Scenario[] = [];
-  for (const path of paths) scenarios.push(await readScenario(path, surroundings.progress));
+  if (options.force && !options.write) throw new Failure('--force: expected --write as well, which it is for');
+  const files: { readonly scenario: Scenario; readonly text: string }[] = [];
+  for (const path of paths) files.push(await readScenario(path, surroundings.progress));
+  const writable: WritableScenario[] = [];
+  if (options.write) {
+    for (const { scenario, text } of files) writable.push(await checkWritable(scenario.file, scenario, text));
+  }
   const replayed = new Replay(options, surroundings);
   try {
-    for (const scenario of scenarios) await replayed.run(scenario);
+    const written: Written[] = [];
+    for (const { scenario, text } of files) {
+      const played = await replayed.run(scenario);
+      if (options.write) written.push(answered(scenario, text, played, options.force));
+    }
+    if (replayed.differences === 0) {
+      for (const [index, file] of writable.entries()) await replayed.written(file, written[index]!);
+    } else if (options.write) await replayed.notWritten();
     await replayed.finish();
   } catch (error) {
     /* Status 0 says that everything was run and nothing differs. */
     if (error instanceof ReaderGone) return EXIT.incomplete;
+    /* What was run until then may show why. */
+    await replayed.flush();
     throw error;
   }
   return replayed.differences > 0 ? EXIT.differences : EXIT.done;
 }
 
 /** Reads a file, plain or gzipped, and all that it says. */
-async function readScenario(path: string, progress: Progress): Promise<Scenario> {
+async function readScenario(
+  path: string,
+  progress: Progress,
+): Promise<{ readonly scenario: Scenario; readonly text: string }> {
   const onProgress = (done: number, total: number): void =>
     progress.report(() => `reading ${printable(path)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`);
   const file = await fileSource(path);
@@ -58,11 +85,21 @@ async function readScenario(path: string, progress: Progress): Promise<Scenario>
       throw new Failure(`${path}: expected at most ${sizeOfPages(LONGEST / 4096)} of text, found more`);
     }
     const [bytes] = await source.read([{ offset: 0, length: source.size }]);
-    return parseScenario(path, new TextDecoder().decode(bytes));
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+    return { scenario: parseScenario(path, text), text };
   } catch (error) {
     throw error instanceof ScenarioError ? new Failure(error.message) : error;
   } finally {
     await file.close();
+  }
+}
+
+/** The text with the model's answers, of which one that can be run has all. */
+function answered(scenario: Scenario, text: string, played: readonly Played[], force?: boolean): Written {
+  try {
+    return withAnswers(scenario, text, played, force);
+  } catch (error) {
+    throw error instanceof ScenarioError ? new Failure(error.message) : error;
   }
 }
 
@@ -72,57 +109,95 @@ class Replay {
   #sequences = 0;
   #operations = 0;
   readonly #tables = memoryForTables();
-  readonly #trace: boolean;
+  readonly #options: ReplayOptions;
   readonly #surroundings: Surroundings;
 
-  constructor({ trace = false }: ReplayOptions, surroundings: Surroundings) {
-    this.#trace = trace;
+  constructor(options: ReplayOptions, surroundings: Surroundings) {
+    this.#options = options;
     this.#surroundings = surroundings;
   }
 
-  async run({ file, sequences }: Scenario): Promise<void> {
+  /** @returns the lines of all sequences, if they are to be written */
+  async run({ file, sequences }: Scenario): Promise<Played[]> {
+    const { run = false, write = false, force = false, trace = false } = this.#options;
+    const played: Played[] = [];
     for (const sequence of sequences) {
       this.#sequences++;
-      const most = this.#trace ? Number.POSITIVE_INFINITY : SHOWN;
-      let shown = 0;
-      let found = 0;
-      if (this.#trace) await this.#add(this.#title(sequence, sequence.text));
-      for (const line of replaySequence(sequence, this.#tables)) {
-        const { kind, differences, uncompared } = line;
-        if (kind === 'operation') this.#operations++;
-        found += differences.length;
-        const says = uncompared !== undefined || (differences.length > 0 && shown < most);
-        if (!this.#trace && !says) continue;
-        await this.#add(this.#wordsOf(line));
-        shown += differences.length;
-      }
-      this.differences += found;
-      if (found > shown) {
-        const more = counted(found - shown, 'more difference');
-        await this.#add(`${printable(file)}: ${more} in sequence ${sequence.number}\n`);
+      const options = { observe: run || write, compare: !force };
+      if (run) {
+        const lines = [...this.#counted(replaySequence(sequence, this.#tables, options))];
+        await this.#addRows(sequence, lines);
+        if (write) played.push({ sequence, lines });
+      } else {
+        const lines: ReplayedLine[] = [];
+        const shown = new Shown(trace);
+        if (trace) await this.#add(this.#title(sequence, sequence.text));
+        for (const line of this.#counted(replaySequence(sequence, this.#tables, options))) {
+          if (shown.shows(line)) await this.#add(this.#wordsOf(line));
+          if (write) lines.push(line);
+        }
+        if (shown.others > 0) {
+          const more = counted(shown.others, 'more difference');
+          await this.#add(`${printable(file)}: ${more} in sequence ${sequence.number}\n`);
+        }
+        if (write) played.push({ sequence, lines });
       }
       this.#surroundings.progress.report(
         () =>
           `replaying ${printable(file)}: ${counted(this.#operations, 'operation')}, ${count(this.differences)} differ`,
       );
     }
+    return played;
+  }
+
+  /** Writes a file, if there is anything new, and says so. */
+  async written(file: WritableScenario, { text, results, states }: Written): Promise<void> {
+    if (text !== file.text) await replaceFile(file, text);
+    const what =
+      text === file.text ? 'nothing to write' : `${counted(results, 'result')} and ${counted(states, 'state')} written`;
+    await this.#add(`${printable(file.path)}: ${what}\n`);
+  }
+
+  /** Says that nothing is. */
+  async notWritten(): Promise<void> {
+    await this.#add('nothing written, since something differs: take out what is wrong, or give --force\n');
+  }
+
+  *#counted(lines: Iterable<ReplayedLine>): Generator<ReplayedLine, void, undefined> {
+    for (const line of lines) {
+      if (line.kind === 'operation') this.#operations++;
+      this.differences += line.differences.length;
+      yield line;
+    }
+  }
+
+  /** A row for each line of a sequence; behind it what differs, and the record if that is asked for. */
+  async #addRows(sequence: Sequence, lines: readonly ReplayedLine[]): Promise<void> {
+    const { paint } = this.#surroundings;
+    await this.#add(`${paint.bold(printable(`${sequence.file}:${sequence.line}:`))} ${sequenceWords(sequence)}\n`);
+    for (const [index, row] of runRows(sequence, lines).entries()) {
+      const { differences, trace, uncompared } = lines[index]!;
+      const events = this.#options.trace ? recordOf(trace) : [];
+      const why = uncompared === undefined ? [] : [notCompared(uncompared)];
+      await this.#add([`${row}\n`, ...why, ...this.#differing(differences), ...events].join(''));
+    }
   }
 
   /** The last line: a contract with whoever reads it. */
   async finish(): Promise<void> {
     await this.#add(`${this.#sequences} sequences, ${this.#operations} operations, ${this.differences} differences\n`);
-    await this.#flush();
+    await this.flush();
   }
 
   /** A line of the scenario, the differences there, and the model's record. */
   #wordsOf({ operation, differences, answer, trace, uncompared, ...where }: ReplayedLine): string {
+    if (uncompared !== undefined) return `${this.#title(where, operation)}${notCompared(uncompared)}`;
+    return [this.#title(where, operation), ...this.#differing(differences), ...record(answer, trace)].join('');
+  }
+
+  #differing(differences: readonly Difference[]): string[] {
     const { paint } = this.#surroundings;
-    if (uncompared !== undefined) {
-      const why = `  not compared; all before it was replayed (docs/replay.md, "How a kernel dies"): ${uncompared}`;
-      return `${this.#title(where, operation)}${printable(why)}\n`;
-    }
-    const differing = differences.flatMap(describeDifference).map((words) => `  ${paint.red(printable(words))}\n`);
-    return [this.#title(where, operation), ...differing, ...record(answer, trace)].join('');
+    return differences.flatMap(describeDifference).map((words) => `  ${paint.red(printable(words))}\n`);
   }
 
   #title({ file, line }: { readonly file: string; readonly line: number }, text: string): string {
@@ -130,22 +205,46 @@ class Replay {
   }
 
   async #add(text: string): Promise<void> {
-    if (this.#surroundings.output.add(text)) await this.#flush();
+    if (this.#surroundings.output.add(text)) await this.flush();
   }
 
-  async #flush(): Promise<void> {
+  /** Writes what is there. */
+  async flush(): Promise<void> {
     this.#surroundings.progress.clear();
     await this.#surroundings.output.flush();
   }
 }
 
+/** Which lines are shown: all, or the first few of a sequence that differ. */
+class Shown {
+  /** Differences of lines that were not shown. */
+  others = 0;
+  #shown = 0;
+  readonly #all: boolean;
+
+  constructor(all: boolean) {
+    this.#all = all;
+  }
+
+  shows({ differences: { length }, uncompared }: ReplayedLine): boolean {
+    const shows = this.#all || uncompared !== undefined || (length > 0 && this.#shown < SHOWN);
+    if (shows) this.#shown += length;
+    else this.others += length;
+    return shows;
+  }
+}
+
+/** Why the death of a kernel is not compared. */
+function notCompared(why: string): string {
+  return `  not compared; all before it was replayed (docs/replay.md, "How a kernel dies"): ${printable(why)}\n`;
+}
+
 /** How the model answered, and what it did until then. */
 function record(answer: Answer | undefined, trace: readonly TraceEvent[]): string[] {
-  const read = Object.entries(answer?.found ?? {})
-    .filter(([, value]) => value !== -1)
-    .map(([field, value]) => `, ${field} ${typeof value === 'object' ? JSON.stringify(value) : value}`)
-    .join('');
   const nothing = trace.length === 0 ? ', nothing changed' : '';
-  const events = trace.map((event) => `    ${describeTraceEvent(event)}\n`);
-  return [`  model: ${answer?.result ?? 'the end'}${read}${nothing}\n`, ...events];
+  return [`  model: ${answer ? answerWords(answer) : 'the end'}${nothing}\n`, ...recordOf(trace)];
+}
+
+function recordOf(trace: readonly TraceEvent[]): string[] {
+  return trace.map((event) => `    ${describeTraceEvent(event)}\n`);
 }

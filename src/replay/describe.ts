@@ -1,10 +1,12 @@
 /**
  * Differences in words.
  */
-import type { Disagreement } from './disagreement.ts';
-import { differingEntries, runsOf } from './hgm/differences.ts';
-import { differingPages, type PageEntry } from './hugetlb/pages.ts';
-import type { Found } from './operation.ts';
+
+import { differingPages } from './hugetlb/pages.ts';
+import type { PageEntry, SlotMap } from './line/states.ts';
+import { differingEntries } from './sequence/differing.ts';
+import type { Disagreement } from './sequence/disagreement.ts';
+import type { Found } from './stage/answer.ts';
 
 /**
  * A difference in one line, or in one a page.
@@ -74,4 +76,9 @@ function describePages(kernel: readonly PageEntry[], model: readonly PageEntry[]
 function bothSides(kernel: readonly unknown[] | undefined, model: readonly unknown[] | undefined): string {
   const list = (side: readonly unknown[] | undefined): string => (side ? JSON.stringify(side) : 'absent');
   return `kernel ${list(kernel)}, model ${list(model)}`;
+}
+
+/** The runs of all slots, each with its process and slot before it. */
+function runsOf(maps: readonly SlotMap[]): Entries {
+  return maps.flatMap(([proc, slot, runs]) => runs.map((run) => [proc, slot, ...run]));
 }

@@ -4,12 +4,8 @@
  * @module
  */
 export { describeDifference } from './describe.ts';
-export type { Disagreement } from './disagreement.ts';
-export type { CacheEntry } from './hgm/cache.ts';
-export type { MapRun, SlotMap } from './hgm/maps.ts';
-export type { Usage } from './hgm/state.ts';
-export type { PageEntry } from './hugetlb/pages.ts';
-export type { Answer, Found } from './operation.ts';
+export { ScenarioError } from './line/scenario-error.ts';
+export type { CacheEntry, MapRun, PageEntry, PoolCounts, SlotMap, Usage } from './line/states.ts';
 export {
   type Difference,
   memoryForTables,
@@ -20,5 +16,8 @@ export {
   replaySequence,
 } from './replay.ts';
 export { parseScenario } from './scenario.ts';
-export { ScenarioError } from './scenario-error.ts';
-export type { PoolCounts, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
+export type { Disagreement } from './sequence/disagreement.ts';
+export type { Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence/sequence.ts';
+export type { Answer, Found } from './stage/answer.ts';
+
+export { type Played, type Written, withAnswers } from './written.ts';

@@ -4,10 +4,13 @@
 import { InvariantError } from '../core/errors.ts';
 import { FlatMemory } from '../core/flat-memory.ts';
 import type { TraceEvent } from '../linux/base/trace.ts';
-import { type Disagreement, same } from './disagreement.ts';
-import type { Answer } from './operation.ts';
-import type { Died, Line, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
-import type { Stage } from './stage.ts';
+import type { Line } from './line/line.ts';
+import { changesBetween } from './observe/changes.ts';
+import { Observer, type Snapshot } from './observe/snapshot.ts';
+import { type Disagreement, same } from './sequence/disagreement.ts';
+import type { Died, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence/sequence.ts';
+import { type Answer, impossible } from './stage/answer.ts';
+import type { Stage } from './stage/stage.ts';
 
 /** What was run, and what the model did meanwhile. */
 export interface Place {
@@ -29,6 +32,13 @@ export interface ReplayOptions {
    * run, which is faster, and must come to the same.
    */
   readonly trace?: boolean;
+  /** Whether each line has the state behind it, and what has changed; default: no. It costs more than most operations do. */
+  readonly observe?: boolean;
+  /**
+   * Whether the model is held against what the scenario tells, which is the default. If not, there are no differences but those of a
+   * model that breaks down.
+   */
+  readonly compare?: boolean;
 }
 
 /** A difference and where it is. */
@@ -42,6 +52,10 @@ export interface ReplayedLine extends Place {
   /** Why nothing was compared: the kernel died of something that the line does not tell in words that are known. */
   readonly uncompared?: string;
   readonly differences: readonly Difference[];
+  /** What can be observed behind it, as lines with states have it; undefined unless it was asked for. */
+  readonly state?: object;
+  /** What it has changed, in words; likewise. */
+  readonly changes?: readonly string[];
 }
 
 /**
@@ -52,7 +66,7 @@ export interface ReplayedLine extends Place {
  * ```ts
  * import { describeDifference, parseScenario, replay } from 'hugewalk/replay';
  * const text = `{"seq":1,"pool":1}
- * {"op":"mmap","proc":0,"slot":0,"kind":"private_anon","pages":2,"prot":"rw","noreserve":false,"result":"OK"}
+ * {"op":"mmap","proc":0,"slot":0,"kind":"private_anon","hugepages":2,"prot":"rw","result":"OK"}
  * {"end":1}`;
  * for (const difference of replay(parseScenario('too-much.jsonl', text))) {
  *   console.log(difference.line, describeDifference(difference));    // 2 [ 'result: kernel OK, model ENOMEM' ]
@@ -118,6 +132,9 @@ const TABLES = 2 ** 26;
 const HANG = 'HANG';
 const BUG = 'BUG';
 
+/** A result of a thread that sleeps until another one wakes it. */
+const BLOCKED = 'BLOCKED';
+
 /** A sequence on its way. */
 class Run {
   /** Whether the model broke a rule of its own: what follows would tell nothing. */
@@ -125,12 +142,22 @@ class Run {
   readonly #sequence: Sequence;
   readonly #stage: Stage;
   readonly #traces: boolean;
+  readonly #compares: boolean;
+  readonly #observer: Observer | undefined;
+  #snapshot: Snapshot | undefined;
   #found: Disagreement[] = [];
 
-  constructor(sequence: Sequence, tables: FlatMemory, { trace = true }: ReplayOptions) {
+  constructor(
+    sequence: Sequence,
+    tables: FlatMemory,
+    { trace = true, observe = false, compare = true }: ReplayOptions,
+  ) {
     this.#sequence = sequence;
-    this.#stage = sequence.format.stage(sequence.setting, tables);
+    this.#stage = sequence.model.stage(sequence.setting, tables);
     this.#traces = trace;
+    this.#compares = compare;
+    this.#observer = observe ? new Observer(this.#stage) : undefined;
+    this.#snapshot = this.#observer?.take();
   }
 
   /** Whether what the model left to a kernel thread is still to be done. */
@@ -154,27 +181,68 @@ class Run {
     this.#found = [];
     const answer = this.#guarded(work);
     const where = { file: line.file, sequence: this.#sequence.number, line: line.line, operation: line.text, trace };
-    return { ...where, kind, answer, differences: this.#found.map((found) => ({ ...found, ...where })) };
+    const differences = this.#found.map((found) => ({ ...found, ...where }));
+    return {
+      ...where,
+      kind,
+      answer,
+      differences,
+      ...(this.#observer && !this.broken && this.#observe(this.#observer)),
+    };
+  }
+
+  /** The state, and what has changed since the last time. */
+  #observe(observer: Observer): Pick<ReplayedLine, 'state' | 'changes'> {
+    const { hugePageSize, pageBytes } = this.#sequence.setting;
+    const before = this.#snapshot!;
+    const after = observer.take();
+    this.#snapshot = after;
+    return {
+      state: this.#sequence.model.observe(this.#stage),
+      changes: changesBetween(before, after, hugePageSize / pageBytes),
+    };
   }
 
   /** Runs an operation and compares what can be compared. */
   operation(step: ScenarioStep, around: readonly Moment['when'][] = []): Answer {
-    const { operation, values, result, found = {}, state } = step;
+    const { operation, values } = step;
     const stage = this.#stage;
     const proc = operation.needs ? operation.needs(values) : values.proc;
     if (around.includes('before')) stage.machine.runDeferredWork();
     const absent = typeof proc === 'number' && !stage.has(proc);
-    const answer = absent ? { result: `no process ${proc}` } : operation.run(stage, values);
+    const answer = absent ? impossible(`no process ${proc}`) : this.#run(step);
+    stage.threads.goOn();
     if (around.includes('after')) stage.machine.runDeferredWork();
-    this.#compareResults(step, answer.result, absent);
+    if (this.#compares) this.#compare(step, answer);
+    return answer;
+  }
+
+  /** Holds an answer, and what can be observed, against what is told. */
+  #compare(step: ScenarioStep, answer: Answer): void {
+    const { operation, values, result, found = {}, state } = step;
+    const stage = this.#stage;
+    this.#compareResults(step, answer);
     const agreed = result === undefined || answer.result === result;
-    for (const [field, kernel] of Object.entries(agreed && !absent ? found : {})) {
+    for (const [field, kernel] of Object.entries(
+      agreed && !answer.impossible && answer.result !== BLOCKED ? found : {},
+    )) {
       const model = answer.found?.[field] ?? 'nothing';
       if (!same(model, kernel)) this.#found.push({ what: 'found', field, kernel, model });
     }
     if (!agreed && answer.result === 'OK') operation.undo?.(stage, values);
-    if (state) this.#found.push(...this.#sequence.format.compare(stage, state));
-    return answer;
+    if (state) this.#found.push(...this.#sequence.model.compare(stage, state));
+  }
+
+  /** By the main thread, or another one: BLOCKED, if that sleeps. */
+  #run({ operation, values }: ScenarioStep): Answer {
+    const stage = this.#stage;
+    const { proc, thread } = values;
+    if (operation.waits || typeof thread !== 'number' || typeof proc !== 'number') return operation.run(stage, values);
+    const process = stage.process(proc);
+    if (stage.threads.isBusy(process, thread)) return impossible(`thread ${thread} has not been waited for`);
+    return (
+      stage.threads.begin(process, thread, (calls) => operation.path!(stage, values, calls)) ?? { result: BLOCKED }
+    );
   }
 
   /** Ends all processes, closes all files, and looks what is left. */
@@ -185,16 +253,16 @@ class Run {
       return;
     }
     const { pool } = this.#stage;
-    if (kernel && !same(kernel, pool)) this.#found.push({ what: 'end', kernel, model: pool });
+    if (this.#compares && kernel && !same(kernel, pool)) this.#found.push({ what: 'end', kernel, model: pool });
     this.#stage.machine.check();
   }
 
   /** An operation whose process the model lacks, and one that hangs, count even where no result is told. */
-  #compareResults({ result, hang, died }: ScenarioStep, model: string, absent: boolean): void {
+  #compareResults({ result, hang, died }: ScenarioStep, { result: model, impossible }: Answer): void {
     if (died) this.#compareDeaths(died, model);
     else if (hang || model === HANG) {
       if (!hang || model !== HANG) this.#found.push({ what: 'hang', kernel: hang ? HANG : (result ?? 'OK'), model });
-    } else if (absent || (result !== undefined && model !== result)) {
+    } else if (impossible || (result !== undefined && model !== result)) {
       this.#found.push({ what: 'result', kernel: result ?? 'OK', model });
     }
   }

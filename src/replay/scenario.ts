@@ -3,24 +3,27 @@
  * which every result and every state is told. docs/replay.md has the formats.
  */
 import type { HgmOptions } from '../linux/base/hgm.ts';
-import { Begun } from './begun.ts';
-import { takeCrash } from './crash.ts';
-import type { Format } from './format.ts';
 import { HGM } from './hgm/format.ts';
+import { UNIT } from './hgm/header.ts';
 import { parseKernel } from './hgm/kernel.ts';
 import { HUGETLB } from './hugetlb/format.ts';
-import { checkHang, checkNote, type LineObject, objectOf, parseEnd, parseOperation, refused } from './lines.ts';
-import { ScenarioError } from './scenario-error.ts';
-import type { Line, Scenario, Sequence } from './sequence.ts';
+import type { Line, LineObject } from './line/line.ts';
+import { objectOf, refused } from './line/lines.ts';
+import { ScenarioError } from './line/scenario-error.ts';
+import { takeCrash } from './operations/crash.ts';
+import { Begun } from './sequence/begun.ts';
+import type { Format } from './sequence/format.ts';
+import type { Scenario, Sequence } from './sequence/sequence.ts';
+import { checkHang, checkNote, parseEnd, parseOperation } from './sequence/steps.ts';
 
 /** What a line is, by a field that it has; there are more that one format has, and not the other. */
 const KINDS = ['op', 'seq', 'end', 'hang', 'crash', 'note'];
 /** Outside sequences. */
 const ALL_KINDS = [...new Set([...KINDS, 'kernel', ...HUGETLB.kinds, ...HGM.kinds])];
 
-/** The format of a sequence, by its header: HGM's says how many 4 KiB pages a huge page has. */
-function formatOf({ hugepage }: LineObject): Format {
-  return typeof hugepage === 'number' ? HGM : HUGETLB;
+/** The format of a sequence, by its header: HGM's counts in 4 KiB, also a huge page, if it says so in the old way. */
+function formatOf({ unit, hugepage }: LineObject): Format {
+  return unit === UNIT || typeof hugepage === 'number' ? HGM : HUGETLB;
 }
 
 /**
@@ -41,12 +44,14 @@ class Parser {
   readonly #sequences: Sequence[] = [];
   /** The sequence that has not ended. */
   #begun: Begun | undefined;
+  /** Its format. */
+  #format: Format = HUGETLB;
   /** What the last line about it said. */
   #kernel: HgmOptions | undefined;
 
   take(line: Line): void {
     const object = objectOf(line);
-    const kinds = this.#begun ? [...KINDS, ...this.#begun.format.kinds] : ALL_KINDS;
+    const kinds = this.#begun ? [...KINDS, ...this.#format.kinds] : ALL_KINDS;
     const kind = kinds.find((field) => Object.hasOwn(object, field));
     if (kind === undefined) throw refused(line, 'line', `an object with one of ${kinds.join(', ')}`, object);
     if (kind === 'note') checkNote(line, object);
@@ -66,25 +71,26 @@ class Parser {
 
   #begin(line: Line, object: LineObject): void {
     if (this.#begun) throw refused(line, 'seq', `the end of sequence ${this.#begun.number} before it`, object.seq);
-    const format = formatOf(object);
-    this.#begun = new Begun(line, format, format.header(line, object, this.#kernel));
+    this.#format = formatOf(object);
+    const { number, setting } = this.#format.header(line, object, this.#kernel);
+    this.#begun = new Begun(line, this.#format, number, setting);
   }
 
   #takeInside(kind: string, line: Line, object: LineObject, begun: Begun): void {
-    if (kind === 'op') takeOperation(line, object, begun);
+    if (kind === 'op') takeOperation(line, object, this.#format, begun);
     else if (kind === 'hang') takeHang(line, object, begun);
-    else if (kind === 'crash') takeCrash(line, object, begun);
+    else if (kind === 'crash') takeCrash(line, object, this.#format.operations, begun);
     else if (kind === 'end') begun.finish({ ...line, ...parseEnd(line, object, begun.number) });
-    else begun.format.take(kind, line, object, begun);
+    else this.#format.take(kind, line, object, begun);
     if (!begun.ended) return;
     this.#sequences.push(begun.sequence);
     this.#begun = undefined;
   }
 }
 
-function takeOperation(line: Line, object: LineObject, begun: Begun): void {
+function takeOperation(line: Line, object: LineObject, { operations }: Format, begun: Begun): void {
   if (begun.last?.hang) throw refused(line, 'op', 'the end of the sequence, since it hangs', object.op);
-  begun.operation(parseOperation(line, object, begun.format.operations, begun));
+  begun.operation(parseOperation(line, object, operations, begun));
 }
 
 function takeHang(line: Line, object: LineObject, begun: Begun): void {

@@ -3,8 +3,14 @@
  * when the process forks, shared ones are the file's. Knows nothing of reservations, page tables or VMAs, and so is right
  * only as long as no call fails for want of pages.
  */
-import type { HugetlbFile, Process } from '../../src/linux/index.ts';
-import { MAP_ANONYMOUS, MAP_SHARED, PROT_NONE, PROT_WRITE } from '../../src/linux/index.ts';
+import {
+  type HugetlbFile,
+  MAP_ANONYMOUS,
+  MAP_SHARED,
+  PROT_NONE,
+  PROT_WRITE,
+  type Process,
+} from '../../src/linux/index.ts';
 
 /** The bytes of a page that are not zero. */
 export type Bytes = Map<number, number>;

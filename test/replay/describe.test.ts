@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { describeDifference } from '../../src/replay/describe.ts';
-import type { CacheEntry } from '../../src/replay/hgm/cache.ts';
-import type { MapRun, SlotMap } from '../../src/replay/hgm/maps.ts';
-import type { PageEntry } from '../../src/replay/hugetlb/pages.ts';
+import type { CacheEntry, MapRun, PageEntry, SlotMap } from '../../src/replay/line/states.ts';
 
 const NAME = 'pages (proc, slot, page, class, mapcount, flags)';
 const a: PageEntry = [0, 0, 0, 0, 1, 1];

@@ -1,7 +1,8 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { describeDifference } from '../../src/replay/describe.ts';
 import { OPERATIONS } from '../../src/replay/hgm/operations.ts';
-import { differencesIn, found, HGM_HEADER, HGM_MMAP, HGM_READ, HGM_WRITE, scenarioOf } from './support.ts';
+import { differencesIn, found, HGM_HEADER, HGM_MMAP, HGM_READ, HGM_WRITE, linesOf, scenarioOf } from './support.ts';
 
 /*
  * Every operation in a small scenario. Results and numbers are those of the directed recordings, where huge page n of file 0 is
@@ -497,8 +498,15 @@ describe('each operation does what the recordings tell:', () => {
     }
   });
 
-  test('all of them', () => {
-    const used = new Set(SCENES.flatMap(([, lines]) => lines.map((line) => (line as { op?: string }).op)));
+  test('all of them, here or in a scenario of the documentation', () => {
+    const folder = new URL('../../docs/scenarios/', import.meta.url);
+    const written = readdirSync(folder).flatMap((name) =>
+      linesOf(readFileSync(new URL(name, folder), 'utf8'))
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as object),
+    );
+    const lines = [...SCENES.flatMap(([, lines]) => lines), ...written];
+    const used = new Set(lines.map((line) => (line as { op?: string }).op));
     expect([...OPERATIONS.keys()].filter((op) => !used.has(op))).toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import {
   type HgmOptions,
 } from '../../src/linux/base/hgm.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
-import type { Sequence } from '../../src/replay/sequence.ts';
+import type { Sequence } from '../../src/replay/sequence/sequence.ts';
 import {
   CONTINUE,
   END,
@@ -148,7 +148,7 @@ describe('is refused, with file, line, field, what was expected and what is ther
     [
       'a huge page of another size',
       [{ ...HGM_HEADER, hugepage: 511 }, END],
-      '1: hugepage: expected 512 or 262144, got 511',
+      '1: hugepage: expected "2M" or "1G", or 512 or 262144, got 511',
     ],
     [
       'a pool that is left out',
@@ -157,9 +157,9 @@ describe('is refused, with file, line, field, what was expected and what is ther
     ],
     ['a mode', [{ ...HGM_HEADER, mode: 'A' }, END], '1: mode: expected no such field in a header, got "A"'],
     [
-      'surplus pages',
-      [{ ...HGM_HEADER, overcommit: 1 }, END],
-      '1: overcommit: expected no such field in a header, got 1',
+      'surplus pages of 1 GiB',
+      [{ ...HGM_HEADER, hugepage: 262144, overcommit: 1 }, END],
+      '1: overcommit: expected 0, as pages of 1 GiB are never surplus, got 1',
     ],
     [
       'files that are no list',
@@ -168,7 +168,7 @@ describe('is refused, with file, line, field, what was expected and what is ther
     ],
     ['words that are none', [{ ...HGM_HEADER, what: 7 }, END], '1: what: expected a text, got 7'],
 
-    ['an operation of the other format', told({ op: 'uffd_zeropage' }), '3: op: expected one of fill, mmap, munmap, '],
+    ['an operation of the other format', [HEADER, { op: 'fill' }, END], '2: op: expected one of mmap, munmap, '],
     ['a line of the other format', told({ pages: [] }), '3: line: expected an object with one of op, seq, '],
     [
       'a state of this format in the other',
@@ -178,7 +178,7 @@ describe('is refused, with file, line, field, what was expected and what is ther
     [
       'fields of the other format',
       [HGM_HEADER, { ...MMAP, hugepages: 1 }, END],
-      '2: kind: expected no such field in mmap, got "private_anon"',
+      '2: pages: expected no such field in mmap, got 1',
     ],
     [
       'a page behind its slot',
@@ -241,9 +241,9 @@ describe('is refused, with file, line, field, what was expected and what is ther
       '3: uffd: expected an integer from 0 to 1, got 2',
     ],
     [
-      'a userfaultfd without its features',
-      told({ ...OPEN, hgm: undefined }),
-      '3: hgm: expected true or false, got nothing',
+      'a feature of a userfaultfd that is neither there nor not',
+      told({ ...OPEN, hgm: 1 }),
+      '3: hgm: expected true or false, got 1',
     ],
     [
       'a userfaultfd that there is not',

@@ -140,17 +140,22 @@ describe('the scenarios of the documentation', () => {
 
 describe('docs/replay.md', () => {
   const text = readFileSync(new URL('../../docs/replay.md', import.meta.url), 'utf8');
-  const [example = '', hgmExample = ''] = [...text.matchAll(/^```json\n(.*?)^```$/gms)].map(([, lines]) => lines!);
+  const [example = '', fresh = '', waiting = '', hgmExample = ''] = [...text.matchAll(/^```json\n(.*?)^```$/gms)].map(
+    ([, lines]) => lines!,
+  );
 
   test('has an example that is what the model does', () => {
     expect(linesOf(example).length).toBeGreaterThan(10);
     expect(differencesIn(example)).toEqual([]);
     expect(linesOf(hgmExample).length).toBeGreaterThan(10);
     expect(differencesIn(hgmExample)).toEqual([]);
+    expect(linesOf(waiting).length).toBeGreaterThan(9);
+    expect(differencesIn(waiting)).toEqual([]);
+    expect(differencesIn(fresh)).toEqual([]);
   });
 
   test('shows the difference that is found when the example claims something else', () => {
-    const [, shown = ''] = /^```text\n(.*?)^```$/ms.exec(text) ?? [];
+    const [, shown = ''] = /^```text\n(example.*?)^```$/ms.exec(text) ?? [];
     const claim = linesOf(shown)[0]!.replace(/^\S+ /, '');
     const lines = linesOf(example);
     const at = lines.indexOf(claim.replace('SIGBUS', 'OK'));
@@ -161,8 +166,13 @@ describe('docs/replay.md', () => {
   });
 
   test.each([
-    ['first', '## Operations', '## State', OPERATIONS],
-    ['second', '### The operations', '### The state', HGM_OPERATIONS],
+    ['first', '## Operations', '## Threads that wait', OPERATIONS],
+    [
+      'second',
+      '### The operations',
+      '### The state',
+      new Map([...HGM_OPERATIONS].filter(([op]) => !OPERATIONS.has(op))),
+    ],
   ])('has all operations of the %s format, with their fields', (_, from, to, operations) => {
     const section = text.slice(text.indexOf(`\n${from}\n`), text.indexOf(`\n${to}\n`));
     const rows = [...section.matchAll(/^\| `(\w+)` \| (.*?) \|/gm)];
@@ -170,8 +180,20 @@ describe('docs/replay.md', () => {
       op,
       [...fields!.matchAll(/`(\w+)`/g)].map(([, name]) => name!).sort(),
     ]);
-    const existing = [...operations].map(([op, { fields }]) => [op, Object.keys(fields).sort()]);
+    /* All that a thread can do has `thread`, and `wait` finds what others find. */
+    const existing = [...operations].map(([op, { fields, found = [], waits }]) => [
+      op,
+      Object.keys(fields)
+        .filter((name) => (waits ? !found.includes(name) : name !== 'thread'))
+        .sort(),
+    ]);
     expect(documented.sort()).toEqual(existing.sort());
+  });
+
+  test('has all operations that no other thread can do', () => {
+    const [, listed = ''] = /belong to the whole process: (.*?)\. An operation/s.exec(text) ?? [];
+    const without = [...OPERATIONS].filter(([, { path, waits }]) => !path && !waits).map(([op]) => op);
+    expect([...listed.matchAll(/`(\w+)`/g)].map(([, op]) => op)).toEqual(without.sort());
   });
 
   test('has all fields of a state, and all kinds of lines of the second format', () => {

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { expect } from 'vitest';
 import { describeDifference } from '../../src/replay/describe.ts';
+import { ScenarioError } from '../../src/replay/line/scenario-error.ts';
 import {
   type Difference,
   memoryForTables,
@@ -13,8 +14,7 @@ import {
   replaySequence,
 } from '../../src/replay/replay.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
-import { ScenarioError } from '../../src/replay/scenario-error.ts';
-import type { Sequence } from '../../src/replay/sequence.ts';
+import type { Sequence } from '../../src/replay/sequence/sequence.ts';
 
 /** What a real kernel did. */
 export interface Recording {

@@ -2,22 +2,8 @@
  * The huge pages of files, as states list them.
  */
 import type { Folio } from '../../linux/pool/folio.ts';
+import type { CacheEntry, MapcountRun } from '../line/states.ts';
 import type { HgmStage } from './stage.ts';
-
-/** Neighbouring 4 KiB pages that are mapped equally often: first page, how many, `page_mapcount`. */
-export type MapcountRun = readonly [page: number, count: number, mapcount: number];
-
-/**
- * A huge page in the page cache: file, place in the file, map count, reference count. In v2 the map count is that of the whole
- * page, mapped by one entry, and those of its 4 KiB pages follow.
- */
-export type CacheEntry = readonly [
-  file: number,
-  index: number,
-  mapcount: number,
-  refcount: number,
-  mapcounts?: readonly MapcountRun[],
-];
 
 /** The page cache of every file, in order. */
 export function cacheOf({ files, setting }: HgmStage): CacheEntry[] {

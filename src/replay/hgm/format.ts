@@ -2,18 +2,17 @@
  * The format of HGM's recordings: everything is counted in 4 KiB pages, and states show the page tables themselves.
  */
 import type { FlatMemory } from '../../core/flat-memory.ts';
-import type { Begun } from '../begun.ts';
-import type { Disagreement } from '../disagreement.ts';
-import type { Format } from '../format.ts';
-import type { LineObject } from '../lines.ts';
-import type { Line } from '../sequence.ts';
-import type { Setting } from '../setting.ts';
+import type { Line, LineObject } from '../line/line.ts';
+import type { Setting } from '../line/setting.ts';
+import type { Begun } from '../sequence/begun.ts';
+import type { Disagreement } from '../sequence/disagreement.ts';
+import type { Format } from '../sequence/format.ts';
 import { parseHeader } from './header.ts';
 import { LOOKS, takeLook } from './looks.ts';
 import { OPERATIONS } from './operations.ts';
 import { PTDUMP_FIELDS, takePtdump } from './ptdump.ts';
 import { HgmStage } from './stage.ts';
-import { compareState, parseState, STATE_FIELDS, type State, sameState } from './state.ts';
+import { compareState, parseState, STATE_FIELDS, type State, sameState, stateOf } from './state.ts';
 
 type Take = (line: Line, object: LineObject, begun: Begun) => void;
 
@@ -31,6 +30,7 @@ export const HGM: Format = {
   header: parseHeader,
   stage: (setting: Setting, tables: FlatMemory) => new HgmStage(setting, tables),
   take: (kind: string, line: Line, object: LineObject, begun: Begun) => TAKES.get(kind)!(line, object, begun),
+  observe: (stage: HgmStage): State => stateOf(stage),
   compare: (stage: HgmStage, state: State): Disagreement[] => compareState(stage, state),
 };
 
@@ -42,5 +42,5 @@ function takeState(
   begun: Begun,
 ): void {
   const step = begun.completed(line, field, object);
-  begun.complete({ ...step, state: parse(line, object, begun) });
+  begun.complete({ ...step, state: parse(line, object, begun), stateLine: line.line });
 }

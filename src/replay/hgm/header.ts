@@ -2,38 +2,54 @@
  * The header of a sequence.
  */
 import type { HgmOptions } from '../../linux/base/hgm.ts';
-import { type Field, type Fields, fileSizes, integer, optional, Refusal, text } from '../fields.ts';
-import type { Header } from '../format.ts';
-import { type LineObject, NOWHERE, read, sequenceNumber } from '../lines.ts';
-import type { Line } from '../sequence.ts';
-import { HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../setting.ts';
+import {
+  choice,
+  type Field,
+  type Fields,
+  fileSizes,
+  integer,
+  optional,
+  Refusal,
+  text,
+  withDefault,
+} from '../line/fields.ts';
+import type { Line, LineObject } from '../line/line.ts';
+import { checkOvercommit, NOWHERE, read, sequenceNumber } from '../line/lines.ts';
+import { HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../line/setting.ts';
+import type { Header } from '../sequence/format.ts';
 import { DEFAULT_KERNEL } from './kernel.ts';
 
 /** What `page`, `pages` and `hugepage` count. */
 const PAGE = 4096;
 
-/** Bytes of a huge page, which the header has in 4 KiB pages. */
-const hugePage: Field<number> = (value) => {
-  const size = Object.values(HUGE_PAGES).find((bytes) => bytes / PAGE === value);
-  return size ?? new Refusal('512 or 262144');
+/** What `unit` is in a header of this format. */
+export const UNIT = '4K';
+
+/** Bytes of a huge page, which recordings have in 4 KiB pages. */
+const hugePage: Field<number> = (value = '2M') => {
+  const size = Object.entries(HUGE_PAGES).find(([name, bytes]) => name === value || bytes / PAGE === value);
+  return size?.[1] ?? new Refusal('"2M" or "1G", or 512 or 262144');
 };
 
 const HEADER = {
   seq: sequenceNumber,
+  unit: optional(choice({ [UNIT]: UNIT })),
   hugepage: hugePage,
   pool: integer(0, MOST_PAGES),
-  files: optional(fileSizes),
+  overcommit: withDefault(integer(0, MOST_PAGES), 0),
+  files: withDefault(fileSizes, []),
   what: optional(text(/^/, 'a text')),
 } satisfies Fields;
 
 /** `{"seq":7,"hugepage":512,...}`. */
 export function parseHeader(line: Line, object: LineObject, kernel: HgmOptions = DEFAULT_KERNEL): Header {
-  const { seq, hugepage, pool, files = [] } = read(line, object, HEADER, NOWHERE, 'a header');
+  const { seq, hugepage, pool, overcommit, files } = read(line, object, HEADER, NOWHERE, 'a header');
+  checkOvercommit(line, hugepage, overcommit);
   const slotBytes = slotBytesOf(hugepage);
   const setting: Setting = {
     hugePageSize: hugepage,
     pool,
-    overcommit: 0,
+    overcommit,
     files,
     hgm: kernel,
     pageBytes: PAGE,

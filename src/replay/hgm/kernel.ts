@@ -4,8 +4,8 @@
 import { HGM_POSTED_COLLAPSE_LOOP, HGM_POSTED_PROT_NONE_PUD, type HgmOptions } from '../../linux/base/hgm.ts';
 import { MADV_SPLIT } from '../../linux/base/uapi.ts';
 import { UFFD_FEATURE_MINOR_HUGETLBFS_HGM } from '../../linux/base/uffd-uapi.ts';
-import { checkNames, type LineObject, refused } from '../lines.ts';
-import type { Line } from '../sequence.ts';
+import type { Line, LineObject } from '../line/line.ts';
+import { checkNames, refused } from '../line/lines.ts';
 
 /** `v2, posted: 32 (in words)`; without `v2`, RFC v2; `fixed` for a kernel without faults as posted. */
 const WORDS = /^(v2, )?(?:fixed|posted: (\d{1,3}))(?: \(.*\))?$/;

@@ -1,10 +1,12 @@
 /**
  * Lines that look at something, and change nothing.
  */
-import type { Begun } from '../begun.ts';
-import { checkTogether, foundOf, isObject, type LineObject, read, refused } from '../lines.ts';
-import type { Operation } from '../operation.ts';
-import type { Line } from '../sequence.ts';
+
+import type { Line, LineObject } from '../line/line.ts';
+import { isObject, read, refused } from '../line/lines.ts';
+import type { Begun } from '../sequence/begun.ts';
+import type { Operation } from '../sequence/operation.ts';
+import { checkTogether, foundOf } from '../sequence/steps.ts';
 import { pagemap } from './pagemap.ts';
 import { smaps } from './smaps.ts';
 import { uffdMessage } from './uffd-message.ts';

@@ -8,25 +8,9 @@ import { PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PSE, PAGE_SOFT_DIRTY, Pte
 import type { Machine } from '../../linux/machine/machine.ts';
 import type { Process } from '../../linux/machine/process.ts';
 import type { PageCache } from '../../linux/pool/page-cache.ts';
-import { FIRST_SLOT, MOST_SLOTS } from '../setting.ts';
+import { FIRST_SLOT, MOST_SLOTS } from '../line/setting.ts';
+import type { MapRun, SlotMap } from '../line/states.ts';
 import type { HgmStage } from './stage.ts';
-
-/**
- * Neighbouring entries of one size that map neighbouring pages: page of the slot, how many entries, 4 KiB pages that each maps, file
- * (-1: none), page of the file, and flags. A page that is not a file's has its place in its huge page; where nothing is
- * mapped it is -1.
- */
-export type MapRun = readonly [
-  page: number,
-  count: number,
-  size: number,
-  file: number,
-  filepage: number,
-  flags: string,
-];
-
-/** What a slot of a process has in its page tables. */
-export type SlotMap = readonly [proc: number, slot: number, runs: readonly MapRun[]];
 
 /** Nothing: only inside a table. */
 const EMPTY = '-';

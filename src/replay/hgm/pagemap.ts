@@ -2,13 +2,14 @@
  * `{"pagemap":...}`: what /proc/PID/pagemap of process 0 has for pages of slot 0, and /proc/kpagecount for their frames.
  */
 import { PM_FILE, PM_MMAP_EXCLUSIVE, PM_PRESENT, PM_UFFD_WP } from '../../linux/syscalls/pagemap.ts';
-import { choice, type Field, optional, page, Refusal } from '../fields.ts';
-import { type Found, type Operation, operation } from '../operation.ts';
-import type { Stage } from '../stage.ts';
+import { choice, type Field, optional, page, Refusal } from '../line/fields.ts';
+import { frameAt } from '../operations/common.ts';
+import { type Operation, operation } from '../sequence/operation.ts';
+import type { Found } from '../stage/answer.ts';
+import type { Stage } from '../stage/stage.ts';
 
 /** Frame numbers are told modulo the 4 KiB pages of 2 MiB, since nobody knows which frames there were. */
 const TOLD = 512;
-const FRAME = (1n << 55n) - 1n;
 
 const MEANS = 'present,file,exclusive,uffd_wp,pfn modulo 512,kpagecount of that pfn';
 
@@ -38,7 +39,7 @@ function entryOf(stage: Stage, page: number): Found {
   const has = (bit: bigint): number => (entry & bit ? 1 : 0);
   const bits = [PM_PRESENT, PM_FILE, PM_MMAP_EXCLUSIVE, PM_UFFD_WP].map(has);
   if (!has(PM_PRESENT)) return [...bits, -1, 0];
-  const frame = Number(entry & FRAME);
+  const frame = frameAt(stage.process(0), stage.address(0, page))!;
   const folio = stage.machine.frames.folio(frame);
   return [...bits, frame % TOLD, folio.pageMapcount(frame - folio.pfn)];
 }

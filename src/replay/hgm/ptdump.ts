@@ -10,13 +10,14 @@ import { PAGE_NX_HIGH, PAGE_PRESENT, PAGE_PSE, PAGE_RW, PAGE_USER } from '../../
 import { MADV_COLLAPSE } from '../../linux/base/uapi.ts';
 import { UFFD_FEATURE_SIGBUS } from '../../linux/base/uffd-uapi.ts';
 import type { Process } from '../../linux/machine/process.ts';
-import type { Begun } from '../begun.ts';
-import { integer, text } from '../fields.ts';
-import { type LineObject, read, refused } from '../lines.ts';
-import { type Answer, type Operation, operation } from '../operation.ts';
-import type { Line } from '../sequence.ts';
-import { FIRST_SLOT } from '../setting.ts';
-import { errnoOf, MOST_ERRNO } from './errno-numbers.ts';
+import { integer, text } from '../line/fields.ts';
+import type { Line, LineObject } from '../line/line.ts';
+import { read, refused } from '../line/lines.ts';
+import { FIRST_SLOT } from '../line/setting.ts';
+import { errnoOf, MOST_ERRNO } from '../operations/errno-numbers.ts';
+import type { Begun } from '../sequence/begun.ts';
+import { type Operation, operation } from '../sequence/operation.ts';
+import type { Answer } from '../stage/answer.ts';
 import { sceneOf } from './scene.ts';
 import type { HgmStage } from './stage.ts';
 

@@ -1,9 +1,10 @@
 /**
  * `{"smaps":...}`: what /proc/PID/smaps has for the mappings of slot 0 of process 0.
  */
-import { type Field, Refusal } from '../fields.ts';
-import { isObject } from '../lines.ts';
-import { type Found, type Operation, operation } from '../operation.ts';
+import { type Field, Refusal } from '../line/fields.ts';
+import { isObject } from '../line/lines.ts';
+import { type Operation, operation } from '../sequence/operation.ts';
+import type { Found } from '../stage/answer.ts';
 
 const KIB = 1024;
 const PAGE = 4096;

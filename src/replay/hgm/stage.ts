@@ -5,14 +5,10 @@ import { interleave, type Path, sleepUntil } from '../../linux/base/task.ts';
 import { UFFD_EVENT_FORK, UFFD_FEATURE_EVENT_FORK } from '../../linux/base/uffd-uapi.ts';
 import type { Process } from '../../linux/machine/process.ts';
 import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
-import { ended, Stage } from '../stage.ts';
-
-/** The number of the userfaultfd that a fork's event brought: it is for the child's memory, and process 0 has it. */
-export const DELIVERED = 2;
+import { ended, Stage } from '../stage/stage.ts';
 
 /** What operations act on. */
 export class HgmStage extends Stage {
-  readonly #userfaultfds = new Map<number, UserfaultFile>();
   #controller: Process | undefined;
 
   /** The process that fills files, and reads and writes others' memory. It keeps no mapping. */
@@ -35,22 +31,9 @@ export class HgmStage extends Stage {
     }
   }
 
-  /** A userfaultfd, if it was opened, or delivered. */
-  userfaultfd(number: number): UserfaultFile | undefined {
-    return this.#userfaultfds.get(number);
-  }
-
-  /** Opens one. */
-  openUserfaultfd(number: number, process: Process, features: number): string {
-    const file = process.userfaultfd();
-    const { result } = file.api(features);
-    if (result === 'OK') this.#userfaultfds.set(number, file);
-    return result;
-  }
-
   /** A thread of the parent reads the event that a fork waits for, where one is asked for. */
   protected override copy(parent: Process): Process | string {
-    const told = [...this.#userfaultfds.values()].filter(
+    const told = [...this.userfaultfds.values()].filter(
       ({ context }) => context.mm === parent.mm && context.has(UFFD_FEATURE_EVENT_FORK),
     );
     if (told.length === 0) return super.copy(parent);
@@ -62,7 +45,7 @@ export class HgmStage extends Stage {
       return forked;
     }
     const reader = parent.thread();
-    const deliver = (file: UserfaultFile): void => void this.#userfaultfds.set(DELIVERED, file);
+    const deliver = (file: UserfaultFile): void => this.deliverUserfaultfd(file);
     function* reads(): Path<string> {
       while (!done) {
         yield* sleepUntil(reader.task, 'the event of a fork', () => done || told.some(({ pending }) => pending));

@@ -2,18 +2,16 @@
  * What can be observed between two operations: the pool, what processes have mapped, the page caches, the page tables.
  */
 import type { Mm } from '../../linux/mm/mm.ts';
-import type { Begun } from '../begun.ts';
-import { type Disagreement, same } from '../disagreement.ts';
-import { type Context, type Field, integer, Refusal, text } from '../fields.ts';
-import { checkNames, type LineObject, MOST_COUNT, parseList, parsePool, parseTuple, refused } from '../lines.ts';
-import type { Line, PoolCounts } from '../sequence.ts';
-import { MOST_FILES, MOST_PAGES, MOST_PROCESSES, MOST_SLOTS } from '../setting.ts';
-import { type CacheEntry, cacheOf, type MapcountRun } from './cache.ts';
-import { type MapRun, mapsOf, type SlotMap } from './maps.ts';
+import { type Context, type Field, integer, Refusal, text } from '../line/fields.ts';
+import type { Line, LineObject } from '../line/line.ts';
+import { checkNames, MOST_COUNT, parseList, parsePool, parseTuple, refused } from '../line/lines.ts';
+import { MOST_FILES, MOST_PAGES, MOST_PROCESSES, MOST_SLOTS } from '../line/setting.ts';
+import type { CacheEntry, MapcountRun, MapRun, PoolCounts, SlotMap, Usage } from '../line/states.ts';
+import type { Begun } from '../sequence/begun.ts';
+import { type Disagreement, same } from '../sequence/disagreement.ts';
+import { cacheOf } from './cache.ts';
+import { mapsOf } from './maps.ts';
 import type { HgmStage } from './stage.ts';
-
-/** A process, and how many 4 KiB pages of huge pages it has mapped: HugetlbPages of /proc/PID/status. */
-export type Usage = readonly [proc: number, pages: number];
 
 /** A state; what is left out is not compared. */
 export interface State {
@@ -97,13 +95,18 @@ function parseRuns(line: Line, name: string, value: unknown, context: Context): 
   });
 }
 
+/** All that can be observed. */
+export function stateOf(stage: HgmStage): Required<State> {
+  return { pool: stage.pool, usage: usagesOf(stage), cache: cacheOf(stage), maps: mapsOf(stage) };
+}
+
 /** What differs between a state and the stage. */
 export function compareState(stage: HgmStage, state: State): Disagreement[] {
   const { pool, usage, cache, maps } = state;
   const found: Disagreement[] = [];
   if (pool && !same(pool, stage.pool)) found.push({ what: 'pool', kernel: pool, model: stage.pool });
   if (usage) {
-    const model = stage.processes().map(([number, { mm }]): Usage => [number, usageOf(mm)]);
+    const model = usagesOf(stage);
     if (!same(usage, model)) found.push({ what: 'usage', kernel: usage, model });
   }
   if (cache) {
@@ -115,6 +118,10 @@ export function compareState(stage: HgmStage, state: State): Disagreement[] {
     if (!same(maps, model)) found.push({ what: 'maps', kernel: maps, model });
   }
   return found;
+}
+
+function usagesOf(stage: HgmStage): Usage[] {
+  return stage.processes().map(([number, { mm }]) => [number, usageOf(mm)]);
 }
 
 function usageOf({ hugetlbUsage }: Mm): number {

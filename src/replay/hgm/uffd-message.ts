@@ -4,8 +4,9 @@
 import { interleave, type Path, preemptionPoint, sleepUntil } from '../../linux/base/task.ts';
 import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_EXACT_ADDRESS } from '../../linux/base/uffd-uapi.ts';
 import type { Process } from '../../linux/machine/process.ts';
-import { choice, integer, text, truth } from '../fields.ts';
-import { type Answer, type Found, type Operation, operation } from '../operation.ts';
+import { choice, integer, text, truth } from '../line/fields.ts';
+import { type Operation, operation } from '../sequence/operation.ts';
+import type { Answer, Found } from '../stage/answer.ts';
 import { type Scene, sceneOf } from './scene.ts';
 import type { HgmStage } from './stage.ts';
 

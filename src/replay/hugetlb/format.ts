@@ -2,16 +2,17 @@
  * The format of recordings of Linux 6.1's hugetlb: everything is counted in huge pages.
  */
 import type { FlatMemory } from '../../core/flat-memory.ts';
-import type { Begun } from '../begun.ts';
-import { type Disagreement, same } from '../disagreement.ts';
-import { type Context, integer } from '../fields.ts';
-import type { Format } from '../format.ts';
-import { checkNames, type LineObject, MOST_COUNT, parseList, parsePool, parseTuple, refused } from '../lines.ts';
-import type { Line, PoolCounts } from '../sequence.ts';
-import { MOST_PROCESSES, MOST_SLOTS, type Setting } from '../setting.ts';
+import { type Context, integer } from '../line/fields.ts';
+import type { Line, LineObject } from '../line/line.ts';
+import { checkNames, MOST_COUNT, parseList, parsePool, parseTuple, refused } from '../line/lines.ts';
+import { MOST_PROCESSES, MOST_SLOTS, type Setting } from '../line/setting.ts';
+import type { PageEntry, PoolCounts } from '../line/states.ts';
+import type { Begun } from '../sequence/begun.ts';
+import { type Disagreement, same } from '../sequence/disagreement.ts';
+import type { Format } from '../sequence/format.ts';
 import { type HugetlbSetting, parseHeader } from './header.ts';
 import { OPERATIONS } from './operations.ts';
-import { type PageEntry, pagesOf } from './pages.ts';
+import { pagesOf } from './pages.ts';
 import { HugetlbStage } from './stage.ts';
 
 /** What can be observed between two operations; what is left out is not compared. */
@@ -44,8 +45,10 @@ export const HUGETLB: Format = {
     const field = object.pool === undefined ? 'pages' : 'pool';
     const step = begun.completed(line, field, object);
     if (step.hang) throw refused(line, field, 'no state, since the operation hangs', object[field]);
-    begun.complete({ ...step, state: parseState(line, object, begun) });
+    begun.complete({ ...step, state: parseState(line, object, begun), stateLine: line.line });
   },
+
+  observe: (stage: HugetlbStage): Required<State> => ({ pool: stage.pool, pages: pagesOf(stage) }),
 
   compare(stage: HugetlbStage, { pool, pages }: State): Disagreement[] {
     const found: Disagreement[] = [];

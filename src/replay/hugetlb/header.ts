@@ -1,11 +1,11 @@
 /**
  * The header of a sequence: which machine it begins on, and what its states list.
  */
-import { choice, type Fields, fileSizes, integer, optional } from '../fields.ts';
-import type { Header } from '../format.ts';
-import { type LineObject, NOWHERE, read, refused, sequenceNumber } from '../lines.ts';
-import type { Line } from '../sequence.ts';
-import { HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../setting.ts';
+import { choice, type Fields, fileSizes, integer, optional, text, withDefault } from '../line/fields.ts';
+import type { Line, LineObject } from '../line/line.ts';
+import { checkOvercommit, NOWHERE, read, refused, sequenceNumber } from '../line/lines.ts';
+import { HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../line/setting.ts';
+import type { Header } from '../sequence/format.ts';
 
 /** How a recording was made; what differs is the range of a slot, and what its states list. */
 const MODES = ['A', 'B', 'C', 'P', 'G'] as const;
@@ -25,19 +25,18 @@ const HEADER = {
   mode: optional(choice<Mode>(Object.fromEntries(MODES.map((mode) => [mode, mode])))),
   hugepage: optional(choice<keyof typeof HUGE_PAGES>({ '2M': '2M', '1G': '1G' })),
   pool: integer(0, MOST_PAGES),
-  overcommit: optional(integer(0, MOST_PAGES)),
-  files: optional(fileSizes),
+  overcommit: withDefault(integer(0, MOST_PAGES), 0),
+  files: withDefault(fileSizes, []),
+  what: optional(text(/^/, 'a text')),
 } satisfies Fields;
 
 /** `{"seq":7,"pool":9,...}`. */
 export function parseHeader(line: Line, object: LineObject): Header {
-  const { seq, mode, hugepage, pool, overcommit = 0, files = [] } = read(line, object, HEADER, NOWHERE, 'a header');
+  const { seq, mode, hugepage, pool, overcommit, files } = read(line, object, HEADER, NOWHERE, 'a header');
   const only = mode === 'G' ? '1G' : mode === 'P' ? '2M' : undefined;
   if (only && hugepage && hugepage !== only) throw refused(line, 'hugepage', `"${only}" in mode "${mode}"`, hugepage);
   const hugePageSize = HUGE_PAGES[hugepage ?? only ?? '2M'];
-  if (hugePageSize === HUGE_PAGES['1G'] && overcommit > 0) {
-    throw refused(line, 'overcommit', '0, as pages of 1 GiB are never surplus', overcommit);
-  }
+  checkOvercommit(line, hugePageSize, overcommit);
   const slotBytes = slotBytesOf(hugePageSize) * (mode === 'P' ? 2 : 1);
   const setting: HugetlbSetting = {
     hugePageSize,

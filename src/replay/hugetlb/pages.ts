@@ -2,21 +2,10 @@
  * The huge pages in page tables, as states list them.
  */
 import type { Folio } from '../../linux/pool/folio.ts';
-import { placeOf } from '../setting.ts';
+import { placeOf } from '../line/setting.ts';
+import type { PageEntry } from '../line/states.ts';
+import { type DifferingEntry, differingEntries } from '../sequence/differing.ts';
 import type { HugetlbStage } from './stage.ts';
-
-/**
- * A huge page in a process's page tables. Entries of one state have the same class when they map the same physical
- * page; class -1 is an entry that is not present.
- */
-export type PageEntry = readonly [
-  proc: number,
-  slot: number,
-  page: number,
-  physical: number,
-  mapcount: number,
-  flags: number,
-];
 
 /** Where the bits of a pagemap entry begin that states tell of. */
 const FLAGS_SHIFT = 56n;
@@ -49,36 +38,21 @@ export function pagesOf(stage: HugetlbStage): PageEntry[] {
   return entries;
 }
 
-/** One page as two states have it; undefined where a state does not have it. */
-export interface DifferingPage {
-  readonly kernel: PageEntry | undefined;
-  readonly model: PageEntry | undefined;
-}
-
 /**
  * The pages that two states disagree about. A page that only one has shifts the classes of those behind it: classes
  * count as different where no renumbering makes them the same.
  */
-export function differingPages(kernel: readonly PageEntry[], model: readonly PageEntry[]): DifferingPage[] {
-  const renumbered = compare(kernel, model, new Renumbering());
-  return renumbered.length > 0 ? renumbered : compare(kernel, model, { agree: (a, b) => a === b });
+export function differingPages(kernel: readonly PageEntry[], model: readonly PageEntry[]): DifferingEntry<PageEntry>[] {
+  const renumbering = new Renumbering();
+  const renumbered = differingEntries(kernel, model, 3, (a, b) => renumbering.agree(a[3], b[3]) && agree(a, b));
+  return renumbered.length > 0
+    ? renumbered
+    : differingEntries(kernel, model, 3, (a, b) => a[3] === b[3] && agree(a, b));
 }
 
-function compare(
-  kernel: readonly PageEntry[],
-  model: readonly PageEntry[],
-  classes: { agree(a: number, b: number): boolean },
-): DifferingPage[] {
-  const others = new Map(model.map((entry) => [keyOf(entry), entry]));
-  const differing: DifferingPage[] = [];
-  for (const entry of kernel) {
-    const other = others.get(keyOf(entry));
-    others.delete(keyOf(entry));
-    const agree = other && classes.agree(entry[3], other[3]) && entry[4] === other[4] && entry[5] === other[5];
-    if (!agree) differing.push({ kernel: entry, model: other });
-  }
-  for (const entry of others.values()) differing.push({ kernel: undefined, model: entry });
-  return differing.sort((a, b) => order((a.kernel ?? a.model)!, (b.kernel ?? b.model)!));
+/** Whether two entries have the same map count and flags. */
+function agree(a: PageEntry, b: PageEntry): boolean {
+  return a[4] === b[4] && a[5] === b[5];
 }
 
 /** Which class of one state is which of the other, as the pages that both have tell, the first of each class. */
@@ -93,12 +67,4 @@ class Renumbering {
     }
     return this.#there.get(a) === b;
   }
-}
-
-function keyOf([proc, slot, page]: PageEntry): string {
-  return `${proc} ${slot} ${page}`;
-}
-
-function order(a: PageEntry, b: PageEntry): number {
-  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
 }

@@ -1,16 +1,16 @@
 /**
- * The stage of Linux 6.1's recordings: every process has a userfaultfd of its own.
+ * The stage of Linux 6.1's recordings: every process has a userfaultfd of its own, besides those that are opened.
  */
 import type { FlatMemory } from '../../core/flat-memory.ts';
 import { UFFD_FEATURE_SIGBUS } from '../../linux/base/uffd-uapi.ts';
 import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
-import { Stage } from '../stage.ts';
+import { Stage } from '../stage/stage.ts';
 import type { HugetlbSetting } from './header.ts';
 
 /** What operations act on. */
 export class HugetlbStage extends Stage {
   override readonly setting: HugetlbSetting;
-  readonly #userfaultfds = new Map<number, UserfaultFile>();
+  readonly #own = new Map<number, UserfaultFile>();
 
   /** @param tables memory for page tables, which nobody else uses meanwhile */
   constructor(setting: HugetlbSetting, tables: FlatMemory) {
@@ -18,20 +18,21 @@ export class HugetlbStage extends Stage {
     this.setting = setting;
   }
 
-  /** The userfaultfd of a process, with the features that recordings have: nothing waits. */
-  userfaultfd(number: number): UserfaultFile {
-    let file = this.#userfaultfds.get(number);
+  /** Without a number, that of the process, with the features that recordings have: nothing waits. */
+  override userfaultfd(number: number | undefined, proc: number): UserfaultFile | undefined {
+    if (number !== undefined) return super.userfaultfd(number, proc);
+    let file = this.#own.get(proc);
     if (!file) {
-      file = this.process(number).userfaultfd();
+      file = this.process(proc).userfaultfd();
       file.api(UFFD_FEATURE_SIGBUS);
-      this.#userfaultfds.set(number, file);
+      this.#own.set(proc, file);
     }
     return file;
   }
 
   /** Ends a process, if it is there. */
   override leave(number: number): string {
-    this.#userfaultfds.delete(number);
+    this.#own.delete(number);
     return super.leave(number);
   }
 }

@@ -1,20 +1,12 @@
 /**
  * What a scenario consists of, once it has been read.
  */
-import type { Format } from './format.ts';
-import type { Found, Operation } from './operation.ts';
-import type { Setting } from './setting.ts';
-
-/** Huge pages of the pool: total, free, reserved, surplus. */
-export type PoolCounts = readonly [total: number, free: number, reserved: number, surplus: number];
-
-/** A line and where it stands. */
-export interface Line {
-  readonly file: string;
-  /** The first is 1. */
-  readonly line: number;
-  readonly text: string;
-}
+import type { Line } from '../line/line.ts';
+import type { Setting } from '../line/setting.ts';
+import type { PoolCounts } from '../line/states.ts';
+import type { Found } from '../stage/answer.ts';
+import type { Model } from './model.ts';
+import type { Operation } from './operation.ts';
 
 /** How the model answers where a kernel died: of a BUG(), of what never ends; 'either' where it is not told which. */
 export type Died = 'BUG' | 'HANG' | 'either';
@@ -38,6 +30,8 @@ export interface ScenarioStep extends Line {
   readonly uncompared?: string;
   /** What could be observed after it: the format knows what that is. */
   readonly state?: object;
+  /** Where that is told. */
+  readonly stateLine?: number;
 }
 
 /** How a sequence ends: all processes are gone, all files closed. */
@@ -48,7 +42,7 @@ export interface ScenarioEnd extends Line {
 /** Operations on a machine of their own. */
 export interface Sequence extends Line {
   readonly number: number;
-  readonly format: Format;
+  readonly model: Model;
   readonly setting: Setting;
   readonly steps: readonly ScenarioStep[];
   /** Undefined where the kernel died before. */

@@ -9,10 +9,11 @@
  *
  * Words leave out what does not decide whether a kernel dies: values, and the byte of a page that is touched.
  */
-import type { Context } from './fields.ts';
-import type { LineObject } from './lines.ts';
-import type { Operation } from './operation.ts';
-import { shortened } from './scenario-error.ts';
+import { type Context, Refusal } from '../line/fields.ts';
+import type { LineObject } from '../line/line.ts';
+import { shortened } from '../line/scenario-error.ts';
+import type { Operation } from '../sequence/operation.ts';
+import { DELIVERED } from '../stage/stage.ts';
 
 /** An operation, and what its words say: fields of a line, not looked at yet. */
 export interface LastOp {
@@ -31,10 +32,7 @@ const PROTECTIONS = ['rw', 'r', 'none'];
 
 /** The fields that a number stands for where an operation has one of them: the place, and what is joined to it by a plus. */
 const PLACES = ['page', 'offset', 'hugepage', 'pages', 'hugepages'];
-const EXTENTS = ['pages', 'hugepages', 'byte', 'at'];
-
-/** The userfaultfd that is for a fork's child; see hgm/stage.ts. */
-const CHILDS_USERFAULTFD = 2;
+const EXTENTS = ['pages', 'hugepages', 'at'];
 
 /** Words behind the name, with the fields that they tell. */
 const WORDS: readonly RegExp[] = [
@@ -50,8 +48,8 @@ const WORDS: readonly RegExp[] = [
 
 /** Words that are the value of a field. */
 const FLAGS: ReadonlyMap<string, LineObject> = new Map([
-  ['shared', { shared: true }],
-  ['private', { shared: false }],
+  ['shared', { kind: 'shared_file' }],
+  ['private', { kind: 'private_file' }],
   ['noreserve', { noreserve: true }],
   ['wp', { wp: true }],
 ]);
@@ -74,6 +72,7 @@ export function readLastOp(
   if (!operation) return `one of ${[...operations.keys(), ...Object.keys(SHORT)].join(', ')}`;
   const told: Record<string, unknown> = {};
   const has = (field: string): boolean => Object.hasOwn(operation.fields, field);
+  if (has('exact_address')) return 'an operation of which words tell all that matters, and not features';
   let placed = false;
   for (const word of rest) {
     const place = PLACE.exec(word);
@@ -82,7 +81,7 @@ export function readLastOp(
     placed ||= place !== null;
     for (const [field, value] of Object.entries(tells)) if (has(field) && value !== undefined) told[field] = value;
   }
-  return { operation, fields: { ...leftOut(told, has, context), ...told }, told: Object.keys(told) };
+  return { operation, fields: { ...leftOut(told, operation, context), ...told }, told: Object.keys(told) };
 }
 
 /** What a word says that is no number by itself. */
@@ -99,18 +98,20 @@ function wordOf(word: string): LineObject | undefined {
 /** What numbers say: first a place, and how far it reaches; then rights. */
 function numbersOf([, first, second]: RegExpExecArray, has: (field: string) => boolean, placed: boolean): LineObject {
   if (placed) return { prot: PROTECTIONS[Number(first)] ?? Number(first) };
-  const place = PLACES.find(has);
+  /* One number alone is how large a file is to be. */
+  const isSize = second === undefined && has('hugepages');
+  const place = isSize ? 'hugepages' : PLACES.find(has);
   const extent = second === undefined ? undefined : EXTENTS.find((field) => field !== place && has(field));
   return { ...(place && { [place]: Number(first) }), ...(extent && { [extent]: Number(second) }) };
 }
 
 /** The fields that words leave out, and which do not matter, or follow from what there is. */
-function leftOut(told: LineObject, has: (field: string) => boolean, { alive }: Context): LineObject {
-  const fields: Record<string, unknown> = { byte: 0, at: 0, value: 0, tag: 0 };
+function leftOut(told: LineObject, { fields: read }: Operation, context: Context): LineObject {
+  const fields: Record<string, unknown> = { at: 0, value: 0, tag: 0 };
   /* Which userfaultfd is asked matters to UFFDIO_REGISTER alone: its features become the mapping's. */
-  if (!has('mode')) fields.uffd = told.proc === 0 ? 0 : CHILDS_USERFAULTFD;
+  if (!read.mode && read.uffd?.(undefined, context) instanceof Refusal) fields.uffd = told.proc === 0 ? 0 : DELIVERED;
   let child = 0;
-  while (alive.has(child)) child++;
+  while (context.alive.has(child)) child++;
   fields.child = child;
-  return Object.fromEntries(Object.entries(fields).filter(([field]) => has(field)));
+  return Object.fromEntries(Object.entries(fields).filter(([field]) => Object.hasOwn(read, field)));
 }

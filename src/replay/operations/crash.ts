@@ -1,13 +1,18 @@
 /**
  * `{"crash":N,"last_op":T,"kind":K}`: the kernel died, and with it the sequence.
  */
-import type { Begun } from './begun.ts';
-import { optional, text } from './fields.ts';
+import { optional, text } from '../line/fields.ts';
+import type { Line, LineObject } from '../line/line.ts';
+import { checkNumber, read, refused, sequenceNumber } from '../line/lines.ts';
+import { ScenarioError } from '../line/scenario-error.ts';
+import type { Begun } from '../sequence/begun.ts';
+import { type Operation, operation } from '../sequence/operation.ts';
+import type { Died } from '../sequence/sequence.ts';
+import { checkTogether } from '../sequence/steps.ts';
 import { readLastOp } from './last-op.ts';
-import { checkNumber, checkTogether, type LineObject, read, refused, sequenceNumber } from './lines.ts';
-import { type Operation, operation } from './operation.ts';
-import { ScenarioError } from './scenario-error.ts';
-import type { Died, Line } from './sequence.ts';
+
+/** Those of the sequence's format. */
+type Operations = ReadonlyMap<string, Operation>;
 
 const CRASH = {
   crash: sequenceNumber,
@@ -31,11 +36,11 @@ const unknown: Operation = operation({}, { run: () => ({ result: 'not compared' 
  * Takes the line. What was under way is one more operation, which never ends; or the end of the processes, if that operation was told already. What
  * cannot be read is not compared, and the step says why: what was recorded before is worth as much without it.
  */
-export function takeCrash(line: Line, object: LineObject, begun: Begun): void {
+export function takeCrash(line: Line, object: LineObject, operations: Operations, begun: Begun): void {
   const { crash, last_op, kind } = read(line, object, CRASH, begun, 'a crash');
   checkNumber(line, 'crash', crash, begun.number);
   try {
-    takeFatal(line, last_op, diedOf(line, kind), begun);
+    takeFatal(line, last_op, diedOf(line, kind), operations, begun);
   } catch (error) {
     if (!(error instanceof ScenarioError)) throw error;
     begun.look({ ...line, kind: 'look', operation: unknown, values: {}, hang: false, uncompared: error.problem });
@@ -51,7 +56,7 @@ function diedOf(line: Line, kind: string | undefined): Died {
 }
 
 /** @throws ScenarioError where the words do not say what the model would have to do */
-function takeFatal(line: Line, words: string | undefined, died: Died, begun: Begun): void {
+function takeFatal(line: Line, words: string | undefined, died: Died, operations: Operations, begun: Begun): void {
   const { last } = begun;
   const open = last?.kind === 'operation' && last.result === undefined && last.state === undefined;
   if (words === undefined) {
@@ -59,7 +64,7 @@ function takeFatal(line: Line, words: string | undefined, died: Died, begun: Beg
     begun.complete({ ...last, hang: false, died });
     return;
   }
-  const lastOp = readLastOp(words, begun.format.operations, begun);
+  const lastOp = readLastOp(words, operations, begun);
   if (typeof lastOp === 'string') throw refused(line, 'last_op', lastOp, words);
   const { operation, fields, told } = lastOp;
   const values = read(line, fields, operation.fields, begun, 'last_op');

@@ -1,19 +1,33 @@
 /**
  * The model's side of a sequence: a machine, and its processes and files by the numbers that the sequence gives them.
  */
-import type { FlatMemory } from '../core/flat-memory.ts';
-import type { HugetlbFile } from '../linux/machine/hugetlb-file.ts';
-import { Machine } from '../linux/machine/machine.ts';
-import type { Process } from '../linux/machine/process.ts';
-import type { PoolCounts } from './sequence.ts';
-import { addressOf, MOST_PROCESSES, type Setting } from './setting.ts';
+import type { FlatMemory } from '../../core/flat-memory.ts';
+import type { Path } from '../../linux/base/task.ts';
+import type { HugetlbFile } from '../../linux/machine/hugetlb-file.ts';
+import { Machine } from '../../linux/machine/machine.ts';
+import type { Process } from '../../linux/machine/process.ts';
+import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
+import { addressOf, MOST_PROCESSES, type Setting } from '../line/setting.ts';
+import type { PoolCounts } from '../line/states.ts';
+import type { Answer } from './answer.ts';
+import { type Caller, mainThread } from './caller.ts';
+import { PageLists } from './page-lists.ts';
+import { Threads } from './threads.ts';
+
+/** The number of the userfaultfd that a fork's event brought: it is for the child's memory, and process 0 has it. */
+export const DELIVERED = 2;
 
 /** What operations act on. */
 export class Stage {
   readonly setting: Setting;
   readonly machine: Machine;
   readonly files: readonly HugetlbFile[];
+  /** The threads that may wait. */
+  readonly threads: Threads<Answer> = new Threads((result) => ({ result }));
+  /** What GUP has given. */
+  readonly pageLists: PageLists;
   readonly #processes = new Map<number, Process>();
+  readonly #userfaultfds = new Map<number, UserfaultFile>();
 
   /** @param tables memory for page tables, which nobody else uses meanwhile */
   constructor(setting: Setting, tables: FlatMemory) {
@@ -26,6 +40,7 @@ export class Stage {
       checks: true,
       defersWork: true,
     });
+    this.pageLists = new PageLists(this.machine);
     this.#processes.set(0, this.machine.createProcess());
     this.files = files.map((pages) => {
       const file = this.machine.memfdCreate({ hugePageSize });
@@ -60,10 +75,47 @@ export class Stage {
     return this.machine.createProcess();
   }
 
-  /** Forks. @param child the number of the new process */
-  fork(number: number, child: number): string {
+  /** The main thread of a process. */
+  main(process: Process): Caller {
+    return mainThread(process, (frame) => this.machine.migrate(frame));
+  }
+
+  /** The userfaultfds that are open, or were delivered by the event of a fork. */
+  protected get userfaultfds(): Map<number, UserfaultFile> {
+    return this.#userfaultfds;
+  }
+
+  /**
+   * A userfaultfd, if it was opened, or delivered.
+   *
+   * @param number undefined: the one that `proc` has without opening it, where the format has such
+   */
+  userfaultfd(number: number | undefined, _proc: number): UserfaultFile | undefined {
+    return number === undefined ? undefined : this.#userfaultfds.get(number);
+  }
+
+  /** Opens one. */
+  openUserfaultfd(number: number, process: Process, features: number): string {
+    const file = process.userfaultfd();
+    const { result } = file.api(features);
+    if (result === 'OK') this.#userfaultfds.set(number, file);
+    return result;
+  }
+
+  /** Closes one. */
+  closeUserfaultfd(number: number): void {
+    this.#userfaultfds.delete(number);
+  }
+
+  /** The event of a fork has brought one. */
+  deliverUserfaultfd(file: UserfaultFile): void {
+    this.#userfaultfds.set(DELIVERED, file);
+  }
+
+  /** Forks. @param child the number of the new process @param thread who forks; default: the main thread */
+  *fork(number: number, child: number, thread?: Caller): Path<string> {
     this.machine.nextProcess = child;
-    const forked = this.copy(this.process(number));
+    const forked = thread ? yield* thread.fork() : this.copy(this.process(number));
     if (typeof forked === 'string') return forked;
     this.#processes.set(child, forked);
     return 'OK';
@@ -78,7 +130,9 @@ export class Stage {
   leave(number: number): string {
     const process = this.#processes.get(number);
     this.#processes.delete(number);
-    return process ? ended(process) : 'OK';
+    if (!process) return 'OK';
+    this.threads.kill(process);
+    return ended(process);
   }
 
   /** Ends all processes and closes all files; but not where a process never ends. */

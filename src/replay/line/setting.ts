@@ -1,7 +1,7 @@
 /**
  * What the header of a sequence fixes: the pool, the files, and where things are.
  */
-import type { HgmOptions } from '../linux/base/hgm.ts';
+import type { HgmOptions } from '../../linux/base/hgm.ts';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;

@@ -1,30 +1,33 @@
 /**
  * A sequence of which not all lines have been read.
  */
-import type { Context } from './fields.ts';
-import type { Format, Header } from './format.ts';
-import { type LineObject, refused } from './lines.ts';
-import type { Line, ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
-import type { Setting } from './setting.ts';
+import type { Context } from '../line/fields.ts';
+import type { Line, LineObject } from '../line/line.ts';
+import { refused } from '../line/lines.ts';
+import type { Setting } from '../line/setting.ts';
+import type { Model } from './model.ts';
+import type { ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
 
 /** What the lines up to now have said. */
 export class Begun implements Context {
-  readonly format: Format;
   readonly number: number;
   readonly setting: Setting;
   /** The processes that live. */
   readonly alive: Set<number> = new Set([0]);
   /** Whether there will be no more lines: its end was told, or the kernel died. */
   ended = false;
+  /** The operations of threads that wait, by process and thread. */
+  readonly #waiting = new Map<string, ScenarioStep>();
   #end: ScenarioEnd | undefined;
   readonly #line: Line;
+  readonly #model: Model;
   readonly #steps: ScenarioStep[] = [];
   /** Whether a state, or that it hangs, may be told of the last operation. */
   #open = false;
 
-  constructor(line: Line, format: Format, { number, setting }: Header) {
+  constructor(line: Line, model: Model, number: number, setting: Setting) {
     this.#line = line;
-    this.format = format;
+    this.#model = model;
     this.number = number;
     this.setting = setting;
   }
@@ -41,7 +44,14 @@ export class Begun implements Context {
 
   /** Takes an operation; what follows may tell of it. */
   operation(step: ScenarioStep): void {
-    if (!step.hang && (step.result ?? 'OK') === 'OK') step.operation.lives?.(step.values, this.alive);
+    const { operation, values, result = 'OK', hang } = step;
+    const thread = `${String(values.proc)}.${String(values.thread)}`;
+    if (operation.waits && result !== 'BLOCKED') {
+      const waited = this.#waiting.get(thread);
+      this.#waiting.delete(thread);
+      if (result === 'OK') waited?.operation.lives?.(waited.values, this.alive);
+    } else if (result === 'BLOCKED' && values.thread !== undefined) this.#waiting.set(thread, step);
+    else if (!hang && result === 'OK') operation.lives?.(values, this.alive);
     this.#steps.push(step);
     this.#open = true;
   }
@@ -72,7 +82,7 @@ export class Begun implements Context {
 
   /** The sequence, when all is read. */
   get sequence(): Sequence {
-    const { number, format, setting } = this;
-    return { ...this.#line, number, format, setting, steps: this.#steps, end: this.#end };
+    const { number, setting } = this;
+    return { ...this.#line, number, model: this.#model, setting, steps: this.#steps, end: this.#end };
   }
 }

@@ -1,23 +1,14 @@
 /**
  * The lines of scenarios, one by one, as far as all formats have them: which fields each kind has, and what may stand in them.
  */
-import { type Context, type Field, type Fields, integer, optional, Refusal, text, type Values } from './fields.ts';
-import type { Found, Operation } from './operation.ts';
+import { type Context, type Field, type Fields, integer, type OldNames, Refusal, type Values } from './fields.ts';
+import type { Line, LineObject } from './line.ts';
 import { ScenarioError, shortened, shown } from './scenario-error.ts';
-import type { Line, PoolCounts, ScenarioStep } from './sequence.ts';
 import { HUGE_PAGES, type Setting } from './setting.ts';
-
-/** A line's fields, not looked at yet. */
-export type LineObject = Readonly<Record<string, unknown>>;
+import type { PoolCounts } from './states.ts';
 
 /** What counts pages, mappings and classes of a state stays below, and so do the numbers of sequences. */
 export const MOST_COUNT: number = 2 ** 31 - 1;
-
-/** How recorders write that an operation never ended; what follows then is the sequence's end. */
-const HANGS: ReadonlySet<unknown> = new Set(['E9999', 'HANG']);
-
-const systemCallResult = text(/^(OK|E[A-Z0-9]+)$/, '"OK" or the name of an errno');
-const touchResult = text(/^(OK|SIGBUS|SIGSEGV)$/, '"OK", "SIGBUS" or "SIGSEGV"');
 
 /** Of a sequence. */
 export const sequenceNumber: Field<number> = integer(0, MOST_COUNT);
@@ -38,6 +29,13 @@ const EMPTY: Setting = {
 };
 export const NOWHERE: Context = { setting: EMPTY, alive: new Set() };
 
+/** Refuses surplus pages of 1 GiB. */
+export function checkOvercommit(line: Line, hugePageSize: number, overcommit: number): void {
+  if (hugePageSize === HUGE_PAGES['1G'] && overcommit > 0) {
+    throw refused(line, 'overcommit', '0, as pages of 1 GiB are never surplus', overcommit);
+  }
+}
+
 /** The object that a line is. */
 export function objectOf(line: Line): LineObject {
   let value: unknown;
@@ -55,95 +53,67 @@ export function isObject(value: unknown): value is LineObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** `{"op":"write","proc":0,...}`, without the state that may follow. */
-export function parseOperation(
-  line: Line,
-  object: LineObject,
-  operations: ReadonlyMap<string, Operation>,
-  context: Context,
-): ScenarioStep {
-  const { op, result: ended, ...rest } = object;
-  const operation = operations.get(op as string);
-  if (!operation) throw refused(line, 'op', `one of ${[...operations.keys()].join(', ')}`, op);
-  const values = read(line, rest, operation.fields, context, op as string);
-  checkTogether(line, operation, values, context, object);
-
-  const hang = HANGS.has(ended);
-  const result = hang ? undefined : optional(operation.touches ? touchResult : systemCallResult)(ended, context);
-  if (result instanceof Refusal) throw refused(line, 'result', result.expected, ended);
-  return {
-    ...line,
-    kind: 'operation',
-    operation,
-    values,
-    hang,
-    ...(result !== undefined && { result }),
-    ...(operation.found && !hang && { found: foundOf(operation.found, values) }),
-  };
-}
-
-/** Values that are right one by one may be wrong together. */
-export function checkTogether(
-  line: Line,
-  { problem }: Operation,
-  values: Readonly<Record<string, unknown>>,
-  context: Context,
-  object: LineObject,
-): void {
-  const found = problem?.(values, context);
-  if (found) throw refused(line, found.field, found.refusal.expected, object[found.field]);
-}
-
-/** Those of some fields that are there. */
-export function foundOf(
-  names: readonly string[],
-  values: Readonly<Record<string, unknown>>,
-): Readonly<Record<string, Found>> {
-  return Object.fromEntries(
-    names.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name] as Found]])),
-  );
-}
-
-/** `{"end":7,"pool":[9,9,0,0]}`, the pool or not. */
-export function parseEnd(line: Line, object: LineObject, number: number): { readonly pool?: PoolCounts } {
-  checkNames(line, object, ['end', 'pool'], 'an end');
-  checkNumber(line, 'end', object.end, number);
-  return object.pool === undefined ? {} : { pool: parsePool(line, object.pool, NOWHERE) };
-}
-
-/** `{"hang":7}`. */
-export function checkHang(line: Line, object: LineObject, number: number): void {
-  checkNames(line, object, ['hang'], 'a hang');
-  checkNumber(line, 'hang', object.hang, number);
-}
-
-/** `{"note":"what follows, in words"}`. */
-export function checkNote(line: Line, object: LineObject): void {
-  checkNames(line, object, ['note'], 'a note');
-  if (typeof object.note !== 'string') throw refused(line, 'note', 'a text', object.note);
-}
-
 /** An error about a field. */
 export function refused(line: Line, field: string, expected: string, got: unknown): ScenarioError {
   return new ScenarioError(line.file, line.line, field, expected, shown(got));
 }
 
-/** The values of all fields, and no other fields. @param what the line is, for messages */
+/** A field of a line that is missing, or wrong, or should not be there. */
+interface Fault {
+  readonly field: string;
+  readonly expected: string;
+  readonly got: unknown;
+}
+
+/**
+ * The values of all fields, and no other fields.
+ *
+ * @param what the line is, for messages
+ * @param old names that fields had before
+ * @throws ScenarioError that names all fields that are wrong, missing or unknown
+ */
 export function read<F extends Fields>(
   line: Line,
   object: LineObject,
   fields: F,
   context: Context,
   what: string,
+  old: OldNames = {},
 ): Values<F> {
-  checkNames(line, object, Object.keys(fields), what);
+  const faults: Fault[] = [];
+  const given = new Map<string, string>();
+  for (const name of Object.keys(object)) {
+    const field = nameOf(name, object, fields, old);
+    if (field === undefined)
+      faults.push({ field: shortened(name), expected: `no such field in ${what}`, got: object[name] });
+    else given.set(field, name);
+  }
   const values: Record<string, unknown> = {};
   for (const name in fields) {
-    const value = fields[name]!(object[name], context);
-    if (value instanceof Refusal) throw refused(line, name, value.expected, object[name]);
+    const field = given.get(name) ?? name;
+    const reads = (field === name ? undefined : old[field]?.field) ?? fields[name]!;
+    const value = reads(object[field], context);
+    if (value instanceof Refusal) faults.push({ field, expected: value.expected, got: object[field] });
     values[name] = value;
   }
+  if (faults.length > 0) throw refusedFor(line, faults);
   return values as Values<F>;
+}
+
+/** The field that a line means by a name. An old name means none where the line has the new one, too. */
+function nameOf(name: string, object: LineObject, fields: Fields, old: OldNames): string | undefined {
+  if (Object.hasOwn(fields, name)) return name;
+  const is = Object.hasOwn(old, name) ? old[name]!.is : undefined;
+  return is !== undefined && !Object.hasOwn(object, is) ? is : undefined;
+}
+
+/** One error about all. */
+function refusedFor(line: Line, faults: readonly Fault[]): ScenarioError {
+  const [first] = faults;
+  if (faults.length === 1) return refused(line, first!.field, first!.expected, first!.got);
+  const names = faults.map(({ field }) => field).join(', ');
+  const expected = faults.map((fault) => `${fault.field}: ${fault.expected}`).join('; ');
+  return new ScenarioError(line.file, line.line, names, expected, faults.map(({ got }) => shown(got)).join('; '));
 }
 
 /** Refuses fields that a kind of line does not have. */

@@ -25,6 +25,15 @@ export type Field<T> = (value: unknown, context: Context) => T | Refusal;
 /** The fields of a kind of line, by name. */
 export type Fields = Readonly<Record<string, Field<unknown>>>;
 
+/** A name that a field had before, and how its values are read, if not as the field's. */
+export interface OldName {
+  readonly is: string;
+  readonly field?: Field<unknown>;
+}
+
+/** The names that fields had before, which are read still. */
+export type OldNames = Readonly<Record<string, OldName>>;
+
 /** What fields read. */
 export type Values<F extends Fields | readonly Field<unknown>[]> = {
   readonly [name in keyof F]: F[name] extends Field<infer T> ? T : never;
@@ -56,6 +65,32 @@ export function optional<T>(field: Field<T>): Field<T | undefined> {
   return (value, context) => (value === undefined ? undefined : field(value, context));
 }
 
+/** A field that means something where a line leaves it out. */
+export function withDefault<T>(field: Field<T>, value: T): Field<T> {
+  return (given, context) => (given === undefined ? value : field(given, context));
+}
+
+/** Words with `|` between them, as C joins bits; none is the empty text. */
+export function bits(meanings: Readonly<Record<string, number>>): Field<number> {
+  return (value) => {
+    const words = typeof value === 'string' ? (value === '' ? [] : value.split('|')) : undefined;
+    if (!words?.every((word) => Object.hasOwn(meanings, word))) {
+      return new Refusal(`some of ${Object.keys(meanings).join(', ')}, with | between them`);
+    }
+    return words.reduce((sum, word) => sum | meanings[word]!, 0);
+  };
+}
+
+/** A list of so many values. @param what they are, in words */
+export function list<T>(field: Field<T>, count: number, what: string): Field<T[]> {
+  return (value, context) => {
+    const items = Array.isArray(value) ? value.map((item) => field(item, context)) : [];
+    return items.length === count && !items.some((item) => item instanceof Refusal)
+      ? (items as T[])
+      : new Refusal(`a list of ${what}`);
+  };
+}
+
 /** Text that matches. */
 export function text(pattern: RegExp, expected: string): Field<string> {
   return (value) => (typeof value === 'string' && pattern.test(value) ? value : new Refusal(expected));
@@ -63,6 +98,9 @@ export function text(pattern: RegExp, expected: string): Field<string> {
 
 /** The number of a process. */
 export const processNumber: Field<number> = integer(0, MOST_PROCESSES - 1);
+
+/** The number of a thread beside the main one, which has none. */
+export const threadNumber: Field<number> = integer(1, MOST_PROCESSES - 1);
 
 /** The process that acts: it lives. */
 export const actor: Field<number> = (value, context) => {

@@ -1,12 +1,8 @@
 /**
  * In what the model can differ from what a scenario tells.
  */
-import type { CacheEntry } from './hgm/cache.ts';
-import type { SlotMap } from './hgm/maps.ts';
-import type { Usage } from './hgm/state.ts';
-import type { PageEntry } from './hugetlb/pages.ts';
-import type { Found } from './operation.ts';
-import type { PoolCounts } from './sequence.ts';
+import type { CacheEntry, PageEntry, PoolCounts, SlotMap, Usage } from '../line/states.ts';
+import type { Found } from '../stage/answer.ts';
 
 /** In what the model differs, and what either side has. */
 export type Disagreement =

@@ -1,18 +1,19 @@
 /**
  * What an operation is: its fields, and what it asks of the model.
  */
-import type { Context, Fields, Refusal, Values } from './fields.ts';
-import type { Stage } from './stage.ts';
-
-/** What an operation may find: a byte, a count, a hash, whether something is so, or a list of such. */
-export type Found = number | boolean | string | readonly Found[];
-
-/** How an operation ended: OK, an errno, a signal, HANG, BUG; and what it found. */
-export interface Answer {
-  readonly result: string;
-  /** The byte that was read, or -1 where none could be; bytes transferred, and their hash. By the names of the fields. */
-  readonly found?: Readonly<Record<string, Found>>;
-}
+import { type Path, run } from '../../linux/base/task.ts';
+import {
+  type Context,
+  type Fields,
+  type OldNames,
+  optional,
+  type Refusal,
+  threadNumber,
+  type Values,
+} from '../line/fields.ts';
+import type { Answer } from '../stage/answer.ts';
+import type { Caller } from '../stage/caller.ts';
+import type { Stage } from '../stage/stage.ts';
 
 /** What is wrong with fields that are right one by one. */
 export interface Problem {
@@ -24,6 +25,10 @@ export interface Problem {
 export interface Behaviour<V, S> {
   /** Told of by a signal (a touch), not by an errno (a system call). */
   readonly touches?: boolean;
+  /** Asks how the operation of a thread has ended. */
+  readonly waits?: boolean;
+  /** Names that its fields had before. */
+  readonly old?: OldNames;
   /** Fields that it finds, and is not given. */
   readonly found?: readonly string[];
   readonly problem?: (values: V, context: Context) => Problem | undefined;
@@ -32,6 +37,8 @@ export interface Behaviour<V, S> {
   /** Which process must be there; default: `proc`, if there is such a field. */
   readonly needs?: (values: V) => number | undefined;
   readonly run: (stage: S, values: V) => Answer;
+  /** What a thread does; undefined if only a main thread does that. */
+  readonly path?: (stage: S, values: V, thread: Caller) => Path<Answer>;
   /** Takes back what the model did and the kernel did not, so that what follows can still be compared. */
   readonly undo?: (stage: S, values: V) => void;
 }
@@ -48,4 +55,22 @@ export function operation<F extends Fields, S extends Stage = Stage>(
   behaviour: Behaviour<Values<F>, S>,
 ): Operation {
   return { fields, ...(behaviour as unknown as Behaviour<Readonly<Record<string, unknown>>, Stage>) };
+}
+
+/** What an operation does that any thread can do, as a path. */
+export interface Calls<V, S> extends Omit<Behaviour<V, S>, 'run' | 'path'> {
+  /** @param caller the thread that makes the calls; without one, the main thread of whoever acts */
+  readonly calls: (stage: S, values: V, caller: Caller | undefined) => Path<Answer>;
+}
+
+/** Like {@link operation}, of what any thread can do. */
+export function calling<F extends Fields, S extends Stage = Stage>(
+  fields: F,
+  { calls, ...behaviour }: Calls<Values<F>, S>,
+): Operation {
+  return operation({ ...fields, thread: optional(threadNumber) } as F, {
+    ...behaviour,
+    run: (stage, values) => run(calls(stage, values, undefined)),
+    path: (stage, values, thread) => calls(stage, values, thread),
+  });
 }

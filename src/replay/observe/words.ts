@@ -1,0 +1,45 @@
+/**
+ * Operations in few words.
+ */
+import type { LineObject } from '../line/line.ts';
+import type { Answer } from '../stage/answer.ts';
+
+/** Fields that are said in another way, or are no part of what is asked. */
+const SAID = new Set(['op', 'proc', 'thread', 'slot', 'page', 'pages', 'result']);
+
+/**
+ * An operation as a line of a scenario has it.
+ *
+ * @param found fields that it finds, which are left out
+ *
+ * @example
+ * ```text
+ * p0 write s0 page 0 at 5 value 7
+ * p1.2 uffd_copy s0 pages 0-3 value 1
+ * ```
+ */
+export function operationWords(object: LineObject, found: readonly string[] = []): string {
+  const { op, proc, thread, slot, page, pages } = object;
+  const words: string[] = [];
+  if (proc !== undefined) words.push(`p${String(proc)}${thread === undefined ? '' : `.${String(thread)}`}`);
+  words.push(String(op));
+  if (slot !== undefined) words.push(`s${String(slot)}`);
+  if (typeof page === 'number' && typeof pages === 'number' && pages > 1)
+    words.push(`pages ${page}-${page + pages - 1}`);
+  else if (page !== undefined) words.push(`page ${String(page)}`);
+  else if (pages !== undefined) words.push(`pages ${String(pages)}`);
+  for (const [name, value] of Object.entries(object)) {
+    if (SAID.has(name) || found.includes(name) || value === false) continue;
+    words.push(name, ...(value === true ? [] : [typeof value === 'string' ? value : JSON.stringify(value)]));
+  }
+  return words.join(' ');
+}
+
+/** How it ended: `OK, value 7`. */
+export function answerWords({ result, found = {} }: Answer): string {
+  const words = Object.entries(found).filter(([, value]) => value !== -1 && value !== '');
+  return [
+    result,
+    ...words.map(([name, value]) => `${name} ${typeof value === 'object' ? JSON.stringify(value) : value}`),
+  ].join(', ');
+}

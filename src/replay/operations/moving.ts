@@ -1,0 +1,33 @@
+/**
+ * Memory that turns bad, and pages that move.
+ */
+import type { Path } from '../../linux/base/task.ts';
+import { calling, type Operation, operation } from '../sequence/operation.ts';
+import type { Answer } from '../stage/answer.ts';
+import type { Stage } from '../stage/stage.ts';
+import { addressOfSpot, callerOf, frameAt, OLD_SPOT, type Spot, spot } from './common.ts';
+
+/** The frame behind a byte of a process's. */
+function frameOf(stage: Stage, values: Spot): number | undefined {
+  return frameAt(stage.process(values.proc), addressOfSpot(stage, values));
+}
+
+/** The number of the frame that a byte lies in is written to corrupt-pfn. */
+export const corruptPfn: Operation = operation(spot, {
+  old: OLD_SPOT,
+  run(stage, values) {
+    const frame = frameOf(stage, values);
+    /* Nobody finds a number where nothing is mapped. */
+    return { result: frame === undefined ? 'ENXIO' : stage.machine.memoryFailure(frame) };
+  },
+});
+
+/** move_pages(2) of one page: 'ENOENT' where none is mapped. */
+export const migrate: Operation = calling(spot, {
+  old: OLD_SPOT,
+  *calls(stage, values, thread): Path<Answer> {
+    const frame = frameOf(stage, values);
+    if (frame === undefined) return { result: 'ENOENT' };
+    return { result: yield* callerOf(stage, thread, values.proc).migrate(frame) };
+  },
+});
