@@ -5,7 +5,7 @@ import { MADV_COLLAPSE, MADV_SPLIT } from '../../linux/base/uapi.ts';
 import { byte, file, fileOffset } from '../line/fields.ts';
 import { madvise } from '../operations/mappings.ts';
 import { operationsOf } from '../operations/operations.ts';
-import { uffdNumber } from '../operations/userfaultfd.ts';
+import { uffdNumber } from '../operations/uffd-files.ts';
 import { type Operation, operation } from '../sequence/operation.ts';
 import { fill } from './fill.ts';
 import type { HgmStage } from './stage.ts';

@@ -3,7 +3,7 @@
  */
 import { optional } from '../line/fields.ts';
 import { operationsOf } from '../operations/operations.ts';
-import { uffdNumber } from '../operations/userfaultfd.ts';
+import { uffdNumber } from '../operations/uffd-files.ts';
 import type { Operation } from '../sequence/operation.ts';
 
 /** All operations, by the name that `op` gives. */

@@ -27,6 +27,7 @@ export class Stage {
   /** What GUP has given. */
   readonly pageLists: PageLists;
   readonly #processes = new Map<number, Process>();
+  readonly #mains = new WeakMap<Process, Caller>();
   readonly #userfaultfds = new Map<number, UserfaultFile>();
 
   /** @param tables memory for page tables, which nobody else uses meanwhile */
@@ -77,7 +78,12 @@ export class Stage {
 
   /** The main thread of a process. */
   main(process: Process): Caller {
-    return mainThread(process, (frame) => this.machine.migrate(frame));
+    let main = this.#mains.get(process);
+    if (!main) {
+      main = mainThread(process, (frame) => this.machine.migrate(frame));
+      this.#mains.set(process, main);
+    }
+    return main;
   }
 
   /** The userfaultfds that are open, or were delivered by the event of a fork. */
