@@ -63,6 +63,11 @@ describe('a thread', () => {
     /* The value is that of the last writer. */
     expect(found(...registered, write(2, 2), write(1, 1), COPY, ...waits, { ...READ, value: 1 }, END)).toEqual([]);
     expect(found(...registered, write(1, 1), write(2, 2), COPY, ...waits, { ...READ, value: 2 }, END)).toEqual([]);
+    /* Also if it had been there before the other one. */
+    const before = { op: 'munmap', proc: 0, thread: 1, slot: 3, page: 0, pages: 1, result: 'OK' };
+    expect(found(...registered, before, write(2, 2), write(1, 1), COPY, ...waits, { ...READ, value: 1 }, END)).toEqual(
+      [],
+    );
   });
 
   test('that sleeps is given up when its process ends, and the machine has all its pages', () => {
@@ -80,6 +85,34 @@ describe('a thread', () => {
     expect(answers(...lines, { op: 'exit', proc: 1 }, END).slice(-2)).toEqual(['BLOCKED', 'OK']);
     expect(found(...lines, { op: 'exit', proc: 1 }, { end: 1, pool: [4, 4, 0, 0] })).toEqual([]);
     expect(found(...lines, { end: 1, pool: [4, 4, 0, 0] })).toEqual([]);
+  });
+
+  test('that is given up has what it had got until then', () => {
+    const mine = { ...MMAP, proc: 1, slot: 1 };
+    const write = { op: 'write', proc: 1, slot: 1, page: 0, value: 1 };
+    const open = { ...OPEN, proc: 1, uffd: 1 };
+    const register = { ...REGISTER, proc: 1, uffd: 1, slot: 1 };
+    const pin = {
+      op: 'pin_user_pages_fast',
+      proc: 1,
+      thread: 1,
+      slot: 1,
+      page: 0,
+      nr_pages: 1024,
+      flags: 'FOLL_WRITE',
+    };
+    const lines = [
+      HEADER,
+      { op: 'fork', proc: 0, child: 1 },
+      mine,
+      write,
+      open,
+      register,
+      { ...pin, result: 'BLOCKED' },
+    ];
+    const exit = { op: 'exit', proc: 1, result: 'OK' };
+    expect(found(...lines, exit, { end: 1, pool: [4, 3, 0, 0] })).toEqual([]);
+    expect(found(...lines, exit, { op: 'unpin_user_pages', result: 'OK' }, { end: 1, pool: [4, 4, 0, 0] })).toEqual([]);
   });
 
   test('forks, and the child lives from the end of the fork on', () => {
