@@ -1,6 +1,7 @@
 /**
  * What has changed between two moments, in words. Numbers are the scenario's own.
  */
+import { sizeName } from '../../linux/base/trace.ts';
 import { follows, type Mapped, type PageCounts, type Place, type Snapshot } from './snapshot.ts';
 
 const POOL = ['total', 'free', 'reserved', 'surplus'];
@@ -81,7 +82,7 @@ function entryChanges({ mapped: before }: Snapshot, { mapped: after }: Snapshot,
     if (!before) return `${where}: ${is(true, true)}`;
     const [rights, place] = [before.rights !== after.rights, !follows(before.place, 0, after.place)];
     /* Only the size of its entries has changed, as pieces are joined, or cut. */
-    if (!rights && !place) return `${where}: entries of ${size(before.bytes)} -> ${size(after.bytes)}`;
+    if (!rights && !place) return `${where}: entries of ${sizeName(before.bytes)} -> ${sizeName(after.bytes)}`;
     return `${where}: ${describe(before, pages, unit, rights, place)} -> ${is(rights, place)}`;
   });
 }
@@ -169,12 +170,4 @@ function numbered(name: string, first: number, count: number): string {
 
 function through(first: number, count: number): string {
   return count === 1 ? `${first}` : `${first}-${first + count - 1}`;
-}
-
-function size(bytes: number): string {
-  return bytes >= 2 ** 30
-    ? `${bytes / 2 ** 30} GiB`
-    : bytes >= 2 ** 20
-      ? `${bytes / 2 ** 20} MiB`
-      : `${bytes / 2 ** 10} KiB`;
 }
