@@ -28,8 +28,14 @@ export type { RegisterOptions } from './dump/paging-registers.ts';
 export type { CpuState } from './dump/qemu-note.ts';
 export type { ByteRange } from './dump/ranges.ts';
 export type { Segment } from './dump/segment.ts';
-export { Access, describeAccess } from './mmu/access.ts';
+export { Access, type AccessArgument, describeAccess } from './mmu/access.ts';
 export type { Batch } from './mmu/batch.ts';
+export type { ManyArguments } from './mmu/batch-arrays.ts';
+export * as CR0 from './mmu/bits/cr0.ts';
+export * as CR4 from './mmu/bits/cr4.ts';
+export * as EFER from './mmu/bits/efer.ts';
+export * as Entry from './mmu/bits/entry.ts';
+export * as RFLAGS from './mmu/bits/rflags.ts';
 export type { CachedPage, CachedTable } from './mmu/cached-entry.ts';
 export {
   type DoneOutcome,

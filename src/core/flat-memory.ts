@@ -1,6 +1,15 @@
 import { Arena, WASM_PAGE } from './arena.ts';
 import { claim, type LinearRange, SET_ASIDE, yieldClaim } from './claims.ts';
-import { checkAligned, checkInteger, hex } from './errors.ts';
+import {
+  checkAligned,
+  checkBigint,
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  hex,
+  type OptionNames,
+  wrongKind,
+} from './errors.ts';
 import type { CoreExports } from './exports.ts';
 import { TABLE_BYTES } from './generated/layout.ts';
 import { MemoryViews, type PhysicalMemory } from './physical-memory.ts';
@@ -46,6 +55,7 @@ const SHARED_SCRATCH = 2 ** 20;
 /** Bytes at the beginning of a shared piece that say whether somebody has it. */
 const TAKEN_BYTES = 8;
 const [FREE, TAKEN] = [0, 1];
+const OPTIONS: OptionNames<FlatMemoryOptions> = { bytes: true, memory: true, base: true, shared: true, scratch: true };
 
 /** Room that a new memory keeps for buffers next to the physical memory. */
 const RESERVED_FOR_BUFFERS = 64 * WASM_PAGE;
@@ -82,14 +92,16 @@ export class FlatMemory implements PhysicalMemory {
 
   /** @throws TypeError or RangeError for options that do not fit together, or not with other memories over `memory` */
   constructor(options: FlatMemoryOptions) {
-    const { bytes, memory, base = memory ? 0 : WASM_PAGE, scratch, shared = false } = options;
-    checkInteger('bytes', bytes, TABLE_BYTES, memory ? 2 ** 32 : LARGEST);
+    checkOptions('options', options, OPTIONS);
+    const { bytes, memory, base = memory === undefined ? WASM_PAGE : 0, scratch, shared = false } = options;
+    checkBytes(bytes, memory === undefined ? LARGEST : 2 ** 32);
+    checkBoolean('shared', shared);
     this.bytes = bytes;
     this.base = base;
-    if (memory) {
-      if (!(memory instanceof WebAssembly.Memory)) throw new TypeError('memory: expected a WebAssembly.Memory');
+    if (memory !== undefined) {
+      if (!(memory instanceof WebAssembly.Memory)) throw wrongKind('memory', 'a WebAssembly.Memory', memory);
       checkPiece('base', { at: base, bytes }, memory);
-      if (scratch) checkPiece('scratch', scratch, memory);
+      if (scratch !== undefined) checkPiece('scratch', scratch, memory);
       if (scratch && scratch.at < base + bytes && base < scratch.at + scratch.bytes) {
         throw new RangeError(`scratch: expected a piece outside the physical memory, got ${hex(scratch.at)}`);
       }
@@ -211,6 +223,7 @@ export class FlatMemory implements PhysicalMemory {
   writeEntry(physical: bigint, entry: bigint): void {
     this.#checkInUse();
     checkAligned('physical', physical, 8n, BigInt(this.bytes - 1));
+    checkBigint('entry', entry);
     this.#views.data.setBigUint64(this.base + Number(physical), entry, true);
   }
 
@@ -235,12 +248,23 @@ function checkShared(shared: SharedFlatMemory): SharedFlatMemory {
   return shared;
 }
 
+/** @throws RangeError for more than fits in 4 GiB of linear memory, and says what has no such limit */
+function checkBytes(bytes: unknown, most: number): void {
+  if (typeof bytes === 'number' && Number.isInteger(bytes) && bytes > most) {
+    const remedy = 'SparseMemory takes frames at any address below 2^52';
+    throw new RangeError(`bytes: expected at most ${hex(most)}, got ${hex(bytes)}; ${remedy}`);
+  }
+  checkInteger('bytes', bytes, TABLE_BYTES, most);
+}
+
 /** Whether a memory may be used by several threads at a time. */
 function isShared(memory: WebAssembly.Memory): boolean {
   return typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
 }
 
-function checkPiece(name: string, { at, bytes }: LinearRange, memory: WebAssembly.Memory): void {
+function checkPiece(name: string, piece: LinearRange, memory: WebAssembly.Memory): void {
+  checkOptions(name, piece, { at: true, bytes: true });
+  const { at, bytes } = piece;
   const size = memory.buffer.byteLength;
   checkInteger(name, at, 0, size);
   checkInteger(`${name} (bytes)`, bytes, 0, size - at);

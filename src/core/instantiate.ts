@@ -2,6 +2,7 @@
  * Compiles the core and instantiates it on a memory: the one file that uses the AssemblyScript loader.
  */
 import { instantiateSync } from '@assemblyscript/loader';
+import { checkOptions, type OptionNames, wrongKind } from './errors.ts';
 import type { CoreExports } from './exports.ts';
 import { FLAT_WASM, SPARSE_WASM, THREADS_WASM } from './generated/wasm.ts';
 
@@ -52,30 +53,76 @@ export function compileCoreSync(): CoreModules {
  * const core = await compileCore();
  * const mmu = new Mmu(new SparseMemory(core), { cr3: 0n }, core);
  * ```
+ *
+ * @throws TypeError or RangeError for a source that is none, or is not WebAssembly
  */
 export async function compileCore(sources: CoreSources = {}): Promise<CoreModules> {
+  checkOptions('sources', sources, KINDS);
   const [flat, sparse, threads] = await Promise.all([
-    compileOne(sources.flat ?? decode(FLAT_WASM)),
-    compileOne(sources.sparse ?? decode(SPARSE_WASM)),
-    compileOne(sources.threads ?? decode(THREADS_WASM)),
+    compileOne('flat', sources.flat === undefined ? decode(FLAT_WASM) : sources.flat),
+    compileOne('sparse', sources.sparse === undefined ? decode(SPARSE_WASM) : sources.sparse),
+    compileOne('threads', sources.threads === undefined ? decode(THREADS_WASM) : sources.threads),
   ]);
   return { flat, sparse, threads };
 }
 
-async function compileOne(source: CoreSource): Promise<WebAssembly.Module> {
+const KINDS: OptionNames<CoreModules> = { flat: true, sparse: true, threads: true };
+
+async function compileOne(name: string, source: CoreSource): Promise<WebAssembly.Module> {
   const given = await source;
   if (given instanceof WebAssembly.Module) return given;
-  if (typeof Response !== 'undefined' && given instanceof Response)
-    return WebAssembly.compile(await given.arrayBuffer());
-  return WebAssembly.compile(given as BufferSource);
+  const bytes = await bytesOf(name, given);
+  return WebAssembly.compile(bytes).catch((cause: unknown) => {
+    const message = `${name}: expected the WebAssembly of a core, got ${bytes.byteLength} bytes that are none`;
+    throw new RangeError(message, { cause });
+  });
+}
+
+async function bytesOf(name: string, given: BufferSource | Response): Promise<BufferSource> {
+  if (typeof Response !== 'undefined' && given instanceof Response) {
+    if (given.ok) return given.arrayBuffer();
+    const of = given.url && ` of ${given.url}`;
+    throw new RangeError(`${name}: expected a response with a core, got status ${given.status}${of}`);
+  }
+  if (given instanceof ArrayBuffer || ArrayBuffer.isView(given)) return given;
+  throw wrongKind(name, 'a WebAssembly.Module, its bytes, or a Response', given);
 }
 
 /**
- * A new instance on `memory`. Hands out the instance's own exports: the loader wraps each function of its `exports`,
- * which costs more than a walk.
+ * A new instance of the core for a kind of memory, on `memory`. Hands out the instance's own exports: the loader wraps each
+ * function of its `exports`, which costs more than a walk.
+ *
+ * @throws TypeError for anything but compiled cores
  */
-export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory): CoreExports {
-  return instantiateSync(module, { env: { memory } }).instance.exports as unknown as CoreExports;
+export function instantiateCore(
+  modules: CoreModules,
+  kind: keyof CoreModules,
+  memory: WebAssembly.Memory,
+): CoreExports {
+  const given: Partial<CoreModules> | null | undefined = modules;
+  const module = given?.[kind];
+  if (!(module instanceof WebAssembly.Module)) {
+    /* Where an object lacks just this one, that one is named. */
+    const isObject = typeof given === 'object' && given !== null && !('then' in given);
+    throw isObject
+      ? wrongKind(`core.${kind}`, 'a WebAssembly.Module', module)
+      : wrongKind('core', 'the CoreModules that compileCore() promises', given);
+  }
+  const exports = exportsOf(module, memory);
+  const found = exports?.IS_SPARSE?.value ? 'sparse' : exports?.IS_SHARED?.value ? 'threads' : 'flat';
+  if (exports?.IS_SPARSE && found === kind) return exports;
+  const what = exports?.IS_SPARSE ? `that for ${found} memory` : 'a module that is no core';
+  throw new TypeError(`core.${kind}: expected the core for ${kind} memory, got ${what}`);
+}
+
+/** Undefined for a module that wants something else than a memory. */
+function exportsOf(module: WebAssembly.Module, memory: WebAssembly.Memory): CoreExports | undefined {
+  try {
+    return instantiateSync(module, { env: { memory } }).instance.exports as unknown as CoreExports;
+  } catch (error) {
+    if (error instanceof WebAssembly.LinkError || error instanceof TypeError) return undefined;
+    throw error;
+  }
 }
 
 function decode(base64: string): Uint8Array<ArrayBuffer> {

@@ -1,4 +1,5 @@
 import type { Arena } from './arena.ts';
+import { wrongKind } from './errors.ts';
 import type { CoreExports } from './exports.ts';
 import type { CoreModules } from './instantiate.ts';
 import type { Releasable } from './released.ts';
@@ -25,6 +26,13 @@ export interface PhysicalMemory extends Releasable {
   readEntry(physical: bigint): bigint | undefined;
   /** Writes eight bytes at a physical address (a multiple of 8). */
   writeEntry(physical: bigint, entry: bigint): void;
+}
+
+/** Throws unless something can serve as physical memory. */
+export function checkPhysicalMemory(memory: PhysicalMemory): void {
+  const given: Partial<PhysicalMemory> | null | undefined = memory;
+  if (given?.wasm instanceof WebAssembly.Memory && typeof given.attach === 'function') return;
+  throw wrongKind('memory', 'a FlatMemory or a SparseMemory', memory);
 }
 
 /** Views of a linear memory, made anew only when it has grown (a shared one's old views stay valid, but end too early). */

@@ -1,5 +1,5 @@
 import { Arena, WASM_PAGE } from './arena.ts';
-import { checkAligned } from './errors.ts';
+import { checkAligned, checkBigint, hex, wrongKind } from './errors.ts';
 import type { CoreExports } from './exports.ts';
 import { ADDRESS_MASK, DIRECTORY_END, NO_TABLE, TABLE_BYTES } from './generated/layout.ts';
 import { type CoreModules, compileCoreSync, instantiateCore } from './instantiate.ts';
@@ -35,7 +35,7 @@ export class SparseMemory implements PhysicalMemory {
   constructor(core: CoreModules = compileCoreSync()) {
     this.wasm = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
     this.arena = new Arena(this.wasm, { at: DIRECTORY_END, bytes: WASM_PAGE - DIRECTORY_END, grows: true });
-    this.#core = instantiateCore(core.sparse, this.wasm);
+    this.#core = instantiateCore(core, this.kind, this.wasm);
     this.#views = new MemoryViews(this.wasm);
     this.#directory = this.arena.allocate(8 << this.#log2Slots);
     this.#core.moveDirectory(this.#directory, this.#log2Slots);
@@ -69,6 +69,7 @@ export class SparseMemory implements PhysicalMemory {
 
   /** Whether there is memory at a physical address. */
   has(physical: bigint): boolean {
+    checkBigint('physical', physical);
     return this.#linear(physical) !== undefined;
   }
 
@@ -80,6 +81,7 @@ export class SparseMemory implements PhysicalMemory {
    */
   addFrame(physical: bigint, content?: Uint8Array): void {
     checkAligned('physical', physical, BigInt(TABLE_BYTES), ADDRESS_MASK);
+    if (content !== undefined && !(content instanceof Uint8Array)) throw wrongKind('content', 'a Uint8Array', content);
     if (content && content.length !== TABLE_BYTES) {
       throw new RangeError(`content: expected 4096 bytes, got ${content.length}`);
     }
@@ -96,9 +98,9 @@ export class SparseMemory implements PhysicalMemory {
 
   writeEntry(physical: bigint, entry: bigint): void {
     checkAligned('physical', physical, 8n);
+    checkBigint('entry', entry);
     const at = this.#linear(physical);
-    if (at === undefined)
-      throw new RangeError(`physical: expected a frame that exists, got 0x${physical.toString(16)}`);
+    if (at === undefined) throw new RangeError(`physical: expected a frame that exists, got ${hex(physical)}`);
     this.#views.data.setBigUint64(at, entry, true);
   }
 

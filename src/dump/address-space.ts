@@ -1,9 +1,10 @@
-import { checkInteger, hex } from '../core/errors.ts';
+import { checkFunction, checkInteger, checkOptions, hex, type OptionNames, wrongKind } from '../core/errors.ts';
 import { ADDRESS_MASK } from '../core/generated/layout.ts';
 import { type CoreModules, compileCore } from '../core/instantiate.ts';
 import { SparseMemory } from '../core/sparse-memory.ts';
-import { Access } from '../mmu/access.ts';
+import type { AccessArgument } from '../mmu/access.ts';
 import { Mmu } from '../mmu/mmu.ts';
+import { REGISTER_NAMES } from '../mmu/registers.ts';
 import type { Explanation } from '../reference/explain.ts';
 import type { Outcome } from '../reference/outcome.ts';
 import type { Dump } from './dump.ts';
@@ -39,6 +40,8 @@ export interface LoadResult {
 }
 
 const MOST_TABLES = 1_000_000;
+const OPTIONS: OptionNames<AddressSpaceOptions> = { ...REGISTER_NAMES, cpu: true, maxTables: true, core: true };
+const LOAD_OPTIONS: OptionNames<LoadOptions> = { from: true, to: true, onProgress: true };
 
 /**
  * The address space of one processor in a dump: a physical memory that holds its page tables, fetched when needed, and an
@@ -80,6 +83,8 @@ export class AddressSpace {
    *   does not use 4-level or 5-level paging
    */
   static async open(dump: Dump, options: AddressSpaceOptions = {}): Promise<AddressSpace> {
+    checkDump(dump);
+    checkOptions('options', options, OPTIONS);
     const { maxTables = MOST_TABLES } = options;
     checkInteger('maxTables', maxTables, 1, MOST_TABLES);
     const registers = pagingRegisters(dump, options);
@@ -103,6 +108,8 @@ export class AddressSpace {
    *   or the range needs more tables than `maxTables`
    */
   async load(options: LoadOptions = {}): Promise<LoadResult> {
+    checkOptions('options', options, LOAD_OPTIONS);
+    if (options.onProgress !== undefined) checkFunction('onProgress', options.onProgress, 'of the tables in memory');
     for (;;) {
       const missing = missingTables(this.mmu, options.from, options.to);
       const unknown = [...missing].filter((frame) => !this.#tables.lacks(frame));
@@ -118,17 +125,23 @@ export class AddressSpace {
    * @throws TypeError or RangeError for an argument that is no address or no access; {@link DumpError} when the file
    *   cannot be read
    */
-  async translate(va: bigint, access: number = Access.read): Promise<Outcome> {
+  async translate(va: bigint, ...access: AccessArgument): Promise<Outcome> {
     for (;;) {
-      const outcome = this.mmu.translate(va, access);
+      const outcome = this.mmu.translate(va, ...access);
       if (outcome.kind !== 'missing-table' || this.#tables.lacks(Number(outcome.table))) return outcome;
       await this.#tables.fetch([Number(outcome.table)]);
     }
   }
 
   /** Like {@link translate}, but keeps a record of every level: see {@link Mmu.explain}. */
-  async explain(va: bigint, access: number = Access.read): Promise<Explanation> {
-    await this.translate(va, access);
-    return this.mmu.explain(va, access);
+  async explain(va: bigint, ...access: AccessArgument): Promise<Explanation> {
+    await this.translate(va, ...access);
+    return this.mmu.explain(va, ...access);
   }
+}
+
+/** Throws for what is no dump, like one that was not awaited. */
+function checkDump(dump: Dump): void {
+  const given: Partial<Dump> | null | undefined = dump;
+  if (typeof given?.readFrames !== 'function' || !Array.isArray(given.cpus)) throw wrongKind('dump', 'a Dump', dump);
 }

@@ -1,7 +1,7 @@
 /**
  * Where the bytes of a dump come from. Nothing above this file knows whether that is memory, a file or a Blob.
  */
-import { hex } from '../core/errors.ts';
+import { checkString, hex, wrongKind } from '../core/errors.ts';
 import { DumpError, messageOf } from './dump-error.ts';
 import { type ByteRange, checkRanges, endOf, readMerged } from './ranges.ts';
 
@@ -24,6 +24,8 @@ export interface ByteSource {
 
 /** Bytes in memory, not copied. */
 export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
+  if (!(bytes instanceof Uint8Array)) throw wrongKind('bytes', 'a Uint8Array', bytes);
+  checkString('name', name);
   return {
     name,
     size: bytes.length,
@@ -52,6 +54,8 @@ export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
  * ```
  */
 export function blobSource(blob: Blob, name: string = blob instanceof File ? blob.name : 'blob'): ByteSource {
+  if (!(blob instanceof Blob)) throw wrongKind('blob', 'a Blob', blob);
+  checkString('name', name);
   const readOne = async (range: ByteRange): Promise<Uint8Array> => {
     let bytes: Uint8Array;
     try {

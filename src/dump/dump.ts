@@ -1,4 +1,4 @@
-import { checkAligned } from '../core/errors.ts';
+import { checkAligned, wrongKind } from '../core/errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { CpuState } from './qemu-note.ts';
 import type { ByteRange } from './ranges.ts';
@@ -55,6 +55,7 @@ export class SegmentedDump implements Dump {
   }
 
   async readFrames(physical: readonly bigint[]): Promise<(Uint8Array | undefined)[]> {
+    if (!Array.isArray(physical)) throw wrongKind('physical', 'an array of addresses', physical);
     for (const address of physical) checkAligned('physical', address, BigInt(FRAME), HIGHEST);
     const asked = physical.map(Number);
     const pieces = [...new Set(asked)].flatMap((frame) => this.#piecesOf(frame));

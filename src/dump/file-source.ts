@@ -2,6 +2,7 @@
  * A file on disk as a byte source. Node only: nothing that a browser loads may import it.
  */
 import { type FileHandle, open } from 'node:fs/promises';
+import { checkString } from '../core/errors.ts';
 import { type ByteSource, truncated } from './byte-source.ts';
 import { DumpError, messageOf } from './dump-error.ts';
 import { type ByteRange, checkRanges, readMerged } from './ranges.ts';
@@ -15,6 +16,7 @@ const LONGEST_READ = 2 ** 28;
  * @throws {@link DumpError} when it cannot be opened or is not a regular file
  */
 export async function fileSource(path: string): Promise<ByteSource> {
+  checkString('path', path);
   const handle = await open(path, 'r').catch((error: unknown) => {
     throw unreadable(path, error);
   });

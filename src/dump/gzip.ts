@@ -8,7 +8,7 @@
  * differ there (Node accepts more streams, and zeros), so it is told from the last four bytes of the file, which are the
  * length of the content.
  */
-import { checkInteger, hex } from '../core/errors.ts';
+import { checkFunction, checkInteger, checkOptions, hex, type OptionNames } from '../core/errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { DumpError, messageOf } from './dump-error.ts';
 import { checkRanges, endOf } from './ranges.ts';
@@ -25,6 +25,8 @@ export interface InflateOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+const OPTIONS: OptionNames<InflateOptions> = { keep: true, onProgress: true };
+
 const KEEP = 2 ** 28;
 /** Bytes from the content's start that stay in memory, if `keep` allows, when the content does not: a dump's headers. */
 const KEEP_OF_LONG = 2 ** 20;
@@ -37,7 +39,9 @@ const CHUNK = 2 ** 18;
  * @throws {@link DumpError} for a stream that is damaged, truncated, or followed by anything
  */
 export async function inflated(source: ByteSource, options: InflateOptions = {}): Promise<ByteSource> {
+  checkOptions('options', options, OPTIONS);
   const { keep = KEEP, onProgress } = options;
+  if (onProgress !== undefined) checkFunction('onProgress', onProgress, 'of the bytes read and the size');
   checkInteger('keep', keep, 0, Number.MAX_SAFE_INTEGER);
   if (source.size < 2) return source;
   const [magic] = await source.read([{ offset: 0, length: 2 }]);

@@ -1,3 +1,4 @@
+import { wrongKind } from '../core/errors.ts';
 import { type ByteSource, blobSource } from './byte-source.ts';
 import { type Dump, SegmentedDump } from './dump.ts';
 import { DumpError } from './dump-error.ts';
@@ -24,7 +25,7 @@ export type OpenDumpOptions = InflateOptions;
  */
 export async function openDump(source: ByteSource | Blob, options: OpenDumpOptions = {}): Promise<Dump> {
   const file = source instanceof Blob ? blobSource(source) : source;
-  if (typeof file?.read !== 'function') throw new TypeError('source: expected a ByteSource or a Blob');
+  if (typeof file?.read !== 'function') throw wrongKind('source', 'a ByteSource or a Blob', source);
   try {
     const content = await inflated(file, options);
     const [start] = await content.read([{ offset: 0, length: Math.min(MAGIC_BYTES, content.size) }]);

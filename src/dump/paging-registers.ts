@@ -2,8 +2,8 @@
  * The registers of an address space: those of a processor in the dump, overridden by what the caller gives.
  */
 import { checkInteger } from '../core/errors.ts';
-import { EFER_NXE } from '../core/generated/layout.ts';
-import { checkRegisters, DEFAULT_REGISTERS, EFER_LMA, EFER_LME, type Registers } from '../mmu/registers.ts';
+import { lma, lme, nxe, sce } from '../mmu/bits/efer.ts';
+import { checkRegisters, DEFAULT_REGISTERS, type Registers } from '../mmu/registers.ts';
 import type { Dump } from './dump.ts';
 import { DumpError, messageOf } from './dump-error.ts';
 
@@ -13,10 +13,8 @@ export interface RegisterOptions extends Partial<Registers> {
   readonly cpu?: number;
 }
 
-/** EFER.SCE: the syscall instruction is enabled. */
-const EFER_SCE = 1n << 0n;
 /** EFER of every 64-bit system, for dumps that do not keep it. */
-const EFER = EFER_NXE | EFER_LMA | EFER_LME | EFER_SCE;
+const EFER = nxe | lma | lme | sce;
 
 /**
  * @throws TypeError or RangeError for options that are wrong in themselves; {@link DumpError} where the dump lacks what

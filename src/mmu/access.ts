@@ -56,8 +56,23 @@ export function checkAccess(access: unknown): asserts access is number {
   );
 }
 
-/** An access in words: `user write`. */
+/**
+ * The access as the last argument of a call: left out, it is a supervisor's read. It is no default parameter, since
+ * that would take `undefined`, a misspelt `Access.wirte`, for nothing at all.
+ */
+export type AccessArgument = [access?: number];
+
+/** @throws TypeError or RangeError for an access that was given and is none */
+export function accessOf(given: readonly [access?: number, ...others: unknown[]]): number {
+  if (given.length === 0) return Access.read;
+  const [access] = given;
+  checkAccess(access);
+  return access;
+}
+
+/** An access in words: `user write`. @throws TypeError or RangeError for what is none */
 export function describeAccess(access: number): string {
+  checkAccess(access);
   const mode = access & user ? 'user' : access & implicit ? 'implicit supervisor' : 'supervisor';
   const kind = access & fetch ? 'fetch' : access & write ? 'write' : 'read';
   return `${mode} ${access & shadowStack ? 'shadow-stack ' : ''}${kind}`;

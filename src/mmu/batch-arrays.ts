@@ -1,4 +1,4 @@
-import { checkInteger } from '../core/errors.ts';
+import { checkInteger, wrongKind } from '../core/errors.ts';
 import type { PhysicalMemory } from '../core/physical-memory.ts';
 import { type Releasable, releasedError } from '../core/released.ts';
 
@@ -72,6 +72,9 @@ export abstract class BatchArrays implements Releasable {
   }
 }
 
+/** What follows the addresses of a call for many: the access (see AccessArgument), and where the outcome words go. */
+export type ManyArguments = [access?: number, outcomes?: BigUint64Array];
+
 /** Addresses that {@link inPieces} copies at a time: 32 KiB, which stay in the first-level cache; or as many as there is room for. */
 const PIECE = 4096;
 const LEAST_PIECE = 64;
@@ -80,16 +83,19 @@ const LEAST_PIECE = 64;
  * Lets `translate` work through addresses that lie outside the linear memory, piece by piece: it is given the linear
  * address of some of them, how many they are, and where their outcome words go.
  *
+ * @param given where the outcome words go in the end; default: a new array
+ * @returns that array
  * @throws TypeError or RangeError for arrays of the wrong kind, or too short
  */
 export function inPieces(
   memory: PhysicalMemory,
   addresses: BigUint64Array,
-  outcomes: BigUint64Array,
+  given: BigUint64Array | undefined,
   translate: (from: number, count: number, to: number) => void,
 ): BigUint64Array {
-  if (!(addresses instanceof BigUint64Array)) throw new TypeError('addresses: expected a BigUint64Array');
-  if (!(outcomes instanceof BigUint64Array)) throw new TypeError('outcomes: expected a BigUint64Array');
+  if (!(addresses instanceof BigUint64Array)) throw wrongKind('addresses', 'a BigUint64Array', addresses);
+  const outcomes = given === undefined ? new BigUint64Array(addresses.length) : given;
+  if (!(outcomes instanceof BigUint64Array)) throw wrongKind('outcomes', 'a BigUint64Array', outcomes);
   if (outcomes.length < addresses.length) {
     throw new RangeError(`outcomes: expected room for ${addresses.length}, got ${outcomes.length}`);
   }

@@ -1,6 +1,6 @@
 import { checkInteger } from '../core/errors.ts';
 import { ACCESS_MARK } from '../core/generated/layout.ts';
-import { Access, checkAccess } from './access.ts';
+import { type AccessArgument, accessOf } from './access.ts';
 import { BatchArrays } from './batch-arrays.ts';
 import type { Walker } from './walker.ts';
 
@@ -29,17 +29,15 @@ export class Batch extends BatchArrays {
   }
 
   /** Translates the first `count` addresses for one kind of access. Changes nothing: A and D bits stay. */
-  run(count: number = this.capacity, access: number = Access.read): void {
+  run(count: number = this.capacity, ...access: AccessArgument): void {
     checkInteger('count', count, 0, this.capacity);
-    checkAccess(access);
-    this.#walk(count, access);
+    this.#walk(count, accessOf(access));
   }
 
   /** Like {@link run}, but the accesses are really made, in order: A and D are set. */
-  access(count: number = this.capacity, access: number = Access.read): void {
+  access(count: number = this.capacity, ...access: AccessArgument): void {
     checkInteger('count', count, 0, this.capacity);
-    checkAccess(access);
-    this.#walk(count, access | ACCESS_MARK);
+    this.#walk(count, accessOf(access) | ACCESS_MARK);
   }
 
   #walk(count: number, access: number): void {

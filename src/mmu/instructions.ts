@@ -19,7 +19,10 @@
 import { checkInteger, hex } from '../core/errors.ts';
 import { CR0_PG, CR0_WP, CR4_CET, CR4_LA57, CR4_PCIDE, CR4_PGE, CR4_SMEP } from '../core/generated/layout.ts';
 import { patType } from '../reference/memory-type.ts';
-import { CR0_PE, CR4_PAE, EFER_LMA, EFER_LME, type Registers } from './registers.ts';
+import { pe as CR0_PE } from './bits/cr0.ts';
+import { pae as CR4_PAE } from './bits/cr4.ts';
+import { lma as EFER_LMA, lme as EFER_LME } from './bits/efer.ts';
+import type { Registers } from './registers.ts';
 import type { Invalidation } from './tlb-set.ts';
 
 /** The instruction did what it is for. */

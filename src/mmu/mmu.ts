@@ -1,18 +1,26 @@
 import { checkBigint, checkInteger } from '../core/errors.ts';
 import { ACCESS_MARK } from '../core/generated/layout.ts';
 import { type CoreModules, compileCore, compileCoreSync } from '../core/instantiate.ts';
-import type { PhysicalMemory } from '../core/physical-memory.ts';
+import { checkPhysicalMemory, type PhysicalMemory } from '../core/physical-memory.ts';
 import { type Explanation, explain } from '../reference/explain.ts';
 import { effectiveMemoryType, type MemoryType, patType } from '../reference/memory-type.ts';
 import type { Outcome, PageOutcome } from '../reference/outcome.ts';
-import { Access, checkAccess } from './access.ts';
+import { type AccessArgument, accessOf } from './access.ts';
 import { Batch } from './batch.ts';
-import { inPieces } from './batch-arrays.ts';
+import { inPieces, type ManyArguments } from './batch-arrays.ts';
 import type { Mapping } from './mapping.ts';
-import { decodeOutcome } from './outcome.ts';
+import { checkPageOutcome, decodeOutcome } from './outcome.ts';
 import { Processor } from './processor.ts';
-import type { Registers } from './registers.ts';
-import { type RecordBlock, type ScanOptions, scanBlocks, scanMappings } from './scan.ts';
+import { checkFirstRegisters, type Registers } from './registers.ts';
+import {
+  checkLeafScan,
+  checkScan,
+  leavesOf,
+  type RecordBlock,
+  type ScanOptions,
+  scanBlocks,
+  scanMappings,
+} from './scan.ts';
 import { Walker } from './walker.ts';
 
 /**
@@ -37,13 +45,16 @@ export class Mmu extends Processor {
    * @param memory where the tables lie
    * @param registers at least `cr3`; the others have the defaults of {@link Registers}
    * @param core compiled cores; default: those inlined in the package, compiled on first use
-   * @throws TypeError or RangeError for registers that do not describe 4-level or 5-level paging, or a memory that was released
+   * @throws TypeError or RangeError for registers that do not describe 4-level or 5-level paging, that there are not, or
+   *   without `cr3`, and for a memory that was released
    */
   constructor(
     memory: PhysicalMemory,
     registers: Partial<Registers> & Pick<Registers, 'cr3'>,
     core: CoreModules = compileCoreSync(),
   ) {
+    checkPhysicalMemory(memory);
+    checkFirstRegisters(registers);
     super(memory, core);
     this.#walker = new Walker(this.core, memory);
     this.setRegisters(registers);
@@ -55,7 +66,7 @@ export class Mmu extends Processor {
     registers: Partial<Registers> & Pick<Registers, 'cr3'>,
     core?: CoreModules,
   ): Promise<Mmu> {
-    return new Mmu(memory, registers, core ?? (await compileCore()));
+    return new Mmu(memory, registers, core === undefined ? await compileCore() : core);
   }
 
   /**
@@ -63,8 +74,8 @@ export class Mmu extends Processor {
    *
    * @throws TypeError or RangeError for an argument that is no address or no access
    */
-  translate(va: bigint, access: number = Access.read): Outcome {
-    return decodeOutcome(this.translateWord(va, access));
+  translate(va: bigint, ...access: AccessArgument): Outcome {
+    return decodeOutcome(this.translateWord(va, ...access));
   }
 
   /**
@@ -72,17 +83,15 @@ export class Mmu extends Processor {
    * the processor does, with a locked operation where the memory is shared. A faulting walk sets A in the entries above
    * the one at which it stops.
    */
-  access(va: bigint, access: number = Access.read): Outcome {
+  access(va: bigint, ...access: AccessArgument): Outcome {
     checkBigint('va', va);
-    checkAccess(access);
-    return decodeOutcome(BigInt.asUintN(64, this.core.translate(va, access | ACCESS_MARK)));
+    return decodeOutcome(BigInt.asUintN(64, this.core.translate(va, accessOf(access) | ACCESS_MARK)));
   }
 
   /** Like {@link translate}, but answers with the outcome word. */
-  translateWord(va: bigint, access: number = Access.read): bigint {
+  translateWord(va: bigint, ...access: AccessArgument): bigint {
     checkBigint('va', va);
-    checkAccess(access);
-    return BigInt.asUintN(64, this.core.translate(va, access));
+    return BigInt.asUintN(64, this.core.translate(va, accessOf(access)));
   }
 
   /**
@@ -105,41 +114,30 @@ export class Mmu extends Processor {
    * mmu.physicalAddress(0x7fff, 0x1234);               // -1
    * ```
    */
-  physicalAddress(high: number, low: number, access: number = Access.read): number {
+  physicalAddress(high: number, low: number, ...access: AccessArgument): number {
     checkHalf('high', high);
     checkHalf('low', low);
-    checkAccess(access);
-    return this.core.physicalAddress(high, low, access);
+    return this.core.physicalAddress(high, low, accessOf(access));
   }
 
   /**
    * Translates many linear addresses for one kind of access.
    *
    * @param addresses linear addresses
-   * @param outcomes where the outcome words go, at least as long as `addresses` (may be the same array); default: a new array
+   * @param rest the access, default a supervisor's read; and `outcomes`: where the outcome words go, at least as long as `addresses` (may be the same array); default: a new array
    * @returns `outcomes`
    * @throws RangeError when `outcomes` is too short
    */
-  translateMany(
-    addresses: BigUint64Array,
-    access: number = Access.read,
-    outcomes: BigUint64Array = new BigUint64Array(addresses.length),
-  ): BigUint64Array {
-    checkAccess(access);
-    return this.#many(addresses, access, outcomes);
+  translateMany(addresses: BigUint64Array, ...rest: ManyArguments): BigUint64Array {
+    return this.#many(addresses, accessOf(rest), rest[1]);
   }
 
   /** Like {@link translateMany}, but the accesses are really made, in order: A and D are set. */
-  accessMany(
-    addresses: BigUint64Array,
-    access: number = Access.read,
-    outcomes: BigUint64Array = new BigUint64Array(addresses.length),
-  ): BigUint64Array {
-    checkAccess(access);
-    return this.#many(addresses, access | ACCESS_MARK, outcomes);
+  accessMany(addresses: BigUint64Array, ...rest: ManyArguments): BigUint64Array {
+    return this.#many(addresses, accessOf(rest) | ACCESS_MARK, rest[1]);
   }
 
-  #many(addresses: BigUint64Array, access: number, outcomes: BigUint64Array): BigUint64Array {
+  #many(addresses: BigUint64Array, access: number, outcomes: BigUint64Array | undefined): BigUint64Array {
     this.#walker.cache.prepare();
     this.#walker.cache.begin();
     return inPieces(this.memory, addresses, outcomes, (from, count, to) =>
@@ -149,8 +147,11 @@ export class Mmu extends Processor {
 
   /**
    * The memory type of an access that reached a page: its entry of IA32_PAT, combined with the MTRRs' default type.
+   *
+   * @throws TypeError or RangeError for any other outcome
    */
   memoryType(outcome: PageOutcome): MemoryType {
+    checkPageOutcome(outcome);
     const { pat, mtrrDefault } = this.registers;
     return effectiveMemoryType(patType(pat, outcome.patIndex)!, mtrrDefault);
   }
@@ -164,10 +165,9 @@ export class Mmu extends Processor {
    * Walks one address the slow way and keeps a record: every level's entry, its address and bits, the rights so far,
    * and the outcome in words.
    */
-  explain(va: bigint, access: number = Access.read): Explanation {
+  explain(va: bigint, ...access: AccessArgument): Explanation {
     checkBigint('va', va);
-    checkAccess(access);
-    return explain((physical) => this.memory.readEntry(physical), this.registers, va, access);
+    return explain((physical) => this.memory.readEntry(physical), this.registers, va, accessOf(access));
   }
 
   /**
@@ -175,7 +175,7 @@ export class Mmu extends Processor {
    * number. Lazy: a tree whose tables contain each other may have more leaves than anyone can list. Tables changed
    * while it runs are seen, or not, as by hardware. While paging is off, nothing is mapped.
    *
-   * @throws TypeError or RangeError for a range that is not canonical
+   * @throws TypeError or RangeError for a range that is not canonical, or options that there are not
    *
    * @example
    * ```ts
@@ -188,17 +188,20 @@ export class Mmu extends Processor {
    * }
    * ```
    */
-  *mappings(options: Omit<ScanOptions, 'fold'> = {}): Generator<Mapping, void, undefined> {
-    for (const mapping of this.scan({ ...options, fold: false })) if (mapping.kind === 'leaf') yield mapping;
+  mappings(options: Omit<ScanOptions, 'fold'> = {}): Generator<Mapping, void, undefined> {
+    checkLeafScan(options);
+    return leavesOf(this.scan(options));
   }
 
   /** Like {@link mappings}, but also lists the entries that lead nowhere: see {@link Mapping}'s kinds. */
   scan(options: ScanOptions = {}): Generator<Mapping, void, undefined> {
+    checkScan(options, this.#width);
     return scanMappings(this.core, this.memory, this.#width, options);
   }
 
   /** Like {@link scan}, in blocks of raw records, three words each, for those who want no object a leaf. */
   scanBlocks(options: ScanOptions = {}): Generator<RecordBlock, void, undefined> {
+    checkScan(options, this.#width);
     return scanBlocks(this.core, this.memory, this.#width, options);
   }
 
@@ -210,6 +213,6 @@ export class Mmu extends Processor {
 
 /** @throws TypeError or RangeError unless `half` is an integer of 32 bits, signed or not */
 function checkHalf(name: string, half: number): void {
-  if ((half | 0) === half || half >>> 0 === half) return;
+  if (typeof half === 'number' && ((half | 0) === half || half >>> 0 === half)) return;
   checkInteger(name, half, -(2 ** 31), 2 ** 32 - 1);
 }

@@ -1,7 +1,7 @@
 /**
  * Outcome words, decoded. The picture of the bits stands in assembly/outcome.ts.
  */
-import { InvariantError } from '../core/errors.ts';
+import { checkBigint, hex, wrongKind } from '../core/errors.ts';
 import {
   ADDRESS_MASK,
   FAILURE_CODE_MASK,
@@ -18,15 +18,27 @@ import {
   OUTCOME_PAT_SHIFT,
   OUTCOME_RIGHTS_SHIFT,
 } from '../core/generated/layout.ts';
-import type { Outcome, PageSize } from '../reference/outcome.ts';
+import type { Outcome, PageOutcome, PageSize } from '../reference/outcome.ts';
 
 /** Whether an outcome word is that of an access that reached a page. */
 export function isTranslated(word: bigint): boolean {
+  checkWord(word);
   return (word & OUTCOME_FAILED) === 0n;
 }
 
-/** The physical address in the outcome word of an access that reached a page. */
+/**
+ * The physical address in the outcome word of an access that reached a page.
+ *
+ * @throws RangeError for the word of an access that did not: ask {@link isTranslated} first
+ */
 export function physicalAddressOf(word: bigint): bigint {
+  checkWord(word);
+  if (word >= OUTCOME_FAILED) {
+    const got = `${hex(word)}, which is a '${decodeOutcome(word).kind}'`;
+    throw new RangeError(
+      `word: expected the outcome of an access that reached a page, got ${got}; ask isTranslated first`,
+    );
+  }
   return word & OUTCOME_ADDRESS_MASK;
 }
 
@@ -45,10 +57,13 @@ export function pageSizeOf(level: number): PageSize {
  * const [word] = mmu.translateMany(BigUint64Array.of(0x1000n));
  * decodeOutcome(word!);                    // { kind: 'page-fault', errorCode: 0, level: 4, table: 0n }
  * ```
+ *
+ * @throws TypeError or RangeError for what is no outcome word
  */
 export function decodeOutcome(word: bigint): Outcome {
   /* Fields are taken out of bits 63:32 as a number: arithmetic with bigints takes many times as long. */
-  const high = Number(word >> 32n);
+  const high = typeof word === 'bigint' ? Number(word >> 32n) : -1;
+  if (!(high >= 0 && high <= 0xffff_ffff)) checkBigint('word', word);
   if (high < HIGH_FAILED) {
     return {
       kind: 'page',
@@ -75,8 +90,22 @@ export function decodeOutcome(word: bigint): Outcome {
     case KIND_MISSING_TABLE:
       return { kind: 'missing-table', level, table };
     default:
-      throw new InvariantError(`decodeOutcome: no such kind in 0x${word.toString(16)}`);
+      throw new RangeError(`word: expected an outcome word, got ${hex(word)}, whose kind there is not`);
   }
+}
+
+/** @throws TypeError or RangeError unless it is the outcome of an access that reached a page */
+export function checkPageOutcome(outcome: PageOutcome): void {
+  const given: { readonly kind?: unknown } | null | undefined = outcome;
+  if (given?.kind === 'page') return;
+  const expected = "the outcome of an access that reached a page, kind 'page'";
+  if (typeof given?.kind !== 'string') throw wrongKind('outcome', expected, outcome);
+  throw new RangeError(`outcome: expected ${expected}, got kind '${given.kind}'`);
+}
+
+/** The usual case is settled without a call. */
+function checkWord(word: unknown): asserts word is bigint {
+  if (typeof word !== 'bigint' || BigInt.asUintN(64, word) !== word) checkBigint('word', word);
 }
 
 /* Where the fields of a word lie in its bits 63:32. */

@@ -2,7 +2,7 @@
  * One logical processor, as far as paging goes: its registers, its TLBs, and the instructions that change either. What each
  * instruction refuses and drops stands in instructions.ts.
  */
-import { checkBigint, checkInteger } from '../core/errors.ts';
+import { checkBigint, checkBoolean, checkInteger, checkOptions } from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { CR0_PG } from '../core/generated/layout.ts';
 import { type CoreModules, instantiateCore } from '../core/instantiate.ts';
@@ -20,7 +20,14 @@ import {
   pcidOf,
   wrmsr,
 } from './instructions.ts';
-import { checkRegisters, DEFAULT_REGISTERS, levelsOf, loadRegisters, type Registers } from './registers.ts';
+import {
+  checkRegisters,
+  DEFAULT_REGISTERS,
+  levelsOf,
+  loadRegisters,
+  REGISTER_NAMES,
+  type Registers,
+} from './registers.ts';
 import { TlbSet } from './tlb-set.ts';
 
 const MOST = 0xffff_ffff_ffff_ffffn;
@@ -39,7 +46,7 @@ export abstract class Processor {
   protected constructor(memory: PhysicalMemory, core: CoreModules) {
     if (memory.isReleased) throw releasedError('memory');
     this.memory = memory;
-    this.#core = instantiateCore(core[memory.kind], memory.wasm);
+    this.#core = instantiateCore(core, memory.kind, memory.wasm);
     this.#tlbs = new TlbSet(this.#core);
     memory.attach(this.#core);
   }
@@ -74,6 +81,7 @@ export abstract class Processor {
    *   switched paging off, for those that do not fit otherwise); nothing is changed then
    */
   setRegisters(changes: Partial<Registers>): void {
+    checkOptions('registers', changes, REGISTER_NAMES);
     const registers = { ...this.#registers, ...changes };
     checkRegisters(registers, this.isPaging);
     this.#load(registers);
@@ -113,6 +121,7 @@ export abstract class Processor {
    */
   movToCr0(value: bigint, is64BitCode: boolean = isLongMode(this.#registers)): InstructionOutcome {
     checkBigint('value', value);
+    checkBoolean('is64BitCode', is64BitCode);
     return this.#complete(movToCr0(this.#registers, value, is64BitCode));
   }
 

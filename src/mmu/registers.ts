@@ -2,29 +2,32 @@
  * The processor state that paging depends on. Intel SDM vol. 3A, sections 2.5 (control registers), 4.1.1 (paging
  * modes) and 4.1.4 (enumeration by CPUID).
  */
-import { checkBigint, checkInteger, hex } from '../core/errors.ts';
+import {
+  checkBigint,
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  hex,
+  type OptionNames,
+  shown,
+  wrongKind,
+} from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
-import { CR0_PG, CR0_WP, CR4_CET, CR4_LA57, EFER_NXE, FEATURE_AMD, FEATURE_PAGE_1G } from '../core/generated/layout.ts';
+import { FEATURE_AMD, FEATURE_PAGE_1G } from '../core/generated/layout.ts';
 import { type MemoryType, patType } from '../reference/memory-type.ts';
-
-/** CR0.PE: protected mode; paging needs it. */
-export const CR0_PE: bigint = 1n << 0n;
-/** CR4.PAE: entries are 64 bits wide; 4-level and 5-level paging need it. */
-export const CR4_PAE: bigint = 1n << 5n;
-/** EFER.LME: long mode is enabled. */
-export const EFER_LME: bigint = 1n << 8n;
-/** EFER.LMA: long mode is active; the processor sets it when paging is switched on with LME. */
-export const EFER_LMA: bigint = 1n << 10n;
+import * as CR0 from './bits/cr0.ts';
+import * as CR4 from './bits/cr4.ts';
+import * as EFER from './bits/efer.ts';
 
 /** Registers and processor facts; whatever is left out keeps its default, or its present value. */
 export interface Registers {
   /** Bits 51:12 are the physical address of the root table. */
   readonly cr3: bigint;
-  /** Default: PG, WP, PE. */
+  /** Default: PG, WP, PE: `CR0.pg | CR0.wp | CR0.pe`. */
   readonly cr0: bigint;
-  /** Default: PAE, hence 4-level paging without SMEP and SMAP. Add `CR4.LA57` for 5 levels. */
+  /** Default: PAE, hence 4-level paging without SMEP and SMAP: `CR4.pae`. `CR4.pae | CR4.la57` has 5 levels. */
   readonly cr4: bigint;
-  /** Default: NXE, LMA, LME. */
+  /** Default: NXE, LMA, LME: `EFER.nxe | EFER.lma | EFER.lme`. */
   readonly efer: bigint;
   /** Only AC matters, to SMAP and LASS. Default 0n. */
   readonly rflags: bigint;
@@ -47,9 +50,9 @@ export interface Registers {
 /** What the processor has before anything is said. */
 export const DEFAULT_REGISTERS: Registers = {
   cr3: 0n,
-  cr0: CR0_PG | CR0_WP | CR0_PE,
-  cr4: CR4_PAE,
-  efer: EFER_NXE | EFER_LMA | EFER_LME,
+  cr0: CR0.pg | CR0.wp | CR0.pe,
+  cr4: CR4.pae,
+  efer: EFER.nxe | EFER.lma | EFER.lme,
   rflags: 0n,
   pkru: 0,
   pkrs: 0,
@@ -60,6 +63,29 @@ export const DEFAULT_REGISTERS: Registers = {
   vendor: 'intel',
 };
 
+/** Every register there is. */
+export const REGISTER_NAMES: OptionNames<Registers> = {
+  cr3: true,
+  cr0: true,
+  cr4: true,
+  efer: true,
+  rflags: true,
+  pkru: true,
+  pkrs: true,
+  pat: true,
+  mtrrDefault: true,
+  maxPhysicalAddress: true,
+  page1G: true,
+  vendor: true,
+};
+
+/** Throws unless these are registers, and CR3 is among them: the ones that a processor begins with. */
+export function checkFirstRegisters(registers: Partial<Registers>): void {
+  checkOptions('registers', registers, REGISTER_NAMES);
+  if (registers.cr3 === undefined)
+    throw wrongKind('cr3', 'a bigint, the physical address of the root table', undefined);
+}
+
 /**
  * Throws unless the registers describe 4-level or 5-level paging, the only kinds hugewalk walks; or, where paging need not be on
  * and CR0.PG is 0, no paging at all.
@@ -69,35 +95,49 @@ export function checkRegisters(registers: Registers, mustPage = true): void {
   checkInteger('maxPhysicalAddress', maxPhysicalAddress, 36, 52);
   for (const [name, value] of Object.entries({ cr0, cr3, cr4, efer, rflags, pat })) checkBigint(name, value);
   for (const [name, value] of Object.entries({ pkru, pkrs })) checkInteger(name, value, 0, 0xffff_ffff);
-  if (typeof page1G !== 'boolean') throw new TypeError(`page1G: expected a boolean, got ${typeof page1G}`);
+  checkBoolean('page1G', page1G);
   checkMemoryTypes(pat, registers.mtrrDefault);
-  if (vendor !== 'intel' && vendor !== 'amd')
-    throw new TypeError(`vendor: expected 'intel' or 'amd', got ${String(vendor)}`);
-  if (mustPage || cr0 & CR0_PG) {
-    expectSet('cr0', cr0, CR0_PG | CR0_PE, 'PG and PE set (paging on)');
-    expectSet('cr4', cr4, CR4_PAE, 'PAE set (4-level or 5-level paging)');
-    expectSet('efer', efer, EFER_LME, 'LME set (long mode)');
-  }
-  if (cr4 & CR4_CET) expectSet('cr0', cr0, CR0_WP, 'WP set, which CR4.CET demands');
+  if (vendor !== 'intel' && vendor !== 'amd') throw wrongKind('vendor', "'intel' or 'amd'", vendor);
+  if (mustPage || cr0 & CR0.pg) checkPagingMode(registers);
+  if (cr4 & CR4.cet) expectSet('cr0', cr0, CR0.wp, 'WP set, which CR4.CET demands');
   const reserved = (cr3 & ~(1n << 63n)) >> BigInt(maxPhysicalAddress);
   if (reserved)
     throw new RangeError(`cr3: expected no bit from MAXPHYADDR ${maxPhysicalAddress} to 62, got ${hex(cr3)}`);
 }
 
-function checkMemoryTypes(pat: bigint, mtrrDefault: string): void {
+/**
+ * SDM vol. 3A, 4.1.1: CR0.PE and PG, CR4.PAE and EFER.LME say which mode it is. The others have no tables, or tables of
+ * other kinds: a guest that has not got as far needs no Mmu yet.
+ */
+function checkPagingMode({ cr0, cr4, efer }: Registers): void {
+  const untranslated = 'linear addresses are physical ones, so translate none until the guest sets PG';
+  expectSet('cr0', cr0, CR0.pe, 'PG and PE set (paging on)', `that is real mode: ${untranslated}`);
+  expectSet('cr0', cr0, CR0.pg, 'PG and PE set (paging on)', `that is paging switched off: ${untranslated}`);
+  const others = 'which hugewalk does not walk; it walks 4-level and 5-level paging, with CR4.PAE and EFER.LME';
+  const legacy = `that is 32-bit paging, ${others}`;
+  expectSet('cr4', cr4, CR4.pae, 'PAE set (4-level or 5-level paging)', legacy);
+  const pae = `that is PAE paging (three levels, CR3 points to four entries), ${others}`;
+  expectSet('efer', efer, EFER.lme, 'LME set (long mode)', pae);
+}
+
+function checkMemoryTypes(pat: bigint, mtrrDefault: unknown): void {
   for (let index = 0; index < 8; index++) {
     const encoded = (pat >> BigInt(8 * index)) & 0xffn;
     if (encoded > 7n || !patType(pat, index)) {
       throw new RangeError(`pat: expected 0, 1, 4, 5, 6 or 7 in byte ${index}, got ${hex(encoded)}`);
     }
   }
-  if (!['UC', 'WC', 'WT', 'WP', 'WB'].includes(mtrrDefault)) {
-    throw new RangeError(`mtrrDefault: expected UC, WC, WT, WP or WB, got ${String(mtrrDefault)}`);
-  }
+  if (['UC', 'WC', 'WT', 'WP', 'WB'].some((type) => type === mtrrDefault)) return;
+  const types = 'UC, WC, WT, WP or WB';
+  if (typeof mtrrDefault !== 'string') throw wrongKind('mtrrDefault', types, mtrrDefault);
+  throw new RangeError(`mtrrDefault: expected ${types}, got ${shown(mtrrDefault)}`);
 }
 
-function expectSet(name: string, value: bigint, bits: bigint, meaning: string): void {
-  if ((value & bits) !== bits) throw new RangeError(`${name}: expected ${meaning}, got ${hex(value)}`);
+/** @param consequence what it means that they are not, and what to do */
+function expectSet(name: string, value: bigint, bits: bigint, meaning: string, consequence?: string): void {
+  if ((value & bits) === bits) return;
+  const remedy = consequence ? `; ${consequence}` : '';
+  throw new RangeError(`${name}: expected ${meaning}, got ${hex(value)}${remedy}`);
 }
 
 /** Hands the registers to a core. */
@@ -109,5 +149,5 @@ export function loadRegisters(core: CoreExports, registers: Registers): void {
 
 /** How many levels the walk has: 5 with CR4.LA57, else 4. */
 export function levelsOf(registers: Registers): 4 | 5 {
-  return registers.cr4 & CR4_LA57 ? 5 : 4;
+  return registers.cr4 & CR4.la57 ? 5 : 4;
 }

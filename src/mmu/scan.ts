@@ -1,7 +1,7 @@
 /**
  * Drives the core's scan: gives it a list and its notes, empties the list, goes on where it stopped.
  */
-import { checkBigint, hex } from '../core/errors.ts';
+import { checkBigint, checkBoolean, checkOptions, hex, type OptionNames } from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { NOTE_BYTES, RECORD_BYTES, SCAN_COALESCE, SCAN_FOLD } from '../core/generated/layout.ts';
 import type { PhysicalMemory } from '../core/physical-memory.ts';
@@ -24,6 +24,25 @@ export interface ScanOptions {
    * afterwards. The length of the list is then bounded by the number of tables. Default false.
    */
   readonly fold?: boolean;
+}
+
+const LEAF_OPTIONS: OptionNames<Omit<ScanOptions, 'fold'>> = { from: true, to: true, coalesce: true };
+const OPTIONS: OptionNames<ScanOptions> = { ...LEAF_OPTIONS, fold: true };
+
+/** Throws for options that a list of leaves alone has not. */
+export function checkLeafScan(options: Omit<ScanOptions, 'fold'>): void {
+  checkOptions('options', options, LEAF_OPTIONS);
+}
+
+/** Throws unless these are options of a scan over linear addresses of `width` bits: at once, and not when the list is begun. */
+export function checkScan(options: ScanOptions, width: number): void {
+  checkOptions('options', options, OPTIONS);
+  const { from = 0n, to = TOP, coalesce = false, fold = false } = options;
+  checkBoolean('coalesce', coalesce);
+  checkBoolean('fold', fold);
+  checkCanonical('from', from, width);
+  checkCanonical('to', to, width);
+  if (from > to) throw new RangeError(`from: expected at most to = ${hex(to)}, got ${hex(from)}`);
 }
 
 /** Records a list has room for: 24 KiB, which stays in the first-level cache. */
@@ -87,6 +106,11 @@ export function* scanMappings(
   }
 }
 
+/** The leaves among what a scan lists. */
+export function* leavesOf(found: Iterable<Mapping>): Generator<Mapping, void, undefined> {
+  for (const mapping of found) if (mapping.kind === 'leaf') yield mapping;
+}
+
 /** The notes of a scan; begun anew, larger, when the memory has grown in the meantime. */
 class Notes {
   readonly #memory: PhysicalMemory;
@@ -119,9 +143,6 @@ class Notes {
 
 /** The range, cut at the hole between the lower and the upper half of the canonical addresses. */
 function canonicalParts(from: bigint, to: bigint, width: number): [bigint, bigint][] {
-  checkCanonical('from', from, width);
-  checkCanonical('to', to, width);
-  if (from > to) throw new RangeError(`from: expected at most to = ${hex(to)}, got ${hex(from)}`);
   const endOfLower = (1n << BigInt(width - 1)) - 1n;
   const startOfUpper = TOP - endOfLower;
   if (to <= endOfLower || from >= startOfUpper) return [[from, to]];

@@ -1,5 +1,5 @@
 import { checkInteger } from '../core/errors.ts';
-import { Access, checkAccess } from './access.ts';
+import { type AccessArgument, accessOf } from './access.ts';
 import { BatchArrays } from './batch-arrays.ts';
 import type { Tlb } from './tlb.ts';
 
@@ -27,10 +27,9 @@ export class TlbBatch extends BatchArrays {
   }
 
   /** Makes the accesses to the first `count` addresses, in order. */
-  access(count: number = this.capacity, access: number = Access.read): void {
+  access(count: number = this.capacity, ...access: AccessArgument): void {
     checkInteger('count', count, 0, this.capacity);
-    checkAccess(access);
     const { from, to } = this.places;
-    this.#tlb.select().tlbTranslateMany(from, count, access, to);
+    this.#tlb.select().tlbTranslateMany(from, count, accessOf(access), to);
   }
 }

@@ -2,7 +2,7 @@
  * The TLB and the paging-structure caches as an object that the embedder owns. Intel SDM vol. 3A, section 4.10.
  * The layout of the caches is in assembly/tlb.ts, what drops entries in assembly/invalidate.ts.
  */
-import { checkBigint, checkInteger } from '../core/errors.ts';
+import { checkBigint, checkInteger, checkOptions, type OptionNames, wrongKind } from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
 import {
   ADDRESS_MASK,
@@ -20,11 +20,11 @@ import {
 import { type Releasable, releasedError } from '../core/released.ts';
 import type { Outcome, PageSize } from '../reference/outcome.ts';
 import { protectionKey, referenceWalk } from '../reference/walk.ts';
-import { Access, checkAccess } from './access.ts';
-import { inPieces } from './batch-arrays.ts';
+import { Access, type AccessArgument, accessOf } from './access.ts';
+import { inPieces, type ManyArguments } from './batch-arrays.ts';
 import { type CachedPage, type CachedTable, cachedPage, cachedTable } from './cached-entry.ts';
 import type { InstructionOutcome } from './instructions.ts';
-import type { Mmu } from './mmu.ts';
+import { Mmu } from './mmu.ts';
 import { decodeOutcome, pageSizeOf } from './outcome.ts';
 import { TlbBatch } from './tlb-batch.ts';
 import { RELEASED, type TlbSet } from './tlb-set.ts';
@@ -36,6 +36,8 @@ export interface TlbOptions {
   /** log2 of the entries for each of the four levels of paging-structure entries, 0 to 20. Default 5. */
   readonly log2Tables?: number;
 }
+
+const OPTIONS: OptionNames<TlbOptions> = { log2Pages: true, log2Tables: true };
 
 /** A cached entry that the tables no longer bear out. */
 export interface StaleEntry {
@@ -75,7 +77,10 @@ export class Tlb implements Releasable {
   readonly #log2Tables: number;
 
   /** @throws RangeError for sizes out of range, or when the memory has no room for the caches */
-  constructor(mmu: Mmu, { log2Pages = 10, log2Tables = 5 }: TlbOptions = {}) {
+  constructor(mmu: Mmu, options: TlbOptions = {}) {
+    if (!(mmu instanceof Mmu)) throw wrongKind('mmu', 'an Mmu', mmu);
+    checkOptions('options', options, OPTIONS);
+    const { log2Pages = 10, log2Tables = 5 } = options;
     checkInteger('log2Pages', log2Pages, 0, 20);
     checkInteger('log2Tables', log2Tables, 0, 20);
     const { core, tlbs } = mmu;
@@ -90,33 +95,28 @@ export class Tlb implements Releasable {
   }
 
   /** Makes one access: like {@link Mmu.access}, but through the caches. */
-  access(va: bigint, access: number = Access.read): Outcome {
-    return decodeOutcome(this.accessWord(va, access));
+  access(va: bigint, ...access: AccessArgument): Outcome {
+    return decodeOutcome(this.accessWord(va, ...access));
   }
 
   /** Like {@link access}, but answers with the outcome word. */
-  accessWord(va: bigint, access: number = Access.read): bigint {
+  accessWord(va: bigint, ...access: AccessArgument): bigint {
     checkBigint('va', va);
-    checkAccess(access);
-    return BigInt.asUintN(64, this.select().tlbTranslate(va, access));
+    return BigInt.asUintN(64, this.select().tlbTranslate(va, accessOf(access)));
   }
 
   /**
    * Makes many accesses, in order.
    *
    * @param addresses linear addresses
-   * @param outcomes where the outcome words go, at least as long as `addresses` (may be the same array); default: a new array
+   * @param rest the access, default a supervisor's read; and `outcomes`: where the outcome words go, at least as long as `addresses` (may be the same array); default: a new array
    * @returns `outcomes`
    * @throws RangeError when `outcomes` is too short
    */
-  accessMany(
-    addresses: BigUint64Array,
-    access: number = Access.read,
-    outcomes: BigUint64Array = new BigUint64Array(addresses.length),
-  ): BigUint64Array {
-    checkAccess(access);
+  accessMany(addresses: BigUint64Array, ...rest: ManyArguments): BigUint64Array {
+    const access = accessOf(rest);
     const core = this.select();
-    return inPieces(this.mmu.memory, addresses, outcomes, (from, count, to) =>
+    return inPieces(this.mmu.memory, addresses, rest[1], (from, count, to) =>
       core.tlbTranslateMany(from, count, access, to),
     );
   }

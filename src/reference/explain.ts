@@ -1,6 +1,7 @@
 /**
  * A walk in words that a student understands.
  */
+import { checkNumber } from './checks.ts';
 import { bit, ENTRY_NAMES, fieldsOf, TABLE_NAMES } from './entry.ts';
 import { effectiveMemoryType, type MemoryType, patType, tablePatIndex } from './memory-type.ts';
 import type { Outcome, PageSize } from './outcome.ts';
@@ -133,8 +134,9 @@ function marksWords({ steps, marks }: WalkRecord): string {
   return set.length ? `; sets ${set.join(', ')}` : '';
 }
 
-/** The set bits of a page fault's error code by name: `P W U`; `not present` for none. */
+/** The set bits of a page fault's error code by name: `P W U`; `no bit set` for none. @throws TypeError or RangeError for what is no error code */
 export function errorCodeWords(errorCode: number): string {
+  checkNumber('errorCode', errorCode, 0xffff_ffff);
   const names = ['P', 'W', 'U', 'RSVD', 'I', 'PK', 'SS'].filter((_, n) => (errorCode >> n) & 1);
   return names.length ? names.join(' ') : 'no bit set';
 }

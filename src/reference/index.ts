@@ -3,8 +3,9 @@
  *
  * @module
  */
-export { type ExplainedStep, type Explanation, errorCodeWords, explain } from './explain.ts';
-export { type ReferenceLeaf, referenceMappings } from './mappings.ts';
+export { explain, referenceMappings, referenceWalk } from './checked.ts';
+export { type ExplainedStep, type Explanation, errorCodeWords } from './explain.ts';
+export type { ReferenceLeaf } from './mappings.ts';
 export type {
   LassOutcome,
   MissingTableOutcome,
@@ -15,11 +16,4 @@ export type {
   PageSize,
   PagingOffOutcome,
 } from './outcome.ts';
-export {
-  type PagingState,
-  type ReadEntry,
-  type Rights,
-  referenceWalk,
-  type WalkRecord,
-  type WalkStep,
-} from './walk.ts';
+export type { PagingState, ReadEntry, Rights, WalkRecord, WalkStep } from './walk.ts';

@@ -3,6 +3,8 @@
  * Intel SDM vol. 3A, sections 4.9.2 (paging and memory typing with the PAT), 12.3 (types), 12.5.2.2 (combining), 12.12.
  */
 
+import { checkNumber, checkWord, wrong } from './checks.ts';
+
 /** Uncacheable, write combining, write through, write protected, write back; UC- is UC unless an MTRR says WC. */
 export type MemoryType = 'UC' | 'WC' | 'WT' | 'WP' | 'WB' | 'UC-';
 
@@ -17,8 +19,14 @@ const COMBINED: Readonly<Record<string, Readonly<Record<MemoryType, MemoryType>>
   WP: { UC: 'UC', 'UC-': 'WC', WC: 'WC', WT: 'WT', WB: 'WP', WP: 'WP' },
 };
 
-/** The type in one of the eight entries of IA32_PAT; undefined where its encoding is reserved. */
+/**
+ * The type in one of the eight entries of IA32_PAT; undefined where its encoding is reserved.
+ *
+ * @throws TypeError or RangeError for what is no IA32_PAT, or no index from 0 to 7
+ */
 export function patType(pat: bigint, index: number): MemoryType | undefined {
+  checkWord('pat', pat);
+  checkNumber('index', index, 7);
   return ENCODING[Number((pat >> BigInt(8 * index)) & 7n)];
 }
 
@@ -30,9 +38,14 @@ export function patType(pat: bigint, index: number): MemoryType | undefined {
  * import { effectiveMemoryType } from 'hugewalk';
  * effectiveMemoryType('WC', 'UC');       // 'WC': write combining wins over an uncacheable MTRR
  * ```
+ *
+ * @throws TypeError for what is no memory type
  */
 export function effectiveMemoryType(pat: MemoryType, mtrr: Exclude<MemoryType, 'UC-'>): MemoryType {
-  return COMBINED[mtrr]![pat];
+  const row = Object.hasOwn(COMBINED, mtrr) ? COMBINED[mtrr] : undefined;
+  if (!row) throw wrong('mtrr', 'UC, WC, WT, WP or WB', mtrr);
+  if (!Object.hasOwn(row, pat)) throw wrong('pat', 'UC, UC-, WC, WT, WP or WB', pat);
+  return row[pat];
 }
 
 /**

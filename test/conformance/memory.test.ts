@@ -5,12 +5,14 @@ import { describe, expect, test } from 'vitest';
 import {
   Access,
   type CoreModules,
+  type CoreSources,
   compileCore,
   compileCoreSync,
   decodeOutcome,
   FlatMemory,
-  InvariantError,
   Mmu,
+  type PageOutcome,
+  physicalAddressOf,
   type Registers,
   SparseMemory,
   Tlb,
@@ -224,6 +226,18 @@ describe('creation', () => {
   });
 });
 
+function sparseWithOneFrame(): SparseMemory {
+  const memory = new SparseMemory();
+  memory.addFrame(0n);
+  return memory;
+}
+
+/** What a negative i64 wants. */
+const SIGNED = '; an i64 of WebAssembly is signed: use BigInt.asUintN(64, ';
+const UNTRANSLATED = 'linear addresses are physical ones, so translate none until the guest sets PG';
+const NAMES = 'cr3, cr0, cr4, efer, rflags, pkru, pkrs, pat, mtrrDefault, maxPhysicalAddress, page1G, vendor';
+const OTHERS = 'which hugewalk does not walk; it walks 4-level and 5-level paging, with CR4.PAE and EFER.LME';
+
 describe('misuse', () => {
   const mmu = new Mmu(image, { cr3: tables.root });
 
@@ -231,7 +245,9 @@ describe('misuse', () => {
     expect(() => mmu.translate(1n << 64n)).toThrow(
       new RangeError('va: expected 0x0 to 0xffffffffffffffff, got 0x10000000000000000'),
     );
-    expect(() => mmu.translate(-1n)).toThrow(new RangeError('va: expected 0x0 to 0xffffffffffffffff, got -0x1'));
+    expect(() => mmu.translate(-1n)).toThrow(
+      new RangeError(`va: expected 0x0 to 0xffffffffffffffff, got -0x1${SIGNED}va)`),
+    );
     expect(() => mmu.translate(5 as unknown as bigint)).toThrow(new TypeError('va: expected a bigint, got 0x5'));
     expect(() => mmu.translate(undefined as unknown as bigint)).toThrow(TypeError);
     const tlb = new Tlb(mmu, { log2Pages: 0, log2Tables: 0 });
@@ -243,13 +259,13 @@ describe('misuse', () => {
       (va: bigint) => tlb.invlpg(va),
       (va: bigint) => tlb.invpcid(0, 0, va),
     ]) {
-      expect(() => call(-1n)).toThrow(new RangeError('va: expected 0x0 to 0xffffffffffffffff, got -0x1'));
+      expect(() => call(-1n)).toThrow(new RangeError(`va: expected 0x0 to 0xffffffffffffffff, got -0x1${SIGNED}va)`));
     }
     expect(() => [...mmu.scan({ from: -1n })]).toThrow(
-      new RangeError('from: expected 0x0 to 0xffffffffffffffff, got -0x1'),
+      new RangeError(`from: expected 0x0 to 0xffffffffffffffff, got -0x1${SIGNED}from)`),
     );
     expect(() => [...mmu.scan({ to: -1n })]).toThrow(
-      new RangeError('to: expected 0x0 to 0xffffffffffffffff, got -0x1'),
+      new RangeError(`to: expected 0x0 to 0xffffffffffffffff, got -0x1${SIGNED}to)`),
     );
   });
 
@@ -305,15 +321,41 @@ describe('misuse', () => {
       new RangeError('cr3: expected no bit from MAXPHYADDR 40 to 62, got 0x10000000000'),
     ],
     ['cr3', { cr3: 1 }, new TypeError('cr3: expected a bigint, got 0x1')],
-    ['rflags', { rflags: -1n }, new RangeError('rflags: expected 0x0 to 0xffffffffffffffff, got -0x1')],
-    ['cr0', { cr0: 1n }, new RangeError('cr0: expected PG and PE set (paging on), got 0x1')],
+    ['rflags', { rflags: -1n }, new RangeError(`rflags: expected 0x0 to 0xffffffffffffffff, got -0x1${SIGNED}rflags)`)],
+    [
+      'cr0 of real mode',
+      { cr0: 0x10n },
+      new RangeError(`cr0: expected PG and PE set (paging on), got 0x10; that is real mode: ${UNTRANSLATED}`),
+    ],
+    [
+      'cr0 without paging',
+      { cr0: 1n },
+      new RangeError(`cr0: expected PG and PE set (paging on), got 0x1; that is paging switched off: ${UNTRANSLATED}`),
+    ],
     [
       'cr0, with CET',
       { cr0: 0x8000_0001n, cr4: (1n << 5n) | (1n << 23n) },
       new RangeError('cr0: expected WP set, which CR4.CET demands, got 0x80000001'),
     ],
-    ['cr4', { cr4: 0x80n }, new RangeError('cr4: expected PAE set (4-level or 5-level paging), got 0x80')],
-    ['efer', { efer: 0x800n }, new RangeError('efer: expected LME set (long mode), got 0x800')],
+    [
+      'cr4 of 32-bit paging',
+      { cr4: 0x80n },
+      new RangeError(`cr4: expected PAE set (4-level or 5-level paging), got 0x80; that is 32-bit paging, ${OTHERS}`),
+    ],
+    [
+      'efer of PAE paging',
+      { efer: 0x800n },
+      new RangeError(
+        `efer: expected LME set (long mode), got 0x800; that is PAE paging (three levels, CR3 points to four entries), ${OTHERS}`,
+      ),
+    ],
+    [
+      'a name',
+      { cr5: 1n },
+      new TypeError(`registers: expected only ${NAMES}, got cr5: did you mean cr3 or cr0 or cr4?`),
+    ],
+    ['a name in capitals', { CR3: 1n }, new TypeError(`registers: expected only ${NAMES}, got CR3: did you mean cr3?`)],
+    ['a name far off', { foo: 1n }, new TypeError(`registers: expected only ${NAMES}, got foo`)],
     ['pkru', { pkru: 2 ** 32 }, new RangeError('pkru: expected an integer from 0x0 to 0xffffffff, got 0x100000000')],
     ['pkrs', { pkrs: -1 }, new RangeError('pkrs: expected an integer from 0x0 to 0xffffffff, got -0x1')],
     [
@@ -321,9 +363,9 @@ describe('misuse', () => {
       { maxPhysicalAddress: 53 },
       new RangeError('maxPhysicalAddress: expected an integer from 0x24 to 0x34, got 0x35'),
     ],
-    ['page1G', { page1G: 1 }, new TypeError('page1G: expected a boolean, got number')],
-    ['vendor', { vendor: 'via' }, new TypeError("vendor: expected 'intel' or 'amd', got via")],
-    ['mtrrDefault', { mtrrDefault: 'UC-' }, new RangeError('mtrrDefault: expected UC, WC, WT, WP or WB, got UC-')],
+    ['page1G', { page1G: 1 }, new TypeError('page1G: expected a boolean, got 0x1')],
+    ['vendor', { vendor: 'via' }, new TypeError("vendor: expected 'intel' or 'amd', got \"via\"")],
+    ['mtrrDefault', { mtrrDefault: 'UC-' }, new RangeError('mtrrDefault: expected UC, WC, WT, WP or WB, got "UC-"')],
   ])('of %s is named', (_, wrong, error) => {
     expect(() => mmu.setRegisters(wrong as Partial<Registers>)).toThrow(error);
     expect(() => new Mmu(image, { cr3: 0n, ...(wrong as Partial<Registers>) })).toThrow(error);
@@ -346,16 +388,101 @@ describe('misuse', () => {
         'msr: expected 0xc0000080 (EFER), 0x277 (PAT) or 0x6e1 (PKRS), got 0x10: paging depends on no other',
       ),
     );
-    const wrong = new RangeError('value: expected 0x0 to 0xffffffffffffffff, got -0x1');
+    const wrong = new RangeError(`value: expected 0x0 to 0xffffffffffffffff, got -0x1${SIGNED}value)`);
     expect(() => tlb.movToCr3(-1n)).toThrow(wrong);
     expect(() => tlb.movToCr4(-1n)).toThrow(wrong);
     expect(() => tlb.movToCr0(-1n)).toThrow(wrong);
     expect(() => tlb.wrmsr(0xc000_0080, -1n)).toThrow(wrong);
   });
 
-  test('of an outcome word is a broken invariant', () => {
+  test('of an outcome word is named', () => {
     expect(() => decodeOutcome((1n << 63n) | (7n << 55n))).toThrow(
-      new InvariantError('decodeOutcome: no such kind in 0x8380000000000000'),
+      new RangeError('word: expected an outcome word, got 0x8380000000000000, whose kind there is not'),
+    );
+  });
+
+  test('of the outcome of an access that reached no page is named', () => {
+    const fault = mmu.translate(0x7fff_0000_0000n);
+    expect(() => mmu.memoryType(fault as PageOutcome)).toThrow(
+      new RangeError(
+        "outcome: expected the outcome of an access that reached a page, kind 'page', got kind 'page-fault'",
+      ),
+    );
+    expect(() => physicalAddressOf(mmu.translateWord(1n << 47n))).toThrow(
+      /^word: expected the outcome of an access that reached a page, got 0x[0-9a-f]+, which is a 'non-canonical'; ask isTranslated first$/,
+    );
+  });
+
+  test('of an entry that does not fit is named', () => {
+    for (const memory of [new FlatMemory({ bytes: 4096 }), sparseWithOneFrame()]) {
+      expect(() => memory.writeEntry(0n, 1n << 64n)).toThrow(
+        new RangeError('entry: expected 0x0 to 0xffffffffffffffff, got 0x10000000000000000'),
+      );
+      expect(() => memory.writeEntry(0n, -1n)).toThrow(
+        new RangeError(`entry: expected 0x0 to 0xffffffffffffffff, got -0x1${SIGNED}entry)`),
+      );
+      expect(memory.readEntry(0n)).toBe(0n);
+    }
+  });
+
+  test('of a flat memory of more than 4 GiB is told what has no such limit', () => {
+    expect(() => new FlatMemory({ bytes: 2 ** 33 })).toThrow(
+      new RangeError(
+        'bytes: expected at most 0xffbf0000, got 0x200000000; SparseMemory takes frames at any address below 2^52',
+      ),
+    );
+  });
+
+  test('of an access that there is not, though there is a default, is named', () => {
+    const { wirte } = Access as unknown as { wirte: number };
+    const error = new TypeError('access: expected a number, got undefined');
+    const tlb = new Tlb(mmu, { log2Pages: 0, log2Tables: 0 });
+    const one = new BigUint64Array(1);
+    for (const call of [
+      () => mmu.translate(0n, wirte),
+      () => mmu.translateWord(0n, wirte),
+      () => mmu.access(0n, wirte),
+      () => mmu.physicalAddress(0, 0, wirte),
+      () => mmu.explain(0n, wirte),
+      () => mmu.translateMany(one, wirte),
+      () => mmu.accessMany(one, wirte, one),
+      () => mmu.batch(1).run(1, wirte),
+      () => mmu.batch(1).access(1, wirte),
+      () => tlb.access(0n, wirte),
+      () => tlb.accessWord(0n, wirte),
+      () => tlb.accessMany(one, wirte),
+      () => tlb.batch(1).access(1, wirte),
+    ]) {
+      expect(call).toThrow(error);
+    }
+  });
+
+  test('of cores is named', async () => {
+    const core = compileCore();
+    expect(() => new Mmu(image, { cr3: 0n }, core as unknown as CoreModules)).toThrow(
+      new TypeError(
+        'core: expected the CoreModules that compileCore() promises, got a Promise, which has to be awaited',
+      ),
+    );
+    const { flat, sparse, threads } = await core;
+    expect(() => new SparseMemory({ flat, sparse: flat, threads })).toThrow(
+      new TypeError('core.sparse: expected the core for sparse memory, got that for flat memory'),
+    );
+    expect(() => new SparseMemory({ flat: sparse, threads } as unknown as CoreModules)).toThrow(
+      new TypeError('core.sparse: expected a WebAssembly.Module, got undefined'),
+    );
+    const empty = new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+    expect(() => new SparseMemory({ flat, sparse: empty, threads })).toThrow(
+      new TypeError('core.sparse: expected the core for sparse memory, got a module that is no core'),
+    );
+    await expect(compileCore({ flat: new Uint8Array(4) })).rejects.toThrow(
+      new RangeError('flat: expected the WebAssembly of a core, got 4 bytes that are none'),
+    );
+    await expect(compileCore({ flat: new Response('', { status: 404 }) })).rejects.toThrow(
+      /^flat: expected a response with a core, got status 404/,
+    );
+    await expect(compileCore({ core: flat } as CoreSources)).rejects.toThrow(
+      new TypeError('sources: expected only flat, sparse, threads, got core'),
     );
   });
 
@@ -365,8 +492,10 @@ describe('misuse', () => {
       new RangeError('outcomes: expected room for 5, got 4'),
     );
     const [array, other] = [[1n] as unknown as BigUint64Array, new BigInt64Array(5) as unknown as BigUint64Array];
-    expect(() => mmu.translateMany(array)).toThrow(new TypeError('addresses: expected a BigUint64Array'));
-    expect(() => mmu.translateMany(five, 0, other)).toThrow(new TypeError('outcomes: expected a BigUint64Array'));
+    expect(() => mmu.translateMany(array)).toThrow(new TypeError('addresses: expected a BigUint64Array, got an array'));
+    expect(() => mmu.translateMany(five, 0, other)).toThrow(
+      new TypeError('outcomes: expected a BigUint64Array, got a BigInt64Array'),
+    );
     expect(() => mmu.batch(0.5)).toThrow(
       new RangeError('capacity: expected an integer from 0x1 to 0x8000000, got 0.5'),
     );

@@ -144,20 +144,28 @@ describe('registers', () => {
   });
 
   test.each([
-    ['without paging', { cr0: 0x11n }, 'CPU 0: cr0: expected PG and PE set (paging on), got 0x11'],
-    ['without PAE', { cr4: 0x10n }, 'CPU 0: cr4: expected PAE set (4-level or 5-level paging), got 0x10'],
+    [
+      'without paging',
+      { cr0: 0x11n },
+      /^CPU 0: cr0: expected PG and PE set \(paging on\), got 0x11; that is paging switched off: /,
+    ],
+    [
+      'without PAE',
+      { cr4: 0x10n },
+      /^CPU 0: cr4: expected PAE set \(4-level or 5-level paging\), got 0x10; that is 32-bit paging, /,
+    ],
     [
       'with a CR3 too wide',
       { cr3: 1n << 60n },
-      'CPU 0: cr3: expected no bit from MAXPHYADDR 52 to 62, got 0x1000000000000000',
+      /^CPU 0: cr3: expected no bit from MAXPHYADDR 52 to 62, got 0x1000000000000000$/,
     ],
     [
       'with a root that was not dumped',
       { cr3: 0x7_7018n },
-      'expected the root table at CR3 = 0x77000, found no whole frame there',
+      /^expected the root table at CR3 = 0x77000, found no whole frame there$/,
     ],
   ])('of a CPU %s are refused', async (_, registers, message) => {
-    expect(await dumpErrorOf(space({ cpus: [{ ...LONG_MODE, cr3: ROOT, ...registers }] }))).toBe(message);
+    expect(await dumpErrorOf(space({ cpus: [{ ...LONG_MODE, cr3: ROOT, ...registers }] }))).toMatch(message);
   });
 
   test('of a CPU may be mended by those given', async () => {

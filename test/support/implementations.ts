@@ -106,8 +106,8 @@ function compiled(build: 'debug' | 'release', kind: PhysicalMemory['kind']): Com
       const mmu = new Mmu(memoryWith(frames, kind, core), registers, core);
       return {
         mmu,
-        translate: (va, access) => mmu.translate(va, access),
-        access: (va, access) => mmu.access(va, access),
+        translate: (va, ...access) => mmu.translate(va, ...access),
+        access: (va, ...access) => mmu.access(va, ...access),
         entry: (at) => mmu.memory.readEntry(at),
         write: (at, entry) => mmu.memory.writeEntry(at, entry),
         setRegisters: (changes) => mmu.setRegisters(changes),
@@ -127,7 +127,7 @@ const batched: Implementation = {
   make(frames, registers) {
     const mmu = new Mmu(memoryWith(frames, 'flat'), registers);
     return {
-      translate: (va, access) => decodeOutcome(mmu.translateMany(BigUint64Array.of(va), access)[0]!),
+      translate: (va, access = 0) => decodeOutcome(mmu.translateMany(BigUint64Array.of(va), access)[0]!),
       access: (va, access = 0) => decodeOutcome(mmu.accessMany(BigUint64Array.of(va), access)[0]!),
       entry: (at) => mmu.memory.readEntry(at),
       write: (at, entry) => mmu.memory.writeEntry(at, entry),
@@ -164,7 +164,7 @@ function paired(kind: PhysicalMemory['kind']): Implementation {
       const { mmu } = walker;
       return {
         ...walker,
-        translate(va, access) {
+        translate(va, access = 0) {
           const outcomes = mmu.translateMany(new BigUint64Array(AGAIN).fill(va), access);
           return decodeOutcome(theOneOf(outcomes, outcomes[0]!));
         },
@@ -197,7 +197,7 @@ const coldTlb: Implementation = {
     const mmu = new Mmu(memoryWith(frames, 'flat'), registers);
     const tlb = new Tlb(mmu, { log2Pages: 2, log2Tables: 1 });
     return {
-      translate: (va, access) => mmu.translate(va, access),
+      translate: (va, ...access) => mmu.translate(va, ...access),
       access(va, access) {
         tlb.invpcid(2);
         return tlb.access(va, access);

@@ -4,10 +4,9 @@
 import { checkInteger, hex } from '../../core/errors.ts';
 import type { CoreExports } from '../../core/exports.ts';
 import { FlatMemory } from '../../core/flat-memory.ts';
-import { CR4_LA57 } from '../../core/generated/layout.ts';
 import { type CoreModules, compileCoreSync } from '../../core/instantiate.ts';
+import { la57, pae } from '../../mmu/bits/cr4.ts';
 import { Mmu } from '../../mmu/mmu.ts';
-import { CR4_PAE } from '../../mmu/registers.ts';
 import type { Errno, Result } from '../base/errno.ts';
 import {
   HGM_POSTED_MISCOUNTS,
@@ -178,7 +177,7 @@ export class Machine implements MmMachine {
     this.memory = typeof tables === 'number' ? new FlatMemory({ bytes: tables }) : tables;
     this.core = options.core ?? compileCoreSync();
     this.levels = levels;
-    this.cr4 = levels === 5 ? CR4_PAE | CR4_LA57 : CR4_PAE;
+    this.cr4 = levels === 5 ? pae | la57 : pae;
     this.cpu = new Mmu(this.memory, { cr3: 0n, cr4: this.cr4 }, this.core);
     this.tables = new Tables(this.memory);
     this.frames = new Frames(memoryBytes);
