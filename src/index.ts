@@ -43,6 +43,16 @@ export {
   type InstructionOutcome,
   Msr,
 } from './mmu/instructions.ts';
+export { Mapper, type MapperOptions } from './mmu/mapper.ts';
+export type {
+  Changed,
+  MapResult,
+  NoFrame,
+  Obstacle,
+  ProtectResult,
+  TableObstacle,
+  UnmapResult,
+} from './mmu/mapper-result.ts';
 export type { Mapping, MappingKind } from './mmu/mapping.ts';
 export { Mmu } from './mmu/mmu.ts';
 export { decodeOutcome, isTranslated, physicalAddressOf } from './mmu/outcome.ts';

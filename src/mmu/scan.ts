@@ -152,7 +152,8 @@ function canonicalParts(from: bigint, to: bigint, width: number): [bigint, bigin
   ];
 }
 
-function checkCanonical(name: string, va: bigint, width: number): void {
+/** @throws TypeError or RangeError unless it is an address of which all bits from `width` - 1 up are equal */
+export function checkCanonical(name: string, va: bigint, width: number): void {
   checkBigint(name, va);
   if (BigInt.asUintN(64, BigInt.asIntN(width, va)) !== va) {
     throw new RangeError(`${name}: expected a canonical address of ${width} bits, got ${hex(va)}`);

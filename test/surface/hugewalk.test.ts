@@ -32,6 +32,8 @@ const dumpOfZeros: hugewalk.Dump = {
 };
 const space = await AddressSpace.open(dumpOfZeros, { cr3: 0n });
 const read = (): bigint => 0n;
+const allocateFrame = (): bigint => 0x3000n;
+const mapper = new hugewalk.Mapper(memory, { root: 0x1000n, allocateFrame });
 
 const entries: Entry[] = [
   {
@@ -187,6 +189,54 @@ const entries: Entry[] = [
     call: (p: never, m: never) => hugewalk.effectiveMemoryType(p, m),
     good: ['WB', 'WB'],
     kinds: ['object', 'object'],
+  },
+  {
+    name: 'new Mapper',
+    call: (m: never, o: never) => new hugewalk.Mapper(m, o),
+    good: [memory, { root: 0x1000n, allocateFrame }],
+    kinds: ['object', 'required options'],
+  },
+  {
+    name: 'Mapper: root',
+    call: (root: bigint) => new hugewalk.Mapper(memory, { root, allocateFrame }),
+    good: [],
+    kinds: ['bigint?'],
+  },
+  {
+    name: 'Mapper: levels',
+    call: (levels: never) => new hugewalk.Mapper(memory, { root: 0x1000n, allocateFrame, levels }),
+    good: [],
+    kinds: ['number?'],
+  },
+  {
+    name: 'Mapper: allocateFrame',
+    call: (f: never) => new hugewalk.Mapper(memory, { root: 0x1000n, allocateFrame: f }),
+    good: [],
+    kinds: ['function'],
+  },
+  {
+    name: 'Mapper: what allocateFrame gives',
+    call: (frame: never) => new hugewalk.Mapper(memory, { allocateFrame: () => frame }),
+    good: [],
+    kinds: ['bigint'],
+  },
+  {
+    name: 'Mapper.map',
+    call: (va: bigint, pa: bigint, n: bigint, bits: bigint, size: never) => mapper.map(va, pa, n, bits, size),
+    good: [0n, 0n, 4096n, 0n, 4096],
+    kinds: ['bigint', 'bigint', 'bigint', 'bigint', 'number?'],
+  },
+  {
+    name: 'Mapper.unmap',
+    call: (va: bigint, n: bigint) => mapper.unmap(va, n),
+    good: [0n, 4096n],
+    kinds: ['bigint', 'bigint'],
+  },
+  {
+    name: 'Mapper.protect',
+    call: (va: bigint, n: bigint, r: bigint) => mapper.protect(va, n, r),
+    good: [0n, 4096n, 0n],
+    kinds: ['bigint', 'bigint', 'bigint'],
   },
   { name: 'compileCore', call: (s: never) => hugewalk.compileCore(s), good: [], kinds: ['options'] },
   { name: 'compileCore: flat', call: (flat: never) => hugewalk.compileCore({ flat }), good: [], kinds: ['object?'] },
