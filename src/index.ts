@@ -61,7 +61,7 @@ export type { Registers } from './mmu/registers.ts';
 export type { RecordBlock, ScanOptions } from './mmu/scan.ts';
 export { type StaleEntry, Tlb, type TlbOptions } from './mmu/tlb.ts';
 export type { TlbBatch } from './mmu/tlb-batch.ts';
-export { type ExplainedStep, type Explanation, errorCodeWords } from './reference/explain.ts';
+export type { ExplainedStep, Explanation } from './reference/explain.ts';
 export { effectiveMemoryType, type MemoryType, patType } from './reference/memory-type.ts';
 export type {
   LassOutcome,
@@ -73,3 +73,5 @@ export type {
   PageSize,
   PagingOffOutcome,
 } from './reference/outcome.ts';
+export type { TakenRight } from './reference/remarks.ts';
+export { errorCodeWords } from './reference/words.ts';

@@ -2,6 +2,7 @@
  * Text for people: numbers, units, rights, colours, tables.
  */
 import picocolors from 'picocolors';
+import { alignColumns } from '../reference/columns.ts';
 
 /** Rights over all levels, as records of a scan hold them. */
 export const WRITABLE = 1;
@@ -100,15 +101,6 @@ export function widthOf(text: string): number {
  *
  * @param align a letter a column: `l` or `r`
  */
-export function columns(rows: readonly (readonly string[])[], align: string, gap: string = '  '): string[] {
-  const widths = [...align].map((_, i) => rows.reduce((widest, row) => Math.max(widest, widthOf(row[i] ?? '')), 0));
-  return rows.map((row) =>
-    row
-      .map((cell, i) => {
-        const padding = ' '.repeat(Math.max(0, widths[i]! - widthOf(cell)));
-        return align[i] === 'r' ? padding + cell : cell + padding;
-      })
-      .join(gap)
-      .trimEnd(),
-  );
+export function columns(rows: readonly (readonly string[])[], align: string, gap?: string): string[] {
+  return alignColumns(rows, align, gap, widthOf);
 }

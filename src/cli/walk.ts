@@ -4,10 +4,11 @@
 import { hex } from '../core/errors.ts';
 import type { AddressSpace } from '../dump/address-space.ts';
 import { Access, describeAccess } from '../mmu/access.ts';
-import type { ExplainedStep, Explanation } from '../reference/explain.ts';
+import type { Explanation } from '../reference/explain.ts';
+import { explanationLines } from '../reference/explanation-text.ts';
 import type { Surroundings } from './map.ts';
 import { type SpaceOptions, titleOf, withSpace } from './open.ts';
-import { columns, EXECUTABLE, type Paint, rightsText, USER, WRITABLE } from './text.ts';
+import type { Paint } from './text.ts';
 
 /** The options of `walk`. */
 export interface WalkOptions extends SpaceOptions {
@@ -31,7 +32,7 @@ export async function walk(
     for (const va of addresses) {
       const walks = await explainAll(space, va, accesses);
       progress.report(() => `walking: at ${hex(va)}`);
-      if (output.add(json ? walks.map(jsonOf).join('') : wordsOf(walks, paint))) await output.flush();
+      if (output.add(json ? walks.map(jsonOf).join('') : textOf(walks, paint))) await output.flush();
     }
     progress.clear();
     await output.flush();
@@ -44,31 +45,9 @@ async function explainAll(space: AddressSpace, va: bigint, accesses: readonly nu
   return walks;
 }
 
-/** The steps, which no access changes, then what becomes of each access. */
-function wordsOf(walks: readonly Explanation[], paint: Paint): string {
-  const { va, steps } = walks[0]!;
-  const kinds = walks.map(({ access }) => describeAccess(access));
-  const width = Math.max(...kinds.map(({ length }) => length));
-  const outcomes = walks.map(({ outcome, words }, i) => {
-    const coloured = outcome.kind === 'page' ? paint.green(words) : paint.red(words);
-    return `  ${`${kinds[i]}:`.padEnd(width + 1)} ${coloured}`;
-  });
-  const entries = columns(steps.map(stepColumns), 'llrrlll').map((text) => `  ${text}`);
-  return `${['', paint.bold(hex(va)), ...entries, ...outcomes].join('\n')}\n`;
-}
-
-function stepColumns({ name, index, address, entry, fields, rights, words }: ExplainedStep): string[] {
-  const combined = (rights.writable ? WRITABLE : 0) | (rights.user ? USER : 0) | (rights.executable ? EXECUTABLE : 0);
-  const present = (entry & 1n) === 1n;
-  return [
-    `${name} ${index}`,
-    `at ${hex(address)}`,
-    '=',
-    hex(entry),
-    fields.join(' '),
-    present ? rightsText(combined) : '',
-    words,
-  ];
+function textOf(walks: readonly Explanation[], paint: Paint): string {
+  const colours = { address: paint.bold, reached: paint.green, failed: paint.red };
+  return `\n${explanationLines(walks, colours).join('\n')}\n`;
 }
 
 function jsonOf({ va, access, outcome, steps, words }: Explanation): string {

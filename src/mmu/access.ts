@@ -10,6 +10,7 @@ import {
   ACCESS_USER,
   ACCESS_WRITE,
 } from '../core/generated/layout.ts';
+import { accessWords } from '../reference/words.ts';
 
 /** Kinds of access, to be combined with `|`: `Access.user | Access.write`. */
 export const Access: {
@@ -73,7 +74,5 @@ export function accessOf(given: readonly [access?: number, ...others: unknown[]]
 /** An access in words: `user write`. @throws TypeError or RangeError for what is none */
 export function describeAccess(access: number): string {
   checkAccess(access);
-  const mode = access & user ? 'user' : access & implicit ? 'implicit supervisor' : 'supervisor';
-  const kind = access & fetch ? 'fetch' : access & write ? 'write' : 'read';
-  return `${mode} ${access & shadowStack ? 'shadow-stack ' : ''}${kind}`;
+  return accessWords(access);
 }

@@ -1,10 +1,11 @@
 /**
  * A walk in words that a student understands.
  */
-import { checkNumber } from './checks.ts';
 import { bit, ENTRY_NAMES, fieldsOf, TABLE_NAMES } from './entry.ts';
+import { explanationLines } from './explanation-text.ts';
 import { effectiveMemoryType, type MemoryType, patType, tablePatIndex } from './memory-type.ts';
-import type { Outcome, PageSize } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
+import { letPass, levelsWhere, meantAsTable, repeatedTable, type TakenRight, takenAway } from './remarks.ts';
 import {
   type Mark,
   type PagingState,
@@ -15,12 +16,7 @@ import {
   type WalkRecord,
   type WalkStep,
 } from './walk.ts';
-
-/* Bits of an access (SDM figure 4-12); bit 8 is ours. */
-const USER = 4;
-const FETCH = 16;
-const SHADOW_STACK = 64;
-const IMPLICIT = 256;
+import { bitList, errorCodeWords, FETCH, hex, IMPLICIT, SHADOW_STACK, sizeName, USER } from './words.ts';
 
 /** One level of an explained walk. */
 export interface ExplainedStep extends WalkStep {
@@ -30,12 +26,14 @@ export interface ExplainedStep extends WalkStep {
   readonly fields: readonly string[];
   /** The memory type with which the entry is read: PCD and PWT of what points to its table, and the MTRRs. */
   readonly memoryType: MemoryType;
+  /** The rights that the levels above leave and this entry takes away. */
+  readonly takesAway: readonly TakenRight[];
   /** What the entry does, in words. */
   readonly words: string;
 }
 
-/** A walk, level by level, and its end. */
-export interface Explanation {
+/** A walk, level by level, and its end. As a string it is a line a level, and the outcome. */
+export class Explanation {
   readonly va: bigint;
   /** The access, as given. */
   readonly access: number;
@@ -47,37 +45,87 @@ export interface Explanation {
   readonly memoryType: MemoryType | undefined;
   /** The outcome in words: where the access goes, or why it fails and what an operating system would see. */
   readonly words: string;
+
+  constructor(va: bigint, access: number, record: WalkRecord, state: PagingState) {
+    const { outcome, marks } = record;
+    const typeOf = (index: number): MemoryType =>
+      effectiveMemoryType(patType(state.pat, index) ?? 'UC', state.mtrrDefault);
+    this.va = va;
+    this.access = access;
+    this.outcome = outcome;
+    this.marks = marks;
+    this.memoryType = outcome.kind === 'page' ? typeOf(outcome.patIndex) : undefined;
+    this.words = outcomeWords(record, state, va, access, this.memoryType);
+    this.steps = record.steps.map((step, i) => {
+      const above = record.steps[i - 1];
+      const taken = takenAway(above?.rights, step.rights);
+      return {
+        ...step,
+        name: ENTRY_NAMES[step.level]!,
+        fields: bit(step.entry, 0n) ? fieldsOf(step.entry, step.level, step.leaf) : [],
+        memoryType: typeOf(tablePatIndex(above?.entry ?? state.cr3, i === 0 && bit(state.cr4, 17n))),
+        takesAway: taken,
+        words: stepWords(record.steps, step, taken),
+      };
+    });
+  }
+
+  /**
+   * The walk level by level, all numbers in hex: what `hugewalk walk` prints.
+   *
+   * @example
+   * ```ts
+   * import { Access, Entry, FlatMemory, Mmu } from 'hugewalk';
+   * const memory = new FlatMemory({ bytes: 1 << 20 });
+   * memory.writeEntry(0x1000n, 0x2000n | Entry.present | Entry.writable);
+   * memory.writeEntry(0x2000n, 0x4000_0000n | Entry.present | Entry.pageSize);
+   * console.log(`${new Mmu(memory, { cr3: 0x1000n }).explain(0x1234n, Access.write)}`);
+   * // 0x1234
+   * //   PML4E 0x0  at 0x1000  =      0x2003  P W   rwx kernel  points to the page-directory-pointer table; takes away user
+   * //   PDPTE 0x0  at 0x2000  =  0x40000081  P PS  r-x kernel  maps a 1 GiB page; takes away write
+   * //   supervisor write: #PF, error code 0x3 (P W): a write to a read-only address (R/W is 0 in the PDPTE)
+   * ```
+   */
+  toString(): string {
+    return explanationLines([this]).join('\n');
+  }
 }
 
 /** Walks one address and explains every step. */
 export function explain(readEntry: ReadEntry, state: PagingState, va: bigint, access: number): Explanation {
-  const record = referenceWalk(readEntry, state, va, access);
-  const { outcome, marks } = record;
-  const typeOf = (index: number): MemoryType =>
-    effectiveMemoryType(patType(state.pat, index) ?? 'UC', state.mtrrDefault);
-  const steps = record.steps.map((step, i) => ({
-    ...step,
-    name: ENTRY_NAMES[step.level]!,
-    fields: bit(step.entry, 0n) ? fieldsOf(step.entry, step.level, step.leaf) : [],
-    memoryType: typeOf(tablePatIndex(record.steps[i - 1]?.entry ?? state.cr3, i === 0 && bit(state.cr4, 17n))),
-    words: stepWords(step),
-  }));
-  const memoryType = outcome.kind === 'page' ? typeOf(outcome.patIndex) : undefined;
-  return { va, access, steps, outcome, marks, memoryType, words: outcomeWords(record, state, access, memoryType) };
+  return new Explanation(va, access, referenceWalk(readEntry, state, va, access), state);
 }
 
-function stepWords(step: WalkStep): string {
-  if (!bit(step.entry, 0n)) return 'not present';
-  if (step.reserved !== 0n) return `reserved ${bitList(step.reserved)} set`;
-  if (step.leaf) return `maps a ${sizeName(Number(1n << BigInt(12 + 9 * (step.level - 1))))} page`;
-  return `points to the ${TABLE_NAMES[step.level - 1]}`;
+function stepWords(steps: readonly WalkStep[], step: WalkStep, taken: readonly TakenRight[]): string {
+  const meant = meantAsTable(steps, step);
+  const remarks = [...(taken.length ? [`takes away ${taken.join(' and ')}`] : []), ...(meant ? [meant] : [])];
+  return [plainWords(steps, step), ...remarks].join('; ');
 }
 
-function outcomeWords(record: WalkRecord, state: PagingState, access: number, memoryType?: MemoryType): string {
+function plainWords(steps: readonly WalkStep[], step: WalkStep): string {
+  const { entry, level, reserved, leaf } = step;
+  if (!bit(entry, 0n)) return 'not present';
+  if (reserved !== 0n) return `reserved ${bitList(reserved)} set`;
+  const repeated = repeatedTable(steps, step);
+  if (!leaf) return `points to the ${TABLE_NAMES[level - 1]}${repeated ? `, which is ${repeated}` : ''}`;
+  const size = sizeName(Number(1n << BigInt(12 + 9 * (level - 1))));
+  return `maps a ${size} page${repeated ? `, which is ${repeated}` : ''}`;
+}
+
+function outcomeWords(
+  record: WalkRecord,
+  state: PagingState,
+  va: bigint,
+  access: number,
+  memoryType: MemoryType | undefined,
+): string {
   const { steps, outcome } = record;
   switch (outcome.kind) {
-    case 'page':
-      return `${hex(outcome.physicalAddress)} in a ${sizeName(outcome.pageSize)} page, ${rightsWords(outcome)}, ${memoryType}${marksWords(record)}`;
+    case 'page': {
+      const page = `${hex(outcome.physicalAddress)} in a ${sizeName(outcome.pageSize)} page`;
+      const what = `${page}, ${rightsWords(outcome, state)}, ${memoryType}`;
+      return [what, ...letPass(steps, state, va, access), ...marksWords(record)].join('; ');
+    }
     case 'non-canonical':
       return `not canonical: bits 63 to ${bit(state.cr4, 12n) ? 56 : 47} are not all equal; #GP (#SS for the stack), no table is read`;
     case 'lass':
@@ -95,17 +143,16 @@ function cause(steps: readonly WalkStep[], errorCode: number, state: PagingState
   const last = steps.at(-1)!;
   const name = ENTRY_NAMES[last.level];
   if (!(errorCode & 1)) return `the ${name} is not present`;
-  if (last.reserved !== 0n) return `the ${name} has reserved ${bitList(last.reserved)} set`;
+  if (last.reserved !== 0n) {
+    const meant = meantAsTable(steps, last);
+    return `the ${name} has reserved ${bitList(last.reserved)} set${meant ? `; ${meant}` : ''}`;
+  }
   if (errorCode & 32) {
     const register = last.rights.user ? 'PKRU' : 'IA32_PKRS';
     return `protection key ${protectionKey(last.entry)} of the ${name} denies it by ${register}`;
   }
   const user = (access & USER) !== 0;
-  const levels = (withheld: (entry: bigint) => boolean): string =>
-    steps
-      .filter(({ entry }) => withheld(entry))
-      .map(({ level }) => ENTRY_NAMES[level])
-      .join(' and ');
+  const levels = (withheld: (entry: bigint) => boolean): string => levelsWhere(steps, withheld);
   if (access & SHADOW_STACK && !last.rights.shadowStack) {
     return `a shadow-stack access to a page that is not one (R/W must be 1 above the ${name}, 0 in it, and its D 1)`;
   }
@@ -124,53 +171,18 @@ function cause(steps: readonly WalkStep[], errorCode: number, state: PagingState
   return `a write to a read-only address (R/W is 0 in the ${levels((e) => !bit(e, 1n))})`;
 }
 
-/** What the access leaves behind: `; sets A in the PDE, A and D in the PTE`. */
-function marksWords({ steps, marks }: WalkRecord): string {
+/** What the access leaves behind: `sets A in the PDE, A and D in the PTE`. */
+function marksWords({ steps, marks }: WalkRecord): string[] {
   const set = marks.map(({ address, entry }) => {
     const { entry: before, level } = steps.find((step) => step.address === address)!;
     const names = [...(bit(entry & ~before, 5n) ? ['A'] : []), ...(bit(entry & ~before, 6n) ? ['D'] : [])];
     return `${names.join(' and ')} in the ${ENTRY_NAMES[level]}`;
   });
-  return set.length ? `; sets ${set.join(', ')}` : '';
+  return set.length ? [`sets ${set.join(', ')}`] : [];
 }
 
-/** The set bits of a page fault's error code by name: `P W U`; `no bit set` for none. @throws TypeError or RangeError for what is no error code */
-export function errorCodeWords(errorCode: number): string {
-  checkNumber('errorCode', errorCode, 0xffff_ffff);
-  const names = ['P', 'W', 'U', 'RSVD', 'I', 'PK', 'SS'].filter((_, n) => (errorCode >> n) & 1);
-  return names.length ? names.join(' ') : 'no bit set';
-}
-
-/** Rights by letter: `writable user executable`, as `wux` with `-` where one is missing. */
-export function rightsLetters({
-  writable,
-  user,
-  executable,
-}: Pick<Rights, 'writable' | 'user' | 'executable'>): string {
-  return `${writable ? 'w' : '-'}${user ? 'u' : '-'}${executable ? 'x' : '-'}`;
-}
-
-function rightsWords({ writable, user, executable, shadowStack }: Rights): string {
-  const kind = shadowStack ? 'shadow stack' : writable ? 'writable' : 'read-only';
+/** What the rights come to. There are no shadow stacks while CR4.CET is clear, whatever the entries look like. */
+function rightsWords({ writable, user, executable, shadowStack }: Rights, state: PagingState): string {
+  const kind = shadowStack && bit(state.cr4, 23n) ? 'shadow stack' : writable ? 'writable' : 'read-only';
   return `${user ? 'user' : 'supervisor'}, ${kind}, ${executable ? 'executable' : 'no-execute'}`;
-}
-
-/** A page's size as people write it: `4 KiB`, `2 MiB`, `1 GiB`. */
-export function sizeName(bytes: PageSize | number): string {
-  return bytes === 0x1000 ? '4 KiB' : bytes === 0x20_0000 ? '2 MiB' : '1 GiB';
-}
-
-function bitList(mask: bigint): string {
-  const ranges: string[] = [];
-  for (let n = 63n; n >= 0n; n--) {
-    if (!bit(mask, n)) continue;
-    const high = n;
-    while (n > 0n && bit(mask, n - 1n)) n--;
-    ranges.push(high === n ? `${n}` : `${high}:${n}`);
-  }
-  return `bit${ranges.length === 1 && !ranges[0]!.includes(':') ? '' : 's'} ${ranges.join(', ')}`;
-}
-
-function hex(value: bigint | number): string {
-  return `0x${value.toString(16)}`;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 export { explain, referenceMappings, referenceWalk } from './checked.ts';
-export { type ExplainedStep, type Explanation, errorCodeWords } from './explain.ts';
+export type { ExplainedStep, Explanation } from './explain.ts';
 export type { ReferenceLeaf } from './mappings.ts';
 export type {
   LassOutcome,
@@ -16,4 +16,6 @@ export type {
   PageSize,
   PagingOffOutcome,
 } from './outcome.ts';
+export type { TakenRight } from './remarks.ts';
 export type { PagingState, ReadEntry, Rights, WalkRecord, WalkStep } from './walk.ts';
+export { errorCodeWords } from './words.ts';

@@ -85,13 +85,26 @@ describe('walk', () => {
     expect(title).toBe(`${FIXTURES[4]}, CPU 0, CR3 0x55ae000, 4 levels`);
     expect(va).toBe('0x300000200000');
     expect(lines.map((line) => line.trim().split(/ {2,}/))).toEqual([
-      ['PML4E 96', 'at 0x55ae300', '=', '0x58d6067', 'P W U A', 'rwx user', expect.stringContaining('points to')],
-      ['PDPTE 0', 'at 0x58d6000', '=', '0x58d7067', 'P W U A', 'rwx user', 'points to the page directory'],
-      ['PDE 1', 'at 0x58d7008', '=', '0x8000000008a008e7', 'P W U A D XD PS', 'rw- user', 'maps a 2 MiB page'],
+      ['PML4E 0x60', 'at 0x55ae300', '=', '0x58d6067', 'P W U A', 'rwx user', expect.stringContaining('points to')],
+      ['PDPTE 0x0', 'at 0x58d6000', '=', '0x58d7067', 'P W U A', 'rwx user', 'points to the page directory'],
+      [
+        'PDE 0x1',
+        'at 0x58d7008',
+        '=',
+        '0x8000000008a008e7',
+        'P W U A D XD PS',
+        'rw- user',
+        'maps a 2 MiB page; takes away fetch',
+      ],
       ['user write: 0x8a00000 in a 2 MiB page, user, writable, no-execute, WB'],
       ['user fetch: #PF, error code 0x15 (P U I): a fetch from an execute-disabled address (XD is 1 in the PDE)'],
     ]);
     expect(new Set(lines.slice(0, 3).map((line) => line.indexOf('='))).size).toBe(1);
+  });
+
+  test('calls kernel text read-only: without CR4.CET there are no shadow stacks', async () => {
+    const [text] = await walks(FIXTURES[4], '0xffffffff81000000');
+    expect(text!.words).toBe('0x1000000 in a 2 MiB page, supervisor, read-only, executable, WB');
   });
 
   test('ends with status 0 for every outcome: faults are answers', async () => {

@@ -3,9 +3,9 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Access, describeAccess, Mmu, type Registers } from '../../src/index.ts';
+import { Access, CR0, CR4, describeAccess, Mmu, type Registers, RFLAGS } from '../../src/index.ts';
 import { ACCESSES } from '../../src/mmu/access.ts';
-import { rightsLetters } from '../../src/reference/explain.ts';
+import { rightsLetters } from '../../src/reference/words.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
 import { A, D, G, P, PS, Tables, U, W, XD } from '../support/tables.ts';
@@ -38,20 +38,28 @@ describe('each step', () => {
       'P W U A: points to the page-directory-pointer table',
       'P W U A: points to the page directory',
       'P W U A: points to the page table',
-      'P W U A D G XD: maps a 4 KiB page',
+      'P W U A D G XD: maps a 4 KiB page; takes away fetch',
     ]);
     const leaf = mmu.explain(0x8000_0000n).steps.at(-1)!;
-    expect(`${leaf.fields.join(' ')}: ${leaf.words}`).toBe('P U PAT PS: maps a 1 GiB page');
+    expect(`${leaf.fields.join(' ')}: ${leaf.words}`).toBe('P U PAT PS: maps a 1 GiB page; takes away write');
   });
 
   test.each<[string, Tables, string]>([
-    ['PAT in a PTE, where PS does not exist', new Tables().map(0n, 0x9000n, { bits: PS }), 'P PAT: maps a 4 KiB page'],
+    [
+      'PAT in a PTE, where PS does not exist',
+      new Tables().map(0n, 0x9000n, { bits: PS }),
+      'P PAT: maps a 4 KiB page; takes away write and user',
+    ],
     [
       'PS and PAT in a PDE',
       new Tables().map(0n, 0x20_0000n, { level: 2, bits: W | (1n << 12n) | (3n << 3n) }),
-      'P W PWT PCD PAT PS: maps a 2 MiB page',
+      'P W PWT PCD PAT PS: maps a 2 MiB page; takes away user',
     ],
-    ['PS without PAT', new Tables().map(0n, 0x4000_0000n, { level: 3, bits: U }), 'P U PS: maps a 1 GiB page'],
+    [
+      'PS without PAT',
+      new Tables().map(0n, 0x4000_0000n, { level: 3, bits: U }),
+      'P U PS: maps a 1 GiB page; takes away write',
+    ],
     [
       'D and G in leaves only',
       new Tables()
@@ -96,12 +104,14 @@ describe('each step', () => {
     const wrong = new Tables().map(0n, 0x4006_2000n, { level: 3 });
     const { steps, words } = mmuOf(wrong).explain(0n);
     expect(steps.at(-1)!.reserved).toBe(0x6_2000n);
-    expect(steps.at(-1)!.words).toBe('reserved bits 18:17, 13 set');
-    expect(words).toBe('#PF, error code 0x9 (P RSVD): the PDPTE has reserved bits 18:17, 13 set');
+    const meant = 'without PS it would point to the page directory at 0x40062000';
+    expect(steps.at(-1)!.words).toBe(`reserved bits 18:17, 13 set; ${meant}`);
+    expect(words).toBe(`#PF, error code 0x9 (P RSVD): the PDPTE has reserved bits 18:17, 13 set; ${meant}`);
     const stepWords = (bits: bigint) =>
       mmuOf(new Tables().map(0n, bits, { level: 3 }))
         .explain(0n)
-        .steps.at(-1)!.words;
+        .steps.at(-1)!
+        .words.replace(/;.*/, '');
     expect(stepWords(0x2000n)).toBe('reserved bit 13 set');
     expect(stepWords(0x6000n)).toBe('reserved bits 14:13 set');
     expect(stepWords(0xa000n)).toBe('reserved bits 15, 13 set');
@@ -292,6 +302,166 @@ describe('the outcome in words', () => {
   });
 });
 
+describe('says what decided it:', () => {
+  const page = (bits: bigint, above = W | U) => new Tables().map(0n, 0x9000n, { bits, above });
+  const PAE = CR4.pae;
+  const WITHOUT_WP = CR0.pg | CR0.pe;
+
+  test('which level took a right away', () => {
+    const tables = page(W | U);
+    tables.change(tables.entry(4, 0n), { clear: U }).change(tables.entry(2, 0n), { clear: W, set: XD });
+    const { steps } = mmuOf(tables).explain(0n);
+    expect(steps.map(({ takesAway }) => takesAway)).toEqual([['user'], [], ['write', 'fetch'], []]);
+    expect(steps[2]!.words).toBe('points to the page table; takes away write and fetch');
+    expect(steps[3]!.words).toBe('maps a 4 KiB page');
+  });
+
+  test('no level takes a right away that one above has taken', () => {
+    const { steps } = mmuOf(page(0n, 0n)).explain(0n);
+    expect(steps.map(({ takesAway }) => takesAway.length)).toEqual([2, 0, 0, 0]);
+  });
+
+  test.each<[string, Tables, number, Partial<Registers>, string | undefined]>([
+    [
+      'CR0.WP = 0, for a supervisor write to a read-only page',
+      page(A | D, W | A),
+      Access.write,
+      { cr0: WITHOUT_WP },
+      'R/W is 0 in the PTE, but CR0.WP = 0 lets the supervisor write',
+    ],
+    ['nothing, for a read of it', page(A, W | A), Access.read, { cr0: WITHOUT_WP }, undefined],
+    ['nothing, for a write to a writable page', page(W | A | D, W | A), Access.write, { cr0: WITHOUT_WP }, undefined],
+    [
+      'CR0.WP = 0, for a write that a protection key denies',
+      page(W | U | A | D | (3n << 59n), W | U | A),
+      Access.write,
+      { cr0: WITHOUT_WP, cr4: PAE | CR4.pke, pkru: 2 << 6 },
+      'protection key 3 of the PTE denies writes, but CR0.WP = 0 lets the supervisor write',
+    ],
+    [
+      'RFLAGS.AC, for a supervisor access to a user page under SMAP',
+      page(W | U | A, W | U | A),
+      Access.read,
+      { cr4: PAE | CR4.smap, rflags: RFLAGS.ac },
+      'RFLAGS.AC = 1 lets it pass CR4.SMAP',
+    ],
+    [
+      'RFLAGS.AC, for both of SMAP and LASS',
+      page(W | U | A, W | U | A),
+      Access.read,
+      { cr4: PAE | CR4.smap | CR4.lass, rflags: RFLAGS.ac },
+      'RFLAGS.AC = 1 lets it pass CR4.SMAP and CR4.LASS',
+    ],
+    [
+      'RFLAGS.AC, for a supervisor page in the half that LASS forbids',
+      page(W | A, W | U | A),
+      Access.read,
+      { cr4: PAE | CR4.smap | CR4.lass, rflags: RFLAGS.ac },
+      'RFLAGS.AC = 1 lets it pass CR4.LASS',
+    ],
+    [
+      'nothing, for a supervisor page, whatever AC',
+      page(W | A, W | A),
+      Access.read,
+      { cr4: PAE | CR4.smap, rflags: RFLAGS.ac },
+      undefined,
+    ],
+    [
+      'nothing, for user mode, whatever AC',
+      page(W | U | A, W | U | A),
+      Access.user,
+      { cr4: PAE | CR4.smap, rflags: RFLAGS.ac },
+      undefined,
+    ],
+  ])('%s', (_, tables, access, registers, remark) => {
+    const { words, outcome } = mmuOf(tables, registers).explain(0n, access);
+    expect(outcome.kind).toBe('page');
+    expect(words.split('; ').slice(1)).toEqual(remark ? [remark] : []);
+  });
+
+  test('an entry that points to the root, or to another table of the walk', () => {
+    const tables = page(W | U);
+    const [pdpt, pd] = [3, 2].map((level) => tables.entry(level, 0n) & ~0xfffn) as [bigint, bigint];
+    tables.write(tables.root + 8n * 511n, tables.root | P | W);
+    const top = 0xffff_ffff_ffff_f000n;
+    expect(
+      mmuOf(tables)
+        .explain(top)
+        .steps.map(({ words }) => words),
+    ).toEqual([
+      'points to the page-directory-pointer table, which is the root table; takes away user',
+      'points to the page directory, which is the root table',
+      'points to the page table, which is the root table',
+      'maps a 4 KiB page, which is the root table',
+    ]);
+    tables.write(pd + 8n, pdpt | P | W | U);
+    expect(mmuOf(tables).explain(0x20_0000n).steps[2]!.words).toBe(
+      'points to the page table, which is the page-directory-pointer table of this walk',
+    );
+    expect(
+      mmuOf(tables)
+        .explain(0n)
+        .steps.map(({ words }) => words.includes('which is')),
+    ).not.toContain(true);
+  });
+
+  test('PS that has made a page of what was meant as a table: bits of the address are reserved then', () => {
+    const tables = page(W | U);
+    const pde = tables.entry(2, 0n);
+    tables.change(pde, { set: PS }).write(pde, (0x3000n + 0x3000n) | P | W | U | PS);
+    expect(mmuOf(tables).explain(0n).words).toBe(
+      '#PF, error code 0x9 (P RSVD): the PDE has reserved bits 14:13 set; without PS it would point to the page table at 0x6000',
+    );
+    const top = new Tables();
+    top.write(top.root, 0x2000n | P | W | U | PS);
+    expect(mmuOf(top).explain(0n).words).toBe(
+      '#PF, error code 0x9 (P RSVD): the PML4E has reserved bit 7 set; without PS it would point to the page-directory-pointer table at 0x2000',
+    );
+  });
+
+  test('PS in what would point to a table of the walk, where bit 12 is PAT', () => {
+    const tables = page(W | U);
+    tables.write(tables.entry(2, 0n), tables.root | P | W | U | PS);
+    expect(mmuOf(tables).explain(0n).steps.at(-1)!.words).toBe(
+      'maps a 2 MiB page; without PS it would point to the page table at 0x1000',
+    );
+  });
+
+  test('nothing of a well-formed large page', () => {
+    const tables = new Tables().map(0n, 0x20_0000n, { level: 2 });
+    expect(mmuOf(tables).explain(0n).steps.at(-1)!.words).toBe('maps a 2 MiB page');
+    const wide = new Tables().map(0n, 1n << 45n, { level: 2 });
+    expect(mmuOf(wide, { maxPhysicalAddress: 40 }).explain(0n).steps.at(-1)!.words).toBe('reserved bit 45 set');
+  });
+
+  test('no shadow stack while CR4.CET is clear, whatever the entries look like', () => {
+    const tables = page(U | A | D, W | U | A);
+    const words = (cr4: bigint) => mmuOf(tables, { cr4 }).explain(0n).words;
+    expect(words(PAE)).toBe('0x9000 in a 4 KiB page, user, read-only, executable, WB');
+    expect(words(PAE | CR4.cet)).toBe('0x9000 in a 4 KiB page, user, shadow stack, executable, WB');
+  });
+});
+
+test('prints itself, level by level, in hex', () => {
+  const tables = new Tables().map(0x40_0000n, 0x9000n, { bits: W | U | A | D | XD, above: W | U | A });
+  expect(`${mmuOf(tables).explain(0x40_0123n, Access.user | Access.fetch)}`).toBe(
+    [
+      '0x400123',
+      '  PML4E 0x0  at 0x1000  =              0x2027  P W U A       rwx user  points to the page-directory-pointer table',
+      '  PDPTE 0x0  at 0x2000  =              0x3027  P W U A       rwx user  points to the page directory',
+      '  PDE 0x2    at 0x3010  =              0x4027  P W U A       rwx user  points to the page table',
+      '  PTE 0x0    at 0x4000  =  0x8000000000009067  P W U A D XD  rw- user  maps a 4 KiB page; takes away fetch',
+      '  user fetch: #PF, error code 0x15 (P U I): a fetch from an execute-disabled address (XD is 1 in the PTE)',
+    ].join('\n'),
+  );
+  expect(String(mmuOf(tables).explain(1n << 47n))).toBe(
+    '0x800000000000\n  supervisor read: not canonical: bits 63 to 47 are not all equal; #GP (#SS for the stack), no table is read',
+  );
+  expect(String(mmuOf(new Tables()).explain(0n)).split('\n')[1]).toBe(
+    '  PML4E 0x0  at 0x1000  =  0x0      not present',
+  );
+});
+
 test('an access in words', () => {
   const { read, write, fetch, user, shadowStack, implicit } = Access;
   const accesses = [read, user | write, user | fetch, fetch, shadowStack, user | shadowStack | write];
@@ -311,7 +481,7 @@ test('rights by letter', () => {
   const letters = [0, 1, 2, 4, 7].map((bits) =>
     rightsLetters({ writable: (bits & 1) !== 0, user: (bits & 2) !== 0, executable: (bits & 4) !== 0 }),
   );
-  expect(letters).toEqual(['---', 'w--', '-u-', '--x', 'wux']);
+  expect(letters).toEqual(['r-- kernel', 'rw- kernel', 'r-- user', 'r-x kernel', 'rwx user']);
 });
 
 test('ends where translate ends, on any image', () => {
