@@ -1,7 +1,7 @@
 /**
  * Runs scenarios on the model, and tells where it does not do what they say.
  */
-import { InvariantError } from '../core/errors.ts';
+import { checkBoolean, checkOptions, InvariantError, type OptionNames, wrongKind } from '../core/errors.ts';
 import { FlatMemory } from '../core/flat-memory.ts';
 import type { TraceEvent } from '../linux/base/trace.ts';
 import type { Line } from './line/line.ts';
@@ -41,6 +41,13 @@ export interface ReplayOptions {
   readonly compare?: boolean;
 }
 
+const OPTIONS: OptionNames<ReplayOptions> = { trace: true };
+
+function checkReplay(options: ReplayOptions): void {
+  checkOptions('options', options, OPTIONS);
+  if (options.trace !== undefined) checkBoolean('trace', options.trace);
+}
+
 /** A difference and where it is. */
 export type Difference = Place & Disagreement;
 
@@ -73,7 +80,14 @@ export interface ReplayedLine extends Place {
  * }
  * ```
  */
-export function* replay(scenario: Scenario, options: ReplayOptions = {}): Generator<Difference, void, undefined> {
+export function replay(scenario: Scenario, options: ReplayOptions = {}): Generator<Difference, void, undefined> {
+  const given: Partial<Scenario> | null | undefined = scenario;
+  if (!Array.isArray(given?.sequences)) throw wrongKind('scenario', 'a Scenario, of parseScenario', scenario);
+  checkReplay(options);
+  return differencesOf(scenario, options);
+}
+
+function* differencesOf(scenario: Scenario, options: ReplayOptions): Generator<Difference, void, undefined> {
   const tables = memoryForTables();
   for (const sequence of scenario.sequences) {
     for (const { differences } of replaySequence(sequence, tables, options)) yield* differences;
@@ -90,10 +104,22 @@ export function memoryForTables(): FlatMemory {
  *
  * @param tables memory that no other sequence uses until this one has come to its end
  */
-export function* replaySequence(
+export function replaySequence(
   sequence: Sequence,
   tables: FlatMemory = memoryForTables(),
   options: ReplayOptions = {},
+): Generator<ReplayedLine, void, undefined> {
+  const given: Partial<Sequence> | null | undefined = sequence;
+  if (!Array.isArray(given?.steps)) throw wrongKind('sequence', 'a Sequence of a Scenario', sequence);
+  if (!(tables instanceof FlatMemory)) throw wrongKind('tables', 'a FlatMemory', tables);
+  checkReplay(options);
+  return linesOf(sequence, tables, options);
+}
+
+function* linesOf(
+  sequence: Sequence,
+  tables: FlatMemory,
+  options: ReplayOptions,
 ): Generator<ReplayedLine, void, undefined> {
   const { steps, end } = sequence;
   const moments: Moment[] = [];

@@ -2,6 +2,7 @@
  * Scenarios: sequences of operations on huge pages, as lines of JSON. The recordings of real kernels are scenarios in
  * which every result and every state is told. docs/replay.md has the formats.
  */
+import { checkString } from '../core/errors.ts';
 import type { HgmOptions } from '../linux/base/hgm.ts';
 import { HGM } from './hgm/format.ts';
 import { UNIT } from './hgm/header.ts';
@@ -33,6 +34,8 @@ function formatOf({ unit, hugepage }: LineObject): Format {
  * @throws {@link ScenarioError} for the first line that is wrong
  */
 export function parseScenario(file: string, text: string): Scenario {
+  checkString('file', file);
+  checkString('text', text);
   const lines = text.split('\n').map((line, i) => ({ file, line: i + 1, text: line.trim() }));
   const parser = new Parser();
   for (const line of lines) if (line.text !== '') parser.take(line);

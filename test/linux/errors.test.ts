@@ -43,12 +43,12 @@ describe('new Machine refuses', () => {
   refuses<undefined>(
     () => undefined,
     [
-      ['levels', () => new Machine({ levels: wrong(3) }), RangeError, 'levels: expected 4 or 5, got 3'],
+      ['levels', () => new Machine({ levels: wrong(3) }), RangeError, 'levels: expected 4 or 5, got 0x3'],
       [
         'levels that are no number',
         () => new Machine({ levels: wrong('5') }),
         RangeError,
-        'levels: expected 4 or 5, got 5',
+        'levels: expected 4 or 5, got "5"',
       ],
       [
         'less than no memory',

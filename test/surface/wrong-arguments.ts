@@ -29,6 +29,8 @@ const WRONG = {
   half: { ...ALWAYS, bigint: 4096n, nan: Number.NaN, tooWide: 2 ** 32, half: 0.5, object: {} },
   /** Left out is fine; undefined is not. */
   access: { ...ALWAYS, bigint: 2n, nan: Number.NaN, negative: -1, unknown: 1, object: {} },
+  /** True, false or left out. */
+  flag: { null: null, string: 'true', number: 1, bigint: 1n, object: {} },
   /** An options object. */
   options: {
     null: null,
@@ -54,6 +56,9 @@ const WRONG = {
   /** An object of a certain class or shape. */
   object: { ...ALWAYS, number: 1, bigint: 1n, object: {}, promise: Promise.resolve(), bytes: new Uint8Array(8) },
   'object?': { ...COMMON, number: 1, bigint: 1n, object: {}, promise: Promise.resolve() },
+  /** An array, or a Float64Array. */
+  list: { null: null, undefined, boolean: true, string: 'x', number: 1, bigint: 1n, object: {}, function: anything },
+  'list?': { null: null, boolean: true, string: 'x', number: 1, bigint: 1n, object: {}, function: anything },
   words: { ...ALWAYS, number: 1, bigint: 1n, object: {}, others: new BigInt64Array(1) },
   'words?': { ...COMMON, number: 1, bigint: 1n, object: {}, others: new BigInt64Array(1) },
   string: { null: null, undefined, boolean: true, number: 1, bigint: 1n, object: {}, array: [1], function: anything },
@@ -72,7 +77,7 @@ export interface Entry {
 const ENGINE =
   /Cannot (read|mix|convert|destructure)|is not (a function|iterable|a constructor|defined)|undefined is not|Invalid|must be/;
 /** What this library says. */
-const FORM = /^[\w.:() -]+: expected .*, got .*/s;
+const FORM = /^[\w.:()[\] -]+: expected .*, got .*/s;
 
 /** Every wrong argument is refused by a TypeError or RangeError that names it, expectation and value. */
 export async function refusesWrongArguments({ call, good, kinds }: Entry): Promise<void> {

@@ -9,7 +9,7 @@
  *
  * What RFC v2 and v2 differ in is decided here and nowhere else has a version number.
  */
-import { checkInteger } from '../../core/errors.ts';
+import { checkInteger, checkOptions, type OptionNames, shown, wrongKind } from '../../core/errors.ts';
 
 /** Linux 6.1 as it is; RFC v2, which a program asks for with a userfaultfd feature; v2, with MADV_SPLIT. */
 export type HgmVersion = 'none' | 'rfc-v2' | 'v2';
@@ -68,8 +68,11 @@ export const HGM_POSTED_MISCOUNTS: number =
 /** All of them. */
 export const HGM_POSTED_ALL = 32767;
 
+const OPTIONS: OptionNames<HgmOptions> = { version: true, mapcounts: true, posted: true };
+
 /** What a machine has, where options leave it open. @throws RangeError for what there is not */
 export function resolveHgm(options: HgmOptions = {}): Required<HgmOptions> {
+  checkOptions('hgm', options, OPTIONS);
   const { version = 'v2', posted = 0 } = options;
   const { mapcounts = version === 'rfc-v2' ? 'head' : 'subpages' } = options;
   checkChoice('hgm.version', version, ['none', 'rfc-v2', 'v2']);
@@ -78,8 +81,10 @@ export function resolveHgm(options: HgmOptions = {}): Required<HgmOptions> {
   return { version, mapcounts, posted };
 }
 
-function checkChoice(name: string, value: string, choices: readonly string[]): void {
-  if (choices.includes(value)) return;
+function checkChoice(name: string, value: unknown, choices: readonly string[]): void {
+  if (choices.some((choice) => choice === value)) return;
   const quoted = choices.map((choice) => `'${choice}'`);
-  throw new RangeError(`${name}: expected ${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}, got ${String(value)}`);
+  const expected = `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
+  if (typeof value !== 'string') throw wrongKind(name, expected, value);
+  throw new RangeError(`${name}: expected ${expected}, got ${shown(value)}`);
 }

@@ -8,7 +8,7 @@
  * What only another task can end is a sleep (`sleepUntil`): a fault that a userfaultfd's reader has to handle. A task
  * that is alone would sleep for ever: `runAlone` gives it up.
  */
-import { InvariantError } from '../../core/errors.ts';
+import { checkFunction, checkInteger, InvariantError, wrongKind } from '../../core/errors.ts';
 import type { Blocked, Hang } from './errno.ts';
 import type { Lock, LockMode } from './lock.ts';
 import type { SignalInfo } from './siginfo.ts';
@@ -131,6 +131,7 @@ export function* preemptionPoint(task: Task): Path<void> {
  * @throws InvariantError when it would have to wait: nobody is there to release the lock, or to wake it
  */
 export function run<T>(path: Path<T>): T {
+  checkPath('path', path);
   const step = path.next();
   if (step.done) return step.value;
   throw new InvariantError(`run: waits for ${step.value.on.describe()}, and no other task is there to end that`);
@@ -145,6 +146,7 @@ export function run<T>(path: Path<T>): T {
  * @throws InvariantError when it would have to wait for a lock
  */
 export function runAlone<T>(path: Path<T>): T | Blocked | Hang {
+  checkPath('path', path);
   try {
     return runToItsEnd(path);
   } catch (error) {
@@ -179,6 +181,20 @@ export interface Work<T> {
   readonly path: Path<T>;
 }
 
+function checkWorks(works: readonly Work<unknown>[]): void {
+  if (!Array.isArray(works)) throw wrongKind('works', 'an array of { task, path }', works);
+  for (const [index, work] of works.entries()) {
+    const given: Partial<Work<unknown>> | null | undefined = work;
+    if (!(given?.task instanceof Task)) throw wrongKind(`works[${index}].task`, 'a Task', given?.task);
+    checkPath(`works[${index}].path`, given.path);
+  }
+}
+
+function checkPath(name: string, path: unknown): void {
+  const given = path as Partial<Path<unknown>> | null | undefined;
+  if (typeof given?.next !== 'function') throw wrongKind(name, 'a path that a system call has made', path);
+}
+
 /** A path's next turn; its last, where it comes to a dead end. */
 function next<T>(path: Path<T>): IteratorResult<Pause, T | Hang> {
   try {
@@ -196,9 +212,12 @@ function next<T>(path: Path<T>): IteratorResult<Pause, T | Hang> {
  * @param pick chooses among `count` tasks that can go on, 0 to count - 1; called at every turn
  * @returns what each path returned, in the order of `works`
  * @throws InvariantError when all that are left wait, for each other or for somebody who is not there, or for one that
- *   goes round for ever: names what each waits for
+ *   goes round for ever: names what each waits for; TypeError or RangeError for works that are none, or a pick that is not
+ *   one of those that can go on
  */
 export function interleave<T>(works: readonly Work<T>[], pick: (count: number) => number): (T | Hang)[] {
+  checkWorks(works);
+  checkFunction('pick', pick, 'that chooses who goes on');
   const results = new Array<T | Hang>(works.length);
   const waiting = works.map(({ task, path }, index) => ({ task, path, index, pause: undefined as Pause | undefined }));
   let turnsAlone = 0;
@@ -215,7 +234,9 @@ export function interleave<T>(works: readonly Work<T>[], pick: (count: number) =
         const what = ready.length === 0 ? 'a deadlock' : `${ready[0]!.task.name} goes round for ever`;
         throw new InvariantError(`interleave: ${what}: ${who.join('; ')}`);
       }
-      const turn = ready[pick(ready.length)]!;
+      const picked = pick(ready.length);
+      checkInteger('pick()', picked, 0, ready.length - 1);
+      const turn = ready[picked]!;
       const step = next(turn.path);
       if (step.done) {
         results[turn.index] = step.value;

@@ -5,7 +5,7 @@
  * The kernel trusts its callers. Here a list is counted before anything is given back: who gives back more than was taken has
  * made a mistake, and nothing changes.
  */
-import { checkInteger, hex } from '../../core/errors.ts';
+import { checkInteger, hex, wrongKind } from '../../core/errors.ts';
 import { FOLL_GET, FOLL_PIN } from '../base/gup-flags.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Folio } from '../pool/folio.ts';
@@ -21,11 +21,17 @@ type Taken = typeof FOLL_GET | typeof FOLL_PIN;
  */
 export function checkPageList(pages: unknown, count: number, fixed: boolean): asserts pages is PageList {
   if (!(pages instanceof Float64Array) && !Array.isArray(pages)) {
-    throw new TypeError(`pages: expected a Float64Array or an array, got ${pages === null ? 'null' : typeof pages}`);
+    throw wrongKind('pages', 'a Float64Array or an array', pages);
   }
   if ((fixed || pages instanceof Float64Array) && pages.length < count) {
     throw new RangeError(`pages: expected room for ${hex(count)} frame numbers, got ${hex(pages.length)}`);
   }
+}
+
+/** How long a list is. @throws TypeError for what is none */
+export function checkedLength(pages: PageList): number {
+  checkPageList(pages, 0, false);
+  return pages.length;
 }
 
 /** `put_page` of each of the first `count` pages. @throws RangeError, and does nothing, unless so many references were taken */

@@ -2,7 +2,7 @@
  * What a caller of a system call must keep to: mistakes are the caller's, and throw, before anything is done. What the kernel itself refuses is
  * an errno, and not of these.
  */
-import { checkInteger } from '../../core/errors.ts';
+import { checkInteger, checkOptions, type OptionNames, wrongKind } from '../../core/errors.ts';
 import { MAP_ANONYMOUS, MAP_HUGETLB } from '../base/uapi.ts';
 import { ADVICE_NUMBERS } from '../syscalls/madvise.ts';
 import type { HugetlbFile } from './hugetlb-file.ts';
@@ -39,8 +39,19 @@ export function checkAdvice(advice: number): void {
   throw new RangeError(`advice: expected one of ${ADVICE_NUMBERS.join(', ')}, got ${advice}`);
 }
 
-/** @throws RangeError for a mapping without huge pages, which the model has not */
-export function checkMmap({ address = 0, length, prot, flags, file, offset = 0 }: MmapOptions): void {
+const MMAP_OPTIONS: OptionNames<MmapOptions> = {
+  address: true,
+  length: true,
+  prot: true,
+  flags: true,
+  file: true,
+  offset: true,
+};
+
+/** @throws TypeError or RangeError for arguments of the wrong kind, and for a mapping without huge pages, which the model has not */
+export function checkMmap(options: MmapOptions): void {
+  checkOptions('options', options, MMAP_OPTIONS);
+  const { address = 0, length, prot, flags, file, offset = 0 } = options;
   checkAddress(address);
   checkInteger('length', length, 0, LARGEST);
   checkBits('prot', prot);
@@ -49,18 +60,36 @@ export function checkMmap({ address = 0, length, prot, flags, file, offset = 0 }
   if (flags & MAP_ANONYMOUS && !(flags & MAP_HUGETLB)) {
     throw new RangeError(`flags: expected MAP_HUGETLB, got 0x${flags.toString(16)}: the model maps huge pages only`);
   }
-  if (!(flags & MAP_ANONYMOUS)) file?.checkOpen();
+  if (!(flags & MAP_ANONYMOUS) && file !== undefined) checkFile(file);
+}
+
+/** @throws TypeError unless it is an open file of huge pages */
+export function checkFile(file: HugetlbFile): void {
+  const given: Partial<HugetlbFile> | null | undefined = file;
+  if (typeof given?.checkOpen !== 'function') throw wrongKind('file', 'a HugetlbFile', file);
+  file.checkOpen();
+}
+
+/** A process, living or not. @throws TypeError for anything else */
+export function checkProcess(name: string, process: { readonly alive: boolean }): void {
+  const given: { readonly alive?: unknown } | null | undefined = process;
+  if (typeof given?.alive !== 'boolean') throw wrongKind(name, 'a Process', process);
+}
+
+/** Bytes to be read or written. */
+export function checkBuffer(name: string, buffer: Uint8Array): void {
+  if (!(buffer instanceof Uint8Array)) throw wrongKind(name, 'a Uint8Array', buffer);
 }
 
 /** An open file, and a size in bytes. */
 export function checkFtruncate(file: HugetlbFile, bytes: number): void {
-  file.checkOpen();
+  checkFile(file);
   checkInteger('bytes', bytes, 0, LARGEST);
 }
 
 /** An open file, and a range of it in bytes. */
 export function checkFallocate(file: HugetlbFile, offset: number, length: number, mode: number): void {
-  file.checkOpen();
+  checkFile(file);
   checkInteger('offset', offset, 0, LARGEST);
   checkInteger('length', length, 0, LARGEST - offset);
   checkBits('mode', mode);

@@ -2,7 +2,7 @@
  * GUP, and what is done with the pages that it gives: each call's signature, checks and documentation, for a process, which makes it at
  * once, and for a thread, whose calls are paths.
  */
-import { checkInteger } from '../../core/errors.ts';
+import { checkBoolean, checkInteger, wrongKind } from '../../core/errors.ts';
 import type { Blocked, Errno, Hang, Result } from '../base/errno.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Locked } from '../gup/follow-hugetlb-page.ts';
@@ -17,7 +17,7 @@ import {
   pinUserPagesRemote,
 } from '../gup/get-user-pages.ts';
 import type { GupResult } from '../gup/gup.ts';
-import { checkPageList, putUserPages, unpinUserPageRange, unpinUserPages } from '../gup/user-pages.ts';
+import { checkedLength, checkPageList, putUserPages, unpinUserPageRange, unpinUserPages } from '../gup/user-pages.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import type { Frames } from '../pool/frames.ts';
@@ -25,7 +25,7 @@ import type { PageList } from '../pool/pin.ts';
 import { dumpPages } from '../syscalls/coredump.ts';
 import { sysMlock, sysMunlock } from '../syscalls/mlock.ts';
 import { type Pipe, vmsplice } from '../syscalls/pipe.ts';
-import { checkRange } from './arguments.ts';
+import { checkProcess, checkRange } from './arguments.ts';
 
 const LARGEST = Number.MAX_SAFE_INTEGER;
 const FLAGS = 2 ** 31 - 1;
@@ -309,7 +309,7 @@ export abstract class GupCalls<M extends Mode> {
    * if (typeof got === 'number') process.putPages(pages, got);
    * ```
    */
-  putPages(pages: PageList, count: number = pages.length): RanThrough<M, void> {
+  putPages(pages: PageList, count: number = checkedLength(pages)): RanThrough<M, void> {
     const { task, frames } = this.caller();
     return this.ranThrough(putUserPages(task, frames, pages, count));
   }
@@ -333,7 +333,8 @@ export abstract class GupCalls<M extends Mode> {
    * process.unpinUserPages(pages, 512, true);
    * ```
    */
-  unpinUserPages(pages: PageList, count: number = pages.length, dirty = false): RanThrough<M, void> {
+  unpinUserPages(pages: PageList, count: number = checkedLength(pages), dirty = false): RanThrough<M, void> {
+    checkBoolean('dirty', dirty);
     const { task, frames } = this.caller();
     return this.ranThrough(unpinUserPages(task, frames, pages, count, dirty));
   }
@@ -354,6 +355,7 @@ export abstract class GupCalls<M extends Mode> {
    * ```
    */
   unpinUserPageRange(frame: number, nrPages: number, dirty = false): RanThrough<M, void> {
+    checkBoolean('dirty', dirty);
     const { task, frames } = this.caller();
     return this.ranThrough(unpinUserPageRange(task, frames, frame, nrPages, dirty));
   }
@@ -433,7 +435,7 @@ export abstract class GupCalls<M extends Mode> {
    */
   vmsplice(pipe: Pipe, address: number, length: number): Ran<M, number | Errno | Hang> {
     const { task, mm } = this.#checkedRange(address, length);
-    pipe.check();
+    checkPipe(pipe);
     return this.#run(vmsplice(task, mm, pipe, address, length));
   }
 
@@ -443,7 +445,7 @@ export abstract class GupCalls<M extends Mode> {
     checkInteger('nrPages', nrPages, 0, LARGEST);
     checkInteger('flags', flags, 0, FLAGS);
     if (pages !== undefined) checkPageList(pages, nrPages, false);
-    if (vmas !== undefined && !Array.isArray(vmas)) throw new TypeError(`vmas: expected an array, got ${typeof vmas}`);
+    if (vmas !== undefined && !Array.isArray(vmas)) throw wrongKind('vmas', 'an array', vmas);
     return caller;
   }
 
@@ -467,11 +469,19 @@ function* leaving<T>(task: Task, path: Path<T>): Path<T> {
   return task.machine.kernelExit(task, yield* path);
 }
 
+function checkPipe(pipe: Pipe): void {
+  const given: Partial<Pipe> | null | undefined = pipe;
+  if (typeof given?.check !== 'function') throw wrongKind('pipe', 'a Pipe', pipe);
+  pipe.check();
+}
+
 /** The kernel's BUG_ONs. */
 function checkRemote(target: OtherProcess, vmas: Vma[] | undefined, locked: Locked | undefined): void {
+  checkProcess('target', target);
   if (!target.alive)
     throw new TypeError(`target: expected a live process, got process ${target.number}, which has ended`);
-  if (!locked) return;
+  if (locked === undefined) return;
+  if (typeof locked !== 'object' || locked === null) throw wrongKind('locked', '{ held: true }', locked);
   if (vmas) throw new TypeError('vmas: expected none together with locked, got an array');
   if (locked.held !== true)
     throw new TypeError(`locked: expected { held: true }, got { held: ${String(locked.held)} }`);

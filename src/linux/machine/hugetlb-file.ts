@@ -1,7 +1,7 @@
 /**
  * An open hugetlbfs file, and a mount with limits. fs/hugetlbfs/inode.c, mm/memfd.c of Linux 6.1.
  */
-import { checkInteger } from '../../core/errors.ts';
+import { checkInteger, checkOptions, type OptionNames } from '../../core/errors.ts';
 import type { Blocked, Errno, Hang, Result } from '../base/errno.ts';
 import { run, runAlone, type Task } from '../base/task.ts';
 import { putInode, sysFtruncate } from '../hugetlb/truncate.ts';
@@ -97,6 +97,8 @@ export interface MountOptions {
   readonly minSize?: number;
 }
 
+const OPTIONS: OptionNames<MountOptions> = { hugePageSize: true, size: true, minSize: true };
+
 /**
  * A hugetlbfs mount.
  *
@@ -123,7 +125,9 @@ export class Hugetlbfs {
   }
 
   /** `hugetlbfs_fill_super`: 'ENOMEM' where the pool cannot reserve the minimum. */
-  static mount(machine: Machine, task: Task, { hugePageSize, size, minSize }: MountOptions): Hugetlbfs | Errno {
+  static mount(machine: Machine, task: Task, options: MountOptions): Hugetlbfs | Errno {
+    checkOptions('options', options, OPTIONS);
+    const { hugePageSize, size, minSize } = options;
     const hstate = machine.hstate(hugePageSize);
     const limited = size !== undefined || minSize !== undefined;
     if (!limited) return new Hugetlbfs(machine, hstate, undefined, task);

@@ -1,7 +1,15 @@
 /**
  * A machine that runs Linux: pools of huge pages, files of them, processes.
  */
-import { checkInteger, hex } from '../../core/errors.ts';
+import {
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  hex,
+  type OptionNames,
+  shown,
+  wrongKind,
+} from '../../core/errors.ts';
 import type { CoreExports } from '../../core/exports.ts';
 import { FlatMemory } from '../../core/flat-memory.ts';
 import { type CoreModules, compileCoreSync } from '../../core/instantiate.ts';
@@ -18,7 +26,7 @@ import {
 import { Lock, LockRank } from '../base/lock.ts';
 import { type Path, run, Task } from '../base/task.ts';
 import type { TraceEvent } from '../base/trace.ts';
-import { folioOf, putUserPages, unpinUserPageRange, unpinUserPages } from '../gup/user-pages.ts';
+import { checkedLength, folioOf, putUserPages, unpinUserPageRange, unpinUserPages } from '../gup/user-pages.ts';
 import { type MemoryFailure, memoryFailure } from '../memory-failure/memory-failure.ts';
 import { type Migrated, migratePage } from '../migration/migrate.ts';
 import { GupScan } from '../mm/gup-scan.ts';
@@ -93,6 +101,19 @@ export interface MachineOptions {
   readonly core?: CoreModules;
 }
 
+const OPTIONS: OptionNames<MachineOptions> = {
+  pools: true,
+  memoryBytes: true,
+  tables: true,
+  levels: true,
+  faultMutexes: true,
+  defersWork: true,
+  hgm: true,
+  checks: true,
+  core: true,
+};
+const POOL_OPTIONS: OptionNames<PoolOptions> = { hugePageSize: true, pages: true, overcommit: true };
+
 /**
  * A machine with Linux 6.1's hugetlb.
  *
@@ -166,16 +187,24 @@ export class Machine implements MmMachine {
   #nextInode = 1;
   #nextTid = 0;
 
-  /** @throws TypeError or RangeError for options that make no machine */
+  /** @throws TypeError or RangeError for options that make no machine, or pools that its memory cannot hold */
   constructor(options: MachineOptions = {}) {
-    const { memoryBytes = 2 ** 46, levels = 4, faultMutexes = 64, checks = false } = options;
+    checkOptions('options', options, OPTIONS);
+    const { memoryBytes = 2 ** 46, levels = 4, faultMutexes = 64, checks = false, defersWork = false } = options;
+    const { tables = 64 * MIB, pools = [] } = options;
     checkInteger('memoryBytes', memoryBytes, 0, 2 ** 51);
     checkInteger('faultMutexes', faultMutexes, 1, 65536);
     const hgm = resolveHgm(options.hgm);
-    if (levels !== 4 && levels !== 5) throw new RangeError(`levels: expected 4 or 5, got ${String(levels)}`);
-    const { tables = 64 * MIB } = options;
+    if (levels !== 4 && levels !== 5) throw new RangeError(`levels: expected 4 or 5, got ${shown(levels)}`);
+    checkBoolean('checks', checks);
+    checkBoolean('defersWork', defersWork);
+    if (typeof tables !== 'number' && !(tables instanceof FlatMemory)) {
+      throw wrongKind('tables', 'a number of bytes or a FlatMemory', tables);
+    }
+    if (!Array.isArray(pools)) throw wrongKind('pools', 'an array of pools', pools);
+    for (const pool of pools) checkPool(pool, memoryBytes);
     this.memory = typeof tables === 'number' ? new FlatMemory({ bytes: tables }) : tables;
-    this.core = options.core ?? compileCoreSync();
+    this.core = options.core === undefined ? compileCoreSync() : options.core;
     this.levels = levels;
     this.cr4 = levels === 5 ? pae | la57 : pae;
     this.cpu = new Mmu(this.memory, { cr3: 0n, cr4: this.cr4 }, this.core);
@@ -187,10 +216,11 @@ export class Machine implements MmMachine {
     this.mapcounts = hgm.mapcounts;
     this.#hgmPosted = hgm.posted;
     this.#checks = checks;
-    this.#defersWork = options.defersWork ?? false;
+    this.#defersWork = defersWork;
     this.#kernel = new Task(this, 'kernel');
-    for (const { hugePageSize, pages = 0, overcommit = 0 } of options.pools ?? []) {
-      this.setNrHugepages(hugePageSize, pages);
+    for (const { hugePageSize, pages = 0, overcommit = 0 } of pools) {
+      const held = this.setNrHugepages(hugePageSize, pages);
+      if (held < pages) throw tooManyPages(held, hugePageSize, memoryBytes, pages);
       if (overcommit > 0 && this.setNrOvercommitHugepages(hugePageSize, overcommit) !== 'OK') {
         throw new RangeError(
           `overcommit: expected 0x0 for pages of ${hex(hugePageSize)} bytes, got ${hex(overcommit)}`,
@@ -230,7 +260,7 @@ export class Machine implements MmMachine {
    * @returns the pages of the pool afterwards
    */
   setNrHugepages(hugePageSize: number, count: number): number {
-    const hstate = this.hstate(hugePageSize);
+    const hstate = this.#pool(hugePageSize);
     checkInteger('count', count, 0, MOST_PAGES);
     run(hstate.setMaxHugePages(this.#kernel, count));
     return this.kernelExit(this.#kernel, hstate.nrHugePages);
@@ -238,7 +268,7 @@ export class Machine implements MmMachine {
 
   /** Writes nr_overcommit_hugepages: 'EINVAL' for 1 GiB pages, which cannot be made at run time without preparation. */
   setNrOvercommitHugepages(hugePageSize: number, count: number): Result {
-    const hstate = this.hstate(hugePageSize);
+    const hstate = this.#pool(hugePageSize);
     checkInteger('count', count, 0, MOST_PAGES);
     if (hstate.gigantic) return 'EINVAL';
     hstate.nrOvercommitHugePages = count;
@@ -257,8 +287,9 @@ export class Machine implements MmMachine {
   }
 
   /** memfd_create(MFD_HUGETLB): an open, empty file. */
-  memfdCreate({ hugePageSize }: { readonly hugePageSize?: number } = {}): HugetlbFile {
-    return new HugetlbFile(this.newInode(this.hstate(hugePageSize), undefined), this.#kernel);
+  memfdCreate(options: { readonly hugePageSize?: number } = {}): HugetlbFile {
+    checkOptions('options', options, { hugePageSize: true });
+    return new HugetlbFile(this.newInode(this.hstate(options.hugePageSize), undefined), this.#kernel);
   }
 
   /** Mounts hugetlbfs, with limits. 'ENOMEM' where the pool cannot reserve `minSize`. */
@@ -272,17 +303,19 @@ export class Machine implements MmMachine {
   }
 
   /** {@link Process.putPages}, also when no process is left: the pages are a driver's. */
-  putPages(pages: PageList, count: number = pages.length): void {
+  putPages(pages: PageList, count: number = checkedLength(pages)): void {
     run(putUserPages(this.#kernel, this.frames, pages, count));
   }
 
   /** {@link Process.unpinUserPages}, likewise. */
-  unpinUserPages(pages: PageList, count: number = pages.length, dirty = false): void {
+  unpinUserPages(pages: PageList, count: number = checkedLength(pages), dirty = false): void {
+    checkBoolean('dirty', dirty);
     run(unpinUserPages(this.#kernel, this.frames, pages, count, dirty));
   }
 
   /** {@link Process.unpinUserPageRange}, likewise. */
   unpinUserPageRange(frame: number, nrPages: number, dirty = false): void {
+    checkBoolean('dirty', dirty);
     run(unpinUserPageRange(this.#kernel, this.frames, frame, nrPages, dirty));
   }
 
@@ -398,8 +431,30 @@ export class Machine implements MmMachine {
     return process;
   }
 
+  /** Like {@link hstate}, where the size must be given. */
+  #pool(hugePageSize: number): Hstate {
+    checkInteger('hugePageSize', hugePageSize, DEFAULT_HUGE_PAGE, 2 ** 30);
+    return this.hstate(hugePageSize);
+  }
+
   /** A process that has ended. */
   forget(process: Process): void {
     this.#processes.delete(process);
   }
+}
+
+/** @throws TypeError or RangeError for a pool that there is not, or that memory cannot hold even alone */
+function checkPool(pool: PoolOptions, memoryBytes: number): void {
+  checkOptions('pool', pool, POOL_OPTIONS);
+  const { hugePageSize, pages = 0, overcommit = 0 } = pool;
+  checkInteger('hugePageSize', hugePageSize, DEFAULT_HUGE_PAGE, 2 ** 30);
+  checkInteger('pages', pages, 0, MOST_PAGES);
+  checkInteger('overcommit', overcommit, 0, MOST_PAGES);
+  const most = Math.floor(memoryBytes / hugePageSize);
+  if (pages > most) throw tooManyPages(most, hugePageSize, memoryBytes, pages);
+}
+
+function tooManyPages(fit: number, hugePageSize: number, memoryBytes: number, pages: number): RangeError {
+  const room = `of ${hex(hugePageSize)} bytes, which fit in memoryBytes ${hex(memoryBytes)}`;
+  return new RangeError(`pages: expected at most ${hex(fit)} ${room}, got ${hex(pages)}`);
 }

@@ -236,6 +236,7 @@ export class Process extends GupCalls<'now'> {
    */
   userfaultfd(flags = 0): UserfaultFile {
     this.checkAlive();
+    checkInteger('flags', flags, 0, 2 ** 31 - 1);
     if (flags & ~USERFAULTFD_FLAGS) {
       throw new RangeError(`flags: expected UFFD_ bits, got 0x${flags.toString(16)}`);
     }

@@ -30,10 +30,12 @@ import {
   checkAddress,
   checkAdvice,
   checkBits,
+  checkBuffer,
   checkByte,
   checkFallocate,
   checkFtruncate,
   checkMmap,
+  checkProcess,
   checkRange,
 } from './arguments.ts';
 import { type Caller, GupCalls } from './gup-calls.ts';
@@ -194,7 +196,9 @@ export class Syscalls extends GupCalls<'path'> {
   /** process_vm_readv or process_vm_writev with one range of `target`'s memory. */
   *processVm(target: Process, address: number, buffer: Uint8Array, direction: Direction): Path<number | Errno | Hang> {
     this.#process.checkAlive();
+    checkProcess('target', target);
     checkAddress(address);
+    checkBuffer('buffer', buffer);
     if (!target.alive) return 'ESRCH';
     return this.#exit(yield* processVmAccess(this.task, target.mm, address, buffer, direction));
   }
@@ -202,7 +206,9 @@ export class Syscalls extends GupCalls<'path'> {
   /** pread or pwrite of /proc/PID/mem. */
   *procMem(target: Process, address: number, buffer: Uint8Array, direction: Direction): Path<number | Errno | Hang> {
     this.#process.checkAlive();
+    checkProcess('target', target);
     checkAddress(address);
+    checkBuffer('buffer', buffer);
     if (!target.alive) return 'ESRCH';
     return this.#exit(yield* procMemAccess(this.task, target.mm, address, buffer, direction));
   }

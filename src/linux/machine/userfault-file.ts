@@ -21,6 +21,7 @@ import type { UffdEventBody, Userfaultfd } from '../mm/userfaultfd.ts';
 import type { UffdFill } from '../userfaultfd/uffd-fill.ts';
 import type { PagefaultMessage } from '../userfaultfd/uffd-read.ts';
 import { uffdApi, uffdWake } from '../userfaultfd/uffd-register.ts';
+import { checkBuffer } from './arguments.ts';
 import type { Syscalls } from './syscalls.ts';
 
 const INT_MAX = 2 ** 31 - 1;
@@ -129,7 +130,7 @@ export class UserfaultFile {
    * @param features UFFD_FEATURE_ bits
    */
   api(features = 0): ApiResult {
-    this.#check();
+    this.#checkOpen();
     checkInteger('features', features, 0, 2 ** 32 - 1);
     const result = uffdApi(this.context, features);
     if (result !== 'OK') return { result, features: 0, ioctls: 0n };
@@ -144,13 +145,13 @@ export class UserfaultFile {
    *   'EPERM' for what may not be written; 'ENOMEM' when the process has ended
    */
   register(start: number, length: number, mode: number): RegisterResult {
-    this.#check(start, length, mode);
+    this.#checkRange(start, length, mode);
     return run(this.#calls.uffdRegister(this, start, length, mode));
   }
 
   /** UFFDIO_UNREGISTER: the range's faults are ordinary ones again; who waits for a missing page goes on. */
   unregister(start: number, length: number): Result | Hang | Blocked {
-    this.#check(start, length);
+    this.#checkRange(start, length, 0);
     return runAlone(this.#calls.uffdUnregister(this, start, length));
   }
 
@@ -163,8 +164,9 @@ export class UserfaultFile {
    *   a free page; 'EAGAIN' after a part, or while an event is on its way; 'EFAULT' behind the end of the file; 'ESRCH'
    *   when the process has ended; 'EINVAL' between huge pages, or UFFDIO_COPY_MODE_WP without UFFDIO_REGISTER_MODE_WP
    */
-  copy(start: number, source: Uint8Array, mode = 0, length: number = source.length): FillResult {
-    return this.#fill(start, length, { kind: 'copy', mode, bytes: source });
+  copy(start: number, source: Uint8Array, mode = 0, length?: number): FillResult {
+    checkBuffer('source', source);
+    return this.#fill(start, length === undefined ? source.length : length, { kind: 'copy', mode, bytes: source });
   }
 
   /**
@@ -188,13 +190,13 @@ export class UserfaultFile {
    * @param mode UFFDIO_WRITEPROTECT_MODE_ bits
    */
   writeprotect(start: number, length: number, mode: number): Result | Hang | Blocked {
-    this.#check(start, length, mode);
+    this.#checkRange(start, length, mode);
     return runAlone(this.#calls.uffdWriteprotect(this, start, length, mode));
   }
 
   /** UFFDIO_WAKE: who waits for an address of the range tries again. */
   wake(start: number, length: number): Result {
-    this.#check(start, length);
+    this.#checkRange(start, length, 0);
     return uffdWake(this.context, start, length);
   }
 
@@ -204,7 +206,7 @@ export class UserfaultFile {
    * @returns 'EAGAIN' where there is none; 'BLOCKED' for that without UFFD_NONBLOCK, as nobody is there to send one
    */
   read(): UffdMessage | 'EINVAL' | 'EAGAIN' | 'EINTR' | Hang | Blocked {
-    this.#check();
+    this.#checkOpen();
     return runAlone(this.#calls.uffdRead(this));
   }
 
@@ -215,7 +217,7 @@ export class UserfaultFile {
 
   /** Closes it: all its ranges are unregistered, and all that wait go on. */
   close(): void {
-    this.#check();
+    this.#checkOpen();
     run(this.#calls.uffdClose(this));
   }
 
@@ -225,12 +227,17 @@ export class UserfaultFile {
   }
 
   #fill(start: number, length: number, fill: UffdFill): FillResult {
-    this.#check(start, length, fill.mode);
+    this.#checkRange(start, length, fill.mode);
     return run(this.#calls.uffdFill(this, start, length, fill));
   }
 
-  #check(start = 0, length = 0, mode = 0): void {
+  #checkOpen(): void {
     if (this.context.released) throw new TypeError('userfaultfd: expected an open one, got a closed one');
+  }
+
+  /** @param mode 0 where the ioctl has none */
+  #checkRange(start: number, length: number, mode: number): void {
+    this.#checkOpen();
     checkInteger('start', start, 0, Number.MAX_SAFE_INTEGER);
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER - start);
     checkInteger('mode', mode, 0, INT_MAX);

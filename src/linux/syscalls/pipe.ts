@@ -4,6 +4,7 @@
  *
  * Nothing is copied until the pipe is read: what the pages hold then is what the reader gets.
  */
+import { wrongKind } from '../../core/errors.ts';
 import type { Errno, Hang } from '../base/errno.ts';
 import { FOLL_GET } from '../base/gup-flags.ts';
 import { PAGE_SIZE } from '../base/page.ts';
@@ -65,6 +66,7 @@ export class Pipe {
   /** Reads, and lets go of the pages that are read to their end. Returns bytes; 0 from an empty pipe, where a program would wait. */
   read(buffer: Uint8Array): number {
     this.check();
+    if (!(buffer instanceof Uint8Array)) throw wrongKind('buffer', 'a Uint8Array', buffer);
     const frames = this.#frames;
     let done = 0;
     while (done < buffer.length && this.#buffers.length > 0) {

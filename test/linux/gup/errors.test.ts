@@ -222,7 +222,7 @@ describe('misuse of the library is thrown, and changes nothing', () => {
     expect(() => process.getUserPagesFast(at, 1, 0, undefined as never)).toThrow(
       new TypeError('pages: expected a Float64Array or an array, got undefined'),
     );
-    expect(() => process.getUserPages(at, 1, 0, [], 7 as never)).toThrow('vmas: expected an array, got number');
+    expect(() => process.getUserPages(at, 1, 0, [], 7 as never)).toThrow('vmas: expected an array, got 0x7');
   });
 
   test('numbers that are none', () => {

@@ -1,0 +1,222 @@
+/**
+ * The calls of hugewalk/linux and hugewalk/replay with wrong arguments: no engine's message reaches the caller, and nothing
+ * wrong is taken.
+ */
+import { describe, expect, test } from 'vitest';
+import * as linux from '../../src/linux/index.ts';
+import * as recorded from '../../src/replay/index.ts';
+import { type Entry, type Kind, refusesWrongArguments } from './wrong-arguments.ts';
+
+const { Machine } = linux;
+const MIB2 = 2 << 20;
+
+const machine = new Machine({ pools: [{ hugePageSize: MIB2, pages: 8 }] });
+const process = machine.createProcess();
+const other = machine.createProcess();
+const flags = linux.MAP_PRIVATE | linux.MAP_ANONYMOUS | linux.MAP_HUGETLB;
+const prot = linux.PROT_READ | linux.PROT_WRITE;
+const mapping = { length: MIB2, prot, flags };
+const at = process.mmap(mapping) as number;
+const file = machine.memfdCreate();
+const pipe = machine.createPipe();
+const uffd = other.userfaultfd(linux.UFFD_NONBLOCK);
+uffd.api();
+const buffer = new Uint8Array(8);
+const pages: number[] = [];
+const thread = process.thread();
+const scenario = recorded.parseScenario('x.jsonl', '{"seq":1,"pool":1}\n{"end":1}');
+
+/** A call, after its name; then good arguments, and of which kind each is. */
+const entry = (
+  name: string,
+  call: (...args: never[]) => unknown,
+  good: readonly unknown[],
+  ...kinds: (Kind | undefined)[]
+): Entry => ({ name, call, good, kinds });
+
+/** A call of an object's method, by its name. */
+function method<O extends object>(
+  on: O,
+  name: keyof O & string,
+  good: readonly unknown[],
+  ...kinds: (Kind | undefined)[]
+): Entry {
+  const call = (...args: never[]): unknown => Reflect.apply(on[name] as (...args: never[]) => unknown, on, args);
+  return { name: `${on.constructor.name}.${name}`, call, good, kinds };
+}
+
+const gup = ['number', 'number', 'number', 'list?', 'list?'] as const;
+
+const entries: Entry[] = [
+  entry('new Machine', (o: never) => new Machine(o), [], 'options'),
+  ...(['memoryBytes', 'faultMutexes', 'levels'] as const).map((name) =>
+    entry(`Machine: ${name}`, (value: never) => new Machine({ [name]: value }), [], 'number?'),
+  ),
+  entry('Machine: tables', (tables: never) => new Machine({ tables }), [], 'object?'),
+  entry('Machine: core', (core: never) => new Machine({ core }), [], 'object?'),
+  entry('Machine: hgm', (hgm: never) => new Machine({ hgm }), [], 'options'),
+  entry('Machine: hgm.version', (version: never) => new Machine({ hgm: { version } }), [], 'object?'),
+  entry('Machine: hgm.posted', (posted: never) => new Machine({ hgm: { posted } }), [], 'number?'),
+  entry('Machine: checks', (checks: never) => new Machine({ checks }), [], 'flag'),
+  entry('Machine: defersWork', (defersWork: never) => new Machine({ defersWork }), [], 'flag'),
+  entry('Machine: pools', (pools: never) => new Machine({ pools }), [], 'list?'),
+  entry('Machine: a pool', (pool: never) => new Machine({ pools: [pool] }), [], 'required options'),
+  entry('Machine: hugePageSize', (n: never) => new Machine({ pools: [{ hugePageSize: n }] }), [], 'number'),
+  entry('Machine: pages', (n: never) => new Machine({ pools: [{ hugePageSize: MIB2, pages: n }] }), [], 'number?'),
+  method(machine, 'hstate', [], 'number?'),
+  method(machine, 'setNrHugepages', [MIB2, 8], 'number', 'number'),
+  method(machine, 'setNrOvercommitHugepages', [MIB2, 0], 'number', 'number'),
+  method(machine, 'memfdCreate', [], 'options'),
+  method(machine, 'mountHugetlbfs', [], 'options'),
+  entry('mountHugetlbfs: size', (size: never) => machine.mountHugetlbfs({ size }), [], 'number?'),
+  method(machine, 'putPages', [pages], 'list', 'number?'),
+  method(machine, 'unpinUserPages', [pages], 'list', 'number?', 'flag'),
+  method(machine, 'unpinUserPageRange', [0, 0], 'number', 'number', 'flag'),
+  method(machine, 'memoryFailure', [], 'number'),
+  method(machine, 'mappingsOf', [], 'number'),
+  method(machine, 'migrate', [], 'number'),
+  method(process, 'mmap', [mapping], 'required options'),
+  ...(['length', 'prot', 'flags'] as const).map((name) =>
+    entry(`mmap: ${name}`, (value: never) => process.mmap({ ...mapping, [name]: value }), [], 'number'),
+  ),
+  ...(['address', 'offset'] as const).map((name) =>
+    entry(`mmap: ${name}`, (value: never) => process.mmap({ ...mapping, [name]: value }), [], 'number?'),
+  ),
+  entry(
+    'mmap: file',
+    (f: never) => process.mmap({ length: MIB2, prot, flags: linux.MAP_SHARED, file: f }),
+    [],
+    'object?',
+  ),
+  method(process, 'munmap', [0, 0], 'number', 'number'),
+  method(process, 'mprotect', [0, 0, 0], 'number', 'number', 'number'),
+  method(process, 'mremap', [0, 0, 0, 0, 0], 'number', 'number', 'number', 'number', 'number?'),
+  method(process, 'madvise', [0, 0, linux.MADV_DONTNEED], 'number', 'number', 'number'),
+  method(process, 'mincore', [0, 0], 'number', 'number'),
+  method(process, 'smaps', [0, 0], 'number', 'number'),
+  method(process, 'pagemap', [at, 1], 'number', 'number?'),
+  method(process, 'read', [at], 'number'),
+  method(process, 'write', [at, 1], 'number', 'number'),
+  ...(['processVmRead', 'processVmWrite', 'procMemRead', 'procMemWrite'] as const).map((name) =>
+    method(process, name, [other, at, buffer], 'object', 'number', 'words'),
+  ),
+  method(process, 'registerBuffer', [0, 0], 'number', 'number'),
+  method(process, 'userfaultfd', [0], 'number?'),
+  method(process, 'getUserPages', [at, 0, 0, pages, []], ...gup),
+  method(process, 'pinUserPages', [at, 0, 0, pages, []], ...gup),
+  method(process, 'getUserPagesRemote', [other, at, 0, 0, pages], 'object', ...gup, 'object?'),
+  method(process, 'pinUserPagesRemote', [other, at, 0, 0, pages], 'object', ...gup, 'object?'),
+  method(process, 'getUserPagesFast', [at, 0, 0, pages], 'number', 'number', 'number', 'list'),
+  method(process, 'getUserPagesFastOnly', [at, 0, 0, pages], 'number', 'number', 'number', 'list'),
+  method(process, 'pinUserPagesFast', [at, 0, 0, pages], 'number', 'number', 'number', 'list?'),
+  method(process, 'followPage', [at, 0], 'number', 'number'),
+  method(process, 'putPages', [pages], 'list', 'number?'),
+  method(process, 'unpinUserPages', [pages], 'list', 'number?', 'flag'),
+  method(process, 'unpinUserPageRange', [0, 0], 'number', 'number', 'flag'),
+  method(process, 'mlock', [at, 0], 'number', 'number'),
+  method(process, 'munlock', [at, 0], 'number', 'number'),
+  method(process, 'dumpPages', [at, 0], 'number', 'number'),
+  method(process, 'vmsplice', [pipe, at, 0], 'object', 'number', 'number'),
+  method(file, 'ftruncate', [0], 'number'),
+  method(file, 'fallocate', [0, 0, 0], 'number', 'number', 'number?'),
+  entry('Syscalls.ftruncate', (f: never, n: never) => linux.run(thread.ftruncate(f, n)), [file, 0], 'object', 'number'),
+  method(pipe, 'read', [buffer], 'words'),
+  method(uffd, 'api', [0], 'number?'),
+  method(uffd, 'register', [0, 0, 1], 'number', 'number', 'number'),
+  method(uffd, 'unregister', [0, 0], 'number', 'number'),
+  method(uffd, 'copy', [0, buffer, 0, 0], 'number', 'words', 'number?', 'number?'),
+  method(uffd, 'continue', [0, 0, 0], 'number', 'number', 'number?'),
+  method(uffd, 'zeropage', [0, 0, 0], 'number', 'number', 'number?'),
+  method(uffd, 'writeprotect', [0, 0, 0], 'number', 'number', 'number'),
+  method(uffd, 'wake', [0, 0], 'number', 'number'),
+  entry('run', (path: never) => linux.run(path), [], 'object'),
+  entry('runAlone', (path: never) => linux.runAlone(path), [], 'object'),
+  entry(
+    'interleave',
+    (works: never, pick: never) => linux.interleave(works, pick),
+    [[], () => 0],
+    'function',
+    'function',
+  ),
+  entry('interleave: a work', (work: never) => linux.interleave([work], () => 0), [], 'object'),
+  entry(
+    'interleave: what pick gives',
+    (picked: never) => linux.interleave([{ task: thread.task, path: thread.read(at) }], () => picked),
+    [],
+    'number',
+  ),
+  entry(
+    'parseScenario',
+    (name: never, text: never) => recorded.parseScenario(name, text),
+    ['x', ''],
+    'string',
+    'string',
+  ),
+  entry('replay', (s: never, o: never) => recorded.replay(s, o), [scenario], 'object', 'options'),
+  entry(
+    'replaySequence',
+    (s: never, t: never, o: never) => recorded.replaySequence(s, t, o),
+    [scenario.sequences[0]],
+    'object',
+    'object?',
+    'options',
+  ),
+];
+
+describe('refuses every wrong argument, and names it:', () => {
+  test.each(entries.map((one) => [one.name, one] as const))('%s', async (_, one) => {
+    await refusesWrongArguments(one);
+  });
+});
+
+test('every method of a process is among them', () => {
+  const names = new Set(entries.map(({ name }) => name.replace(/^.*\.|:.*/g, '')));
+  const methods = (on: object): string[] =>
+    Object.entries(Object.getOwnPropertyDescriptors(on))
+      .filter(([name, { value }]) => typeof value === 'function' && value.length > 0 && name !== 'constructor')
+      .map(([name]) => name);
+  const prototype = Object.getPrototypeOf(process) as object;
+  const calls = [...methods(prototype), ...methods(Object.getPrototypeOf(prototype) as object)];
+  /* Called by the model itself. */
+  const internal = ['killOthers', 'ran', 'ranThrough'];
+  expect(calls.filter((name) => !names.has(name) && !internal.includes(name))).toEqual([]);
+});
+
+test('hgm: true and exec: true are told what there is', () => {
+  expect(() => new Machine({ hgm: true } as never)).toThrow(new TypeError('hgm: expected an object, got true'));
+  expect(() => process.mmap({ ...mapping, exec: true } as never)).toThrow(
+    new TypeError('options: expected only address, length, prot, flags, file, offset, got exec'),
+  );
+  expect(() => new Machine({ hgm: { verison: 'v2' } } as never)).toThrow(
+    new TypeError('hgm: expected only version, mapcounts, posted, got verison: did you mean version?'),
+  );
+});
+
+test('a pool that memory cannot hold is told how many pages fit', () => {
+  const pools = [{ hugePageSize: MIB2, pages: 100 }];
+  expect(() => new Machine({ memoryBytes: 64 << 20, pools })).toThrow(
+    new RangeError('pages: expected at most 0x20 of 0x200000 bytes, which fit in memoryBytes 0x4000000, got 0x64'),
+  );
+  const both = [
+    { hugePageSize: 1 << 30, pages: 1 },
+    { hugePageSize: MIB2, pages: 513 },
+  ];
+  expect(() => new Machine({ memoryBytes: 2 ** 31, pools: both })).toThrow(
+    new RangeError('pages: expected at most 0x200 of 0x200000 bytes, which fit in memoryBytes 0x80000000, got 0x201'),
+  );
+  expect(
+    new Machine({ memoryBytes: 2 ** 31, pools: [both[0]!, { ...both[1]!, pages: 512 }] }).hstate().nrHugePages,
+  ).toBe(512);
+});
+
+test('a pick of a task that there is not is named, and nothing is left half done', () => {
+  const [a, b] = [process.thread(), process.thread()];
+  const works = [a, b].map(({ task, read }, i) => ({
+    task,
+    path: Reflect.apply(read, [a, b][i], [at]) as linux.Path<unknown>,
+  }));
+  expect(() => linux.interleave(works, (count) => count)).toThrow(
+    new RangeError('pick(): expected an integer from 0x0 to 0x1, got 0x2'),
+  );
+  machine.check();
+});
