@@ -28,7 +28,7 @@ const sizes = [
     bytes: readFileSync(new URL(what, dist)).length,
     budget: 20 * KIB,
   })),
-  { what: 'hugewalk, minified and gzipped', bytes: await bundled('index.js'), budget: 48 * KIB },
+  { what: 'hugewalk, minified and gzipped', bytes: await bundled('index.js'), budget: 54 * KIB },
   { what: 'hugewalk/linux, likewise', bytes: await bundled('linux/index.js'), budget: 80 * KIB },
 ];
 

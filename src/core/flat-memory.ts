@@ -70,10 +70,11 @@ const LARGEST = 65536 * WASM_PAGE - WASM_PAGE - RESERVED_FOR_BUFFERS;
  *
  * @example Memory of our own, with one 1 GiB page at linear address 0
  * ```ts
- * import { FlatMemory, Mmu } from 'hugewalk';
+ * import { Entry, FlatMemory, Mmu } from 'hugewalk';
+ * const { present, writable, user, pageSize } = Entry;
  * const memory = new FlatMemory({ bytes: 1 << 20 });
- * memory.writeEntry(0x1000n, 0x2007n);               // PML4[0] -> PDPT at 0x2000
- * memory.writeEntry(0x2000n, 0x4000_0087n);          // PDPT[0] -> 1 GiB page at 0x4000_0000
+ * memory.writeEntry(0x1000n, 0x2000n | present | writable | user);                   // PML4[0] -> PDPT at 0x2000
+ * memory.writeEntry(0x2000n, 0x4000_0000n | present | writable | user | pageSize);   // PDPT[0] -> 1 GiB page
  * const mmu = new Mmu(memory, { cr3: 0x1000n });
  * mmu.translate(0x1234n);                            // { kind: 'page', physicalAddress: 0x4000_1234n, … }
  * ```

@@ -29,10 +29,11 @@ import { Walker } from './walker.ts';
  *
  * @example
  * ```ts
- * import { Access, FlatMemory, Mmu } from 'hugewalk';
+ * import { Access, Entry, FlatMemory, Mmu } from 'hugewalk';
+ * const { present, writable, user, pageSize } = Entry;
  * const memory = new FlatMemory({ bytes: 1 << 20 });
- * memory.writeEntry(0x1000n, 0x2007n);               // PML4[0] -> PDPT at 0x2000
- * memory.writeEntry(0x2000n, 0x4000_0085n);          // PDPT[0] -> 1 GiB page, user, read-only
+ * memory.writeEntry(0x1000n, 0x2000n | present | writable | user);        // PML4[0] -> PDPT at 0x2000
+ * memory.writeEntry(0x2000n, 0x4000_0000n | present | user | pageSize);   // PDPT[0] -> 1 GiB page, user, read-only
  * const mmu = new Mmu(memory, { cr3: 0x1000n });
  * mmu.translate(0x1234n);                            // { kind: 'page', physicalAddress: 0x4000_1234n, … }
  * mmu.translate(0x1234n, Access.write);              // { kind: 'page-fault', errorCode: 3, level: 3, table: 0x2000n }
@@ -105,10 +106,10 @@ export class Mmu extends Processor {
    *
    * @example
    * ```ts
-   * import { FlatMemory, Mmu } from 'hugewalk';
+   * import { Entry, FlatMemory, Mmu } from 'hugewalk';
    * const memory = new FlatMemory({ bytes: 1 << 20 });
-   * memory.writeEntry(0x1000n, 0x2007n);
-   * memory.writeEntry(0x2000n, 0x4000_0087n);
+   * memory.writeEntry(0x1000n, 0x2000n | Entry.present | Entry.writable);
+   * memory.writeEntry(0x2000n, 0x4000_0000n | Entry.present | Entry.writable | Entry.pageSize);
    * const mmu = new Mmu(memory, { cr3: 0x1000n });
    * mmu.physicalAddress(0, 0x1234);                    // 0x40001234
    * mmu.physicalAddress(0x7fff, 0x1234);               // -1
@@ -179,10 +180,10 @@ export class Mmu extends Processor {
    *
    * @example
    * ```ts
-   * import { FlatMemory, Mmu } from 'hugewalk';
+   * import { Entry, FlatMemory, Mmu } from 'hugewalk';
    * const memory = new FlatMemory({ bytes: 1 << 20 });
-   * memory.writeEntry(0x1000n, 0x2007n);
-   * memory.writeEntry(0x2000n, 0x4000_0087n);
+   * memory.writeEntry(0x1000n, 0x2000n | Entry.present | Entry.writable);
+   * memory.writeEntry(0x2000n, 0x4000_0000n | Entry.present | Entry.writable | Entry.pageSize);
    * for (const { va, pa, bytes } of new Mmu(memory, { cr3: 0x1000n }).mappings()) {
    *   console.log(va, pa, bytes);                       // 0n 1073741824n 1073741824n
    * }

@@ -53,10 +53,10 @@ export interface StaleEntry {
  *
  * @example
  * ```ts
- * import { FlatMemory, Mmu, Tlb } from 'hugewalk';
+ * import { Entry, FlatMemory, Mmu, Tlb } from 'hugewalk';
  * const memory = new FlatMemory({ bytes: 1 << 20 });
- * memory.writeEntry(0x1000n, 0x2007n);
- * memory.writeEntry(0x2000n, 0x4000_0087n);
+ * memory.writeEntry(0x1000n, 0x2000n | Entry.present | Entry.writable);
+ * memory.writeEntry(0x2000n, 0x4000_0000n | Entry.present | Entry.writable | Entry.pageSize);
  * const tlb = new Tlb(new Mmu(memory, { cr3: 0x1000n }));
  * tlb.access(0x1234n);                               // walks, sets A, caches
  * memory.writeEntry(0x2000n, 0n);                    // unmapped, but not invalidated:

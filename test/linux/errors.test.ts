@@ -78,7 +78,7 @@ describe('new Machine refuses', () => {
         'a pool of less than no pages',
         () => new Machine({ pools: [{ hugePageSize: MIB2, pages: -1 }] }),
         RangeError,
-        integer('count', '0x0', '0x100000000', '-0x1'),
+        integer('pages', '0x0', '0x100000000', '-0x1'),
       ],
       [
         'surplus pages of 1 GiB',

@@ -1,13 +1,26 @@
 /**
- * The README's picture is what the command prints today.
+ * The README's pictures are what the command and the example print today.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+import { expect, inject, test } from 'vitest';
+import { run } from './project.ts';
+
+const { app } = inject('installed');
+const readme = readFileSync('README.md', 'utf8');
 
 test('the picture in the README is the output of the command above it', () => {
-  const readme = readFileSync('README.md', 'utf8');
   const [, command, picture] = /```console\n\$ npx hugewalk (.*)\n([\s\S]*?)\n```/.exec(readme)!;
   const output = execFileSync(process.execPath, ['dist/cli.js', ...command!.split(' ')], { encoding: 'utf8' });
   expect(output.slice(0, picture!.length)).toBe(picture);
+});
+
+test('the walk in the README is what the example above it prints', async () => {
+  const [before, printed] = readme.split('```text\n', 2) as [string, string];
+  const example = before.split('```ts\n').at(-1)!.split('```')[0]!;
+  const { outputText } = ts.transpileModule(example, { compilerOptions: { module: ts.ModuleKind.ES2022 } });
+  writeFileSync(join(app, 'printed-walk.mjs'), outputText);
+  expect(await run(app, 'node', 'printed-walk.mjs')).toContain(printed.split('```')[0]!.trimEnd());
 });
