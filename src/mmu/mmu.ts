@@ -76,7 +76,8 @@ export class Mmu extends Processor {
    * @throws TypeError or RangeError for an argument that is no address or no access
    */
   translate(va: bigint, ...access: AccessArgument): Outcome {
-    return decodeOutcome(this.translateWord(va, ...access));
+    checkBigint('va', va);
+    return decodeOutcome(BigInt.asUintN(64, this.core.translate(va, accessOf(access))));
   }
 
   /**

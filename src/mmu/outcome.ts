@@ -22,8 +22,10 @@ import type { Outcome, PageOutcome, PageSize } from '../reference/outcome.ts';
 
 /** Whether an outcome word is that of an access that reached a page. */
 export function isTranslated(word: bigint): boolean {
-  checkWord(word);
-  return (word & OUTCOME_FAILED) === 0n;
+  /* Bit 63 is OUTCOME_FAILED; engines keep what asUintN gives in a register. */
+  if (typeof word === 'bigint' && BigInt.asUintN(63, word) === word) return true;
+  checkBigint('word', word);
+  return false;
 }
 
 /**
@@ -32,8 +34,7 @@ export function isTranslated(word: bigint): boolean {
  * @throws RangeError for the word of an access that did not: ask {@link isTranslated} first
  */
 export function physicalAddressOf(word: bigint): bigint {
-  checkWord(word);
-  if (word >= OUTCOME_FAILED) {
+  if (!isTranslated(word)) {
     const got = `${hex(word)}, which is a '${decodeOutcome(word).kind}'`;
     throw new RangeError(
       `word: expected the outcome of an access that reached a page, got ${got}; ask isTranslated first`,
@@ -101,11 +102,6 @@ export function checkPageOutcome(outcome: PageOutcome): void {
   const expected = "the outcome of an access that reached a page, kind 'page'";
   if (typeof given?.kind !== 'string') throw wrongKind('outcome', expected, outcome);
   throw new RangeError(`outcome: expected ${expected}, got kind '${given.kind}'`);
-}
-
-/** The usual case is settled without a call. */
-function checkWord(word: unknown): asserts word is bigint {
-  if (typeof word !== 'bigint' || BigInt.asUintN(64, word) !== word) checkBigint('word', word);
 }
 
 /* Where the fields of a word lie in its bits 63:32. */

@@ -96,7 +96,8 @@ export class Tlb implements Releasable {
 
   /** Makes one access: like {@link Mmu.access}, but through the caches. */
   access(va: bigint, ...access: AccessArgument): Outcome {
-    return decodeOutcome(this.accessWord(va, ...access));
+    checkBigint('va', va);
+    return decodeOutcome(BigInt.asUintN(64, this.mmu.core.tlbTranslate(va, accessOf(access))));
   }
 
   /** Like {@link access}, but answers with the outcome word. */
