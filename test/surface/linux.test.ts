@@ -45,6 +45,17 @@ function method<O extends object>(
   return { name: `${on.constructor.name}.${name}`, call, good, kinds };
 }
 
+/** A thread's call, run at once. */
+function ofThread(
+  name: keyof linux.Syscalls & string,
+  good: readonly unknown[],
+  ...kinds: (Kind | undefined)[]
+): Entry {
+  const call = (...args: never[]): unknown =>
+    linux.run(Reflect.apply(thread[name] as () => linux.Path<unknown>, thread, args));
+  return { name: `Syscalls.${name}`, call, good, kinds };
+}
+
 const gup = ['number', 'number', 'number', 'list?', 'list?'] as const;
 
 const entries: Entry[] = [
@@ -119,7 +130,28 @@ const entries: Entry[] = [
   method(process, 'vmsplice', [pipe, at, 0], 'object', 'number', 'number'),
   method(file, 'ftruncate', [0], 'number'),
   method(file, 'fallocate', [0, 0, 0], 'number', 'number', 'number?'),
-  entry('Syscalls.ftruncate', (f: never, n: never) => linux.run(thread.ftruncate(f, n)), [file, 0], 'object', 'number'),
+  ofThread('mmap', [mapping], 'required options'),
+  ofThread('munmap', [0, 0], 'number', 'number'),
+  ofThread('mprotect', [0, 0, 0], 'number', 'number', 'number'),
+  ofThread('mremap', [0, 0, 0, 0, 0], 'number', 'number', 'number', 'number', 'number'),
+  ofThread('madvise', [0, 0, linux.MADV_DONTNEED], 'number', 'number', 'number'),
+  ofThread('mincore', [0, 0], 'number', 'number'),
+  ofThread('smaps', [0, 0], 'number', 'number'),
+  ofThread('migrate', [], 'number'),
+  ofThread('ftruncate', [file, 0], 'object', 'number'),
+  ofThread('fallocate', [file, 0, 0, 0], 'object', 'number', 'number', 'number?'),
+  ofThread('read', [at], 'number'),
+  ofThread('write', [at, 1], 'number', 'number'),
+  ofThread('processVm', [other, at, buffer, 'read'], 'object', 'number', 'words', 'object'),
+  ofThread('procMem', [other, at, buffer, 'read'], 'object', 'number', 'words', 'object'),
+  ofThread('registerBuffer', [0, 0], 'number', 'number'),
+  ofThread('unregisterBuffer', [[]], 'list'),
+  ofThread('uffdRegister', [uffd, 0, 0, 1], 'object', 'number', 'number', 'number'),
+  ofThread('uffdUnregister', [uffd, 0, 0], 'object', 'number', 'number'),
+  ofThread('uffdFill', [uffd, 0, 0, { kind: 'continue', mode: 0 }], 'object', 'number', 'number', 'object'),
+  ofThread('uffdWriteprotect', [uffd, 0, 0, 0], 'object', 'number', 'number', 'number'),
+  ofThread('uffdRead', [uffd], 'object'),
+  ofThread('uffdClose', [uffd], 'object'),
   method(pipe, 'read', [buffer], 'words'),
   method(uffd, 'api', [0], 'number?'),
   method(uffd, 'register', [0, 0, 1], 'number', 'number', 'number'),
@@ -169,14 +201,15 @@ describe('refuses every wrong argument, and names it:', () => {
   });
 });
 
-test('every method of a process is among them', () => {
+test('every method of a process and of a thread is among them', () => {
   const names = new Set(entries.map(({ name }) => name.replace(/^.*\.|:.*/g, '')));
   const methods = (on: object): string[] =>
     Object.entries(Object.getOwnPropertyDescriptors(on))
       .filter(([name, { value }]) => typeof value === 'function' && value.length > 0 && name !== 'constructor')
       .map(([name]) => name);
   const prototype = Object.getPrototypeOf(process) as object;
-  const calls = [...methods(prototype), ...methods(Object.getPrototypeOf(prototype) as object)];
+  const ofThreads = methods(Object.getPrototypeOf(thread) as object);
+  const calls = [...methods(prototype), ...methods(Object.getPrototypeOf(prototype) as object), ...ofThreads];
   /* Called by the model itself. */
   const internal = ['killOthers', 'ran', 'ranThrough'];
   expect(calls.filter((name) => !names.has(name) && !internal.includes(name))).toEqual([]);

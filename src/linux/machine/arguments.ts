@@ -5,8 +5,11 @@
 import { checkInteger, checkOptions, type OptionNames, wrongKind } from '../../core/errors.ts';
 import { MAP_ANONYMOUS, MAP_HUGETLB } from '../base/uapi.ts';
 import { ADVICE_NUMBERS } from '../syscalls/madvise.ts';
+import type { Direction } from '../syscalls/remote-memory.ts';
+import type { UffdFill } from '../userfaultfd/uffd-fill.ts';
 import type { HugetlbFile } from './hugetlb-file.ts';
 import type { MmapOptions } from './syscalls.ts';
+import type { UserfaultFile } from './userfault-file.ts';
 
 const LARGEST = Number.MAX_SAFE_INTEGER;
 const INT_MAX = 2 ** 31 - 1;
@@ -74,6 +77,32 @@ export function checkFile(file: HugetlbFile): void {
 export function checkProcess(name: string, process: { readonly alive: boolean }): void {
   const given: { readonly alive?: unknown } | null | undefined = process;
   if (typeof given?.alive !== 'boolean') throw wrongKind(name, 'a Process', process);
+}
+
+/** Which way bytes go between two processes. */
+export function checkDirection(direction: Direction): void {
+  if (direction !== 'read' && direction !== 'write') throw wrongKind('direction', "'read' or 'write'", direction);
+}
+
+/** A userfaultfd. */
+export function checkUserfaultFile(file: UserfaultFile): void {
+  const given: Partial<UserfaultFile> | null | undefined = file;
+  if (typeof given?.context !== 'object') throw wrongKind('file', 'a UserfaultFile', file);
+}
+
+/** A range in bytes, and the mode of an ioctl; 0 where it has none. */
+export function checkUserfaultRange(start: number, length: number, mode: number): void {
+  checkInteger('start', start, 0, LARGEST);
+  checkInteger('length', length, 0, LARGEST - start);
+  checkBits('mode', mode);
+}
+
+/** What a range is to be filled with. */
+export function checkFill(fill: UffdFill): void {
+  const given: Partial<UffdFill> | null | undefined = fill;
+  const kinds = ['copy', 'continue', 'zeropage'];
+  if (!kinds.some((kind) => kind === given?.kind)) throw wrongKind('fill', `{ kind: ${kinds.join(', ')} }`, fill);
+  if (fill.kind === 'copy' && fill.bytes !== undefined) checkBuffer('bytes', fill.bytes);
 }
 
 /** Bytes to be read or written. */

@@ -7,7 +7,7 @@ import type { Path, Task } from '../base/task.ts';
 import { MAP_ANONYMOUS, MAP_HUGE_SHIFT } from '../base/uapi.ts';
 import { UFFD_EVENT_FORK } from '../base/uffd-uapi.ts';
 import { USER_READ, USER_WRITE, userAccess } from '../fault/page-fault.ts';
-import { folioOf } from '../gup/user-pages.ts';
+import { checkPageList, folioOf } from '../gup/user-pages.ts';
 import { putInode, sysFtruncate } from '../hugetlb/truncate.ts';
 import { type Migrated, migratePage } from '../migration/migrate.ts';
 import type { PageList } from '../pool/pin.ts';
@@ -32,11 +32,15 @@ import {
   checkBits,
   checkBuffer,
   checkByte,
+  checkDirection,
   checkFallocate,
+  checkFill,
   checkFtruncate,
   checkMmap,
   checkProcess,
   checkRange,
+  checkUserfaultFile,
+  checkUserfaultRange,
 } from './arguments.ts';
 import { type Caller, GupCalls } from './gup-calls.ts';
 import type { HugetlbFile } from './hugetlb-file.ts';
@@ -199,6 +203,7 @@ export class Syscalls extends GupCalls<'path'> {
     checkProcess('target', target);
     checkAddress(address);
     checkBuffer('buffer', buffer);
+    checkDirection(direction);
     if (!target.alive) return 'ESRCH';
     return this.#exit(yield* processVmAccess(this.task, target.mm, address, buffer, direction));
   }
@@ -209,57 +214,69 @@ export class Syscalls extends GupCalls<'path'> {
     checkProcess('target', target);
     checkAddress(address);
     checkBuffer('buffer', buffer);
+    checkDirection(direction);
     if (!target.alive) return 'ESRCH';
     return this.#exit(yield* procMemAccess(this.task, target.mm, address, buffer, direction));
   }
 
   /** IORING_REGISTER_BUFFERS of one buffer: pins it. */
   *registerBuffer(address: number, length: number): Path<PageList | Errno | Hang> {
+    checkRange(address, length);
     return this.#exit(yield* pinBuffer(this.task, this.#mm, address, length));
   }
 
   /** IORING_UNREGISTER_BUFFERS: unpins it. */
   *unregisterBuffer(pages: PageList): Path<void> {
+    checkPageList(pages, 0, false);
     yield* unpinBuffer(this.task, this.#machine.frames, pages);
     this.#exit(undefined);
   }
 
   /** UFFDIO_REGISTER; see {@link UserfaultFile} for these. */
-  *uffdRegister({ context }: UserfaultFile, start: number, length: number, mode: number): Path<RegisterResult> {
+  *uffdRegister(file: UserfaultFile, start: number, length: number, mode: number): Path<RegisterResult> {
+    const context = contextOf(file);
+    checkUserfaultRange(start, length, mode);
     const result =
       context.features === undefined ? 'EINVAL' : yield* uffdRegister(this.task, context, start, length, mode);
     return this.#exit(registerResult(result, mode));
   }
 
   /** UFFDIO_UNREGISTER. */
-  *uffdUnregister({ context }: UserfaultFile, start: number, length: number): Path<Result> {
+  *uffdUnregister(file: UserfaultFile, start: number, length: number): Path<Result> {
+    const context = contextOf(file);
+    checkUserfaultRange(start, length, 0);
     if (context.features === undefined) return 'EINVAL';
     return this.#exit(yield* uffdUnregister(this.task, context, start, length));
   }
 
   /** UFFDIO_COPY, UFFDIO_CONTINUE, UFFDIO_ZEROPAGE. */
-  *uffdFill({ context }: UserfaultFile, start: number, length: number, fill: UffdFill): Path<FillResult> {
+  *uffdFill(file: UserfaultFile, start: number, length: number, fill: UffdFill): Path<FillResult> {
+    const context = contextOf(file);
+    checkFill(fill);
+    checkUserfaultRange(start, length, fill.mode);
     const done = context.features === undefined ? 'EINVAL' : yield* uffdFill(this.task, context, start, length, fill);
     return this.#exit(fillResult(done, length));
   }
 
   /** UFFDIO_WRITEPROTECT. */
-  *uffdWriteprotect({ context }: UserfaultFile, start: number, length: number, mode: number): Path<Result> {
+  *uffdWriteprotect(file: UserfaultFile, start: number, length: number, mode: number): Path<Result> {
+    const context = contextOf(file);
+    checkUserfaultRange(start, length, mode);
     if (context.features === undefined) return 'EINVAL';
     return this.#exit(yield* uffdWriteprotect(this.task, context, start, length, mode));
   }
 
   /** read(2) of one message; without UFFD_NONBLOCK it waits for one. */
-  *uffdRead({ context }: UserfaultFile): Path<UffdMessage | 'EINVAL' | 'EAGAIN' | 'EINTR'> {
-    const message = yield* uffdRead(this.task, context);
+  *uffdRead(file: UserfaultFile): Path<UffdMessage | 'EINVAL' | 'EAGAIN' | 'EINTR'> {
+    const message = yield* uffdRead(this.task, contextOf(file));
     this.#exit(undefined);
     if (typeof message === 'string' || message.event !== UFFD_EVENT_FORK) return message;
     return { event: UFFD_EVENT_FORK, ufd: new UserfaultFile(message.child, this) };
   }
 
   /** close(2). */
-  *uffdClose({ context }: UserfaultFile): Path<void> {
-    yield* uffdRelease(this.task, context);
+  *uffdClose(file: UserfaultFile): Path<void> {
+    yield* uffdRelease(this.task, contextOf(file));
     this.#exit(undefined);
   }
 
@@ -306,4 +323,9 @@ export class Syscalls extends GupCalls<'path'> {
   #exit<T>(result: T): T {
     return this.task.machine.kernelExit(this.task, result);
   }
+}
+
+function contextOf(file: UserfaultFile): UserfaultFile['context'] {
+  checkUserfaultFile(file);
+  return file.context;
 }

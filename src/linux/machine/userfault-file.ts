@@ -21,10 +21,8 @@ import type { UffdEventBody, Userfaultfd } from '../mm/userfaultfd.ts';
 import type { UffdFill } from '../userfaultfd/uffd-fill.ts';
 import type { PagefaultMessage } from '../userfaultfd/uffd-read.ts';
 import { uffdApi, uffdWake } from '../userfaultfd/uffd-register.ts';
-import { checkBuffer } from './arguments.ts';
+import { checkBuffer, checkUserfaultRange } from './arguments.ts';
 import type { Syscalls } from './syscalls.ts';
-
-const INT_MAX = 2 ** 31 - 1;
 
 /** What UFFDIO_API tells. */
 export interface ApiResult {
@@ -238,8 +236,6 @@ export class UserfaultFile {
   /** @param mode 0 where the ioctl has none */
   #checkRange(start: number, length: number, mode: number): void {
     this.#checkOpen();
-    checkInteger('start', start, 0, Number.MAX_SAFE_INTEGER);
-    checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER - start);
-    checkInteger('mode', mode, 0, INT_MAX);
+    checkUserfaultRange(start, length, mode);
   }
 }
