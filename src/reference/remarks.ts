@@ -60,7 +60,8 @@ export function letPass(steps: readonly WalkStep[], state: PagingState, va: bigi
   if (opened.length && bit(state.rflags, 18n) && !(access & IMPLICIT)) {
     reasons.push(`RFLAGS.AC = 1 lets it pass CR4.${opened.join(' and CR4.')}`);
   }
-  if (!(access & WRITE) || bit(state.cr0, 16n)) return reasons;
+  if (!(access & WRITE)) return reasons;
+  /* With CR0.WP = 1 such a write would have faulted. */
   if (!rights.writable) {
     reasons.push(`R/W is 0 in the ${levelsWhere(steps, (e) => !bit(e, 1n))}, but CR0.WP = 0 lets the supervisor write`);
   }
