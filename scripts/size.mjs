@@ -29,7 +29,7 @@ const sizes = [
     budget: 20 * KIB,
   })),
   { what: 'hugewalk, minified and gzipped', bytes: await bundled('index.js'), budget: 54 * KIB },
-  { what: 'hugewalk/linux, likewise', bytes: await bundled('linux/index.js'), budget: 80 * KIB },
+  { what: 'hugewalk/linux, likewise', bytes: await bundled('linux/index.js'), budget: 86 * KIB },
 ];
 
 for (const { what, bytes, budget } of sizes) {

@@ -242,7 +242,7 @@ function takenWord(memory: WebAssembly.Memory, at: number): Int32Array {
 function checkShared(shared: SharedFlatMemory): SharedFlatMemory {
   const { memory, scratch } = shared ?? {};
   if (!(memory instanceof WebAssembly.Memory) || !isShared(memory) || typeof scratch !== 'object' || scratch === null) {
-    throw new TypeError('shared: expected the value of share() of a shared FlatMemory');
+    throw wrongKind('shared', 'the value of share() of a shared FlatMemory', shared);
   }
   checkPiece('shared.scratch', scratch, memory);
   checkInteger('shared.scratch (bytes)', scratch.bytes, 4096, 2 ** 32);

@@ -97,7 +97,7 @@ export class Tlb implements Releasable {
   /** Makes one access: like {@link Mmu.access}, but through the caches. */
   access(va: bigint, ...access: AccessArgument): Outcome {
     checkBigint('va', va);
-    return decodeOutcome(BigInt.asUintN(64, this.mmu.core.tlbTranslate(va, accessOf(access))));
+    return decodeOutcome(BigInt.asUintN(64, this.select().tlbTranslate(va, accessOf(access))));
   }
 
   /** Like {@link access}, but answers with the outcome word. */
