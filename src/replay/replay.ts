@@ -41,11 +41,11 @@ export interface ReplayOptions {
   readonly compare?: boolean;
 }
 
-const OPTIONS: OptionNames<ReplayOptions> = { trace: true };
+const OPTIONS: OptionNames<ReplayOptions> = { trace: true, observe: true, compare: true };
 
 function checkReplay(options: ReplayOptions): void {
   checkOptions('options', options, OPTIONS);
-  if (options.trace !== undefined) checkBoolean('trace', options.trace);
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) checkBoolean(name, value);
 }
 
 /** A difference and where it is. */
