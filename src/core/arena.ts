@@ -1,5 +1,6 @@
 import { claim, extendClaim, releaseClaims, SET_ASIDE, yieldClaim } from './claims.ts';
 import { InvariantError } from './errors.ts';
+import type { WasmMemory } from './platform.ts';
 import { releasedError } from './released.ts';
 
 /** Bytes of a page of WebAssembly memory. */
@@ -23,7 +24,7 @@ export interface ArenaOptions {
  * that nobody else is given it.
  */
 export class Arena {
-  readonly #memory: WebAssembly.Memory;
+  readonly #memory: WasmMemory;
   readonly #free = new Map<number, number[]>();
   readonly #grows: boolean;
   #next: number;
@@ -31,7 +32,7 @@ export class Arena {
   #isReleased = false;
 
   /** @throws RangeError when somebody else uses the first piece */
-  constructor(memory: WebAssembly.Memory, { at, bytes, grows }: ArenaOptions) {
+  constructor(memory: WasmMemory, { at, bytes, grows }: ArenaOptions) {
     claim(memory, this, 'scratch', 'scratch', { at, bytes });
     this.#memory = memory;
     this.#grows = grows;

@@ -12,7 +12,9 @@
  * Claims are kept for each WebAssembly.Memory object, hence for one thread: pieces for other threads are set aside by
  * `FlatMemory.share`.
  */
+
 import { hex } from './errors.ts';
+import type { WasmMemory } from './platform.ts';
 
 /** A piece of linear memory. */
 export interface LinearRange {
@@ -34,7 +36,7 @@ interface Claim {
 /** The owner of pieces that are set aside for other threads. */
 export const SET_ASIDE: object = {};
 
-const claims = new WeakMap<WebAssembly.Memory, Claim[]>();
+const claims = new WeakMap<WasmMemory, Claim[]>();
 
 /**
  * Claims a piece for an owner. Empty pieces need no claim.
@@ -42,7 +44,7 @@ const claims = new WeakMap<WebAssembly.Memory, Claim[]>();
  * @param name how the caller calls the piece
  * @throws RangeError when it overlaps what belongs to somebody else
  */
-export function claim(memory: WebAssembly.Memory, owner: object, use: Use, name: string, range: LinearRange): void {
+export function claim(memory: WasmMemory, owner: object, use: Use, name: string, range: LinearRange): void {
   if (range.bytes === 0) return;
   const [at, end] = [range.at, range.at + range.bytes];
   const held = claims.get(memory) ?? [];
@@ -55,7 +57,7 @@ export function claim(memory: WebAssembly.Memory, owner: object, use: Use, name:
 }
 
 /** Notes that the piece of an owner that ended at `at` has become longer, or that there is a new one: nobody else has it. */
-export function extendClaim(memory: WebAssembly.Memory, owner: object, { at, bytes }: LinearRange): void {
+export function extendClaim(memory: WasmMemory, owner: object, { at, bytes }: LinearRange): void {
   const held = claims.get(memory) ?? [];
   const before = held.find((one) => one.owner === owner && one.use === 'scratch' && one.end === at);
   const grown: Claim = { owner, use: 'scratch', at: before?.at ?? at, end: at + bytes };
@@ -63,7 +65,7 @@ export function extendClaim(memory: WebAssembly.Memory, owner: object, { at, byt
 }
 
 /** Takes a part out of an owner's scratch, if it has it: whoever is given it may claim it. */
-export function yieldClaim(memory: WebAssembly.Memory, owner: object, { at, bytes }: LinearRange): void {
+export function yieldClaim(memory: WasmMemory, owner: object, { at, bytes }: LinearRange): void {
   const end = at + bytes;
   const rest = (claims.get(memory) ?? []).flatMap((one) => {
     if (one.owner !== owner || one.use !== 'scratch' || one.end <= at || end <= one.at) return [one];
@@ -77,7 +79,7 @@ export function yieldClaim(memory: WebAssembly.Memory, owner: object, { at, byte
 }
 
 /** Gives back all that an owner has claimed. */
-export function releaseClaims(memory: WebAssembly.Memory, owner: object): void {
+export function releaseClaims(memory: WasmMemory, owner: object): void {
   const rest = (claims.get(memory) ?? []).filter((one) => one.owner !== owner);
   claims.set(memory, rest);
 }

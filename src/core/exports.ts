@@ -1,12 +1,14 @@
+import type { WasmGlobal, WasmMemory } from './platform.ts';
+
 /**
  * What a compiled core exports, by hand: the boundary between TypeScript and WebAssembly. Pointers are byte offsets in
  * linear memory. An `i64` result arrives as a signed bigint: use `BigInt.asUintN(64, …)`; a pointer as a signed number:
  * use `>>> 0`. The constants are in `generated/layout.ts`.
  */
 export interface CoreExports {
-  readonly memory: WebAssembly.Memory;
-  readonly IS_SPARSE: WebAssembly.Global;
-  readonly IS_SHARED: WebAssembly.Global;
+  readonly memory: WasmMemory;
+  readonly IS_SPARSE: WasmGlobal;
+  readonly IS_SHARED: WasmGlobal;
 
   /** assembly/cpu.ts */
   setRegisters(

@@ -12,7 +12,9 @@ import {
 } from './errors.ts';
 import type { CoreExports } from './exports.ts';
 import { TABLE_BYTES } from './generated/layout.ts';
+import { FLAT_CORE, type InlinedCore, THREADS_CORE } from './inlined.ts';
 import { MemoryViews, type PhysicalMemory } from './physical-memory.ts';
+import type { WasmMemory } from './platform.ts';
 import { releasedError } from './released.ts';
 
 /** How to lay out a {@link FlatMemory}. */
@@ -20,7 +22,7 @@ export interface FlatMemoryOptions {
   /** Bytes of physical memory, from 4096 to almost 4 GiB: physical addresses 0 to bytes - 1 exist. */
   readonly bytes: number;
   /** The embedder's own memory, in which the physical memory already lies. Default: a new one, filled with zeros. */
-  readonly memory?: WebAssembly.Memory;
+  readonly memory?: WasmMemory;
   /** Where in `memory` physical address 0 lies: a byte offset, a multiple of 8. Default 0. */
   readonly base?: number;
   /**
@@ -41,7 +43,7 @@ export interface FlatMemoryOptions {
  */
 export interface SharedFlatMemory {
   /** The linear memory, shared. */
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   /** Byte offset of physical address 0 in it. */
   readonly base: number;
   /** Bytes of physical memory. */
@@ -81,7 +83,7 @@ const LARGEST = 65536 * WASM_PAGE - WASM_PAGE - RESERVED_FOR_BUFFERS;
  */
 export class FlatMemory implements PhysicalMemory {
   readonly kind: 'flat' | 'threads';
-  readonly wasm: WebAssembly.Memory;
+  readonly wasm: WasmMemory;
   readonly arena: Arena;
   /** Bytes of physical memory. */
   readonly bytes: number;
@@ -183,6 +185,10 @@ export class FlatMemory implements PhysicalMemory {
     }
   }
 
+  get inlinedCore(): InlinedCore {
+    return this.kind === 'threads' ? THREADS_CORE : FLAT_CORE;
+  }
+
   get frameCount(): number {
     return Math.floor(this.bytes / TABLE_BYTES);
   }
@@ -234,7 +240,7 @@ export class FlatMemory implements PhysicalMemory {
 }
 
 /** The word that says whether somebody has a shared piece. */
-function takenWord(memory: WebAssembly.Memory, at: number): Int32Array {
+function takenWord(memory: WasmMemory, at: number): Int32Array {
   return new Int32Array(memory.buffer, at, 1);
 }
 
@@ -259,11 +265,11 @@ function checkBytes(bytes: unknown, most: number): void {
 }
 
 /** Whether a memory may be used by several threads at a time. */
-function isShared(memory: WebAssembly.Memory): boolean {
+function isShared(memory: WasmMemory): boolean {
   return typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
 }
 
-function checkPiece(name: string, piece: LinearRange, memory: WebAssembly.Memory): void {
+function checkPiece(name: string, piece: LinearRange, memory: WasmMemory): void {
   checkOptions(name, piece, { at: true, bytes: true });
   const { at, bytes } = piece;
   const size = memory.buffer.byteLength;

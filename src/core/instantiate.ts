@@ -4,28 +4,28 @@
 import { instantiateSync } from '@assemblyscript/loader';
 import { checkOptions, type OptionNames, wrongKind } from './errors.ts';
 import type { CoreExports } from './exports.ts';
-import { FLAT_WASM, SPARSE_WASM, THREADS_WASM } from './generated/wasm.ts';
+import { FLAT_CORE, type InlinedCore, SPARSE_CORE, THREADS_CORE } from './inlined.ts';
+import type { FetchedResponse, WasmBytes, WasmMemory, WasmModule } from './platform.ts';
 
 /** The compiled cores. Modules can be posted to workers. */
 export interface CoreModules {
   /** Over flat physical memory. */
-  readonly flat: WebAssembly.Module;
+  readonly flat: WasmModule;
   /** Over sparse physical memory. */
-  readonly sparse: WebAssembly.Module;
+  readonly sparse: WasmModule;
   /** Over flat physical memory in a shared WebAssembly.Memory: reads entries and sets A and D atomically. */
-  readonly threads: WebAssembly.Module;
+  readonly threads: WasmModule;
 }
 
 /** Where a core may come from, when not from the bytes inlined in this package. */
-export type CoreSource = WebAssembly.Module | BufferSource | Response | PromiseLike<Response>;
+export type CoreSource = WasmModule | WasmBytes | FetchedResponse | PromiseLike<FetchedResponse>;
 
 /** Where each core may come from. */
 export type CoreSources = { readonly [name in keyof CoreModules]?: CoreSource };
 
-let inlined: CoreModules | undefined;
-
 /**
- * The cores inlined in this package, compiled synchronously on the first call.
+ * The cores inlined in this package, each compiled synchronously when it is first read. A memory brings its own without this: whoever
+ * calls it has all three in a bundle.
  *
  * @example
  * ```ts
@@ -35,12 +35,17 @@ let inlined: CoreModules | undefined;
  * ```
  */
 export function compileCoreSync(): CoreModules {
-  inlined ??= {
-    flat: new WebAssembly.Module(decode(FLAT_WASM)),
-    sparse: new WebAssembly.Module(decode(SPARSE_WASM)),
-    threads: new WebAssembly.Module(decode(THREADS_WASM)),
+  return {
+    get flat() {
+      return FLAT_CORE.compileSync();
+    },
+    get sparse() {
+      return SPARSE_CORE.compileSync();
+    },
+    get threads() {
+      return THREADS_CORE.compileSync();
+    },
   };
-  return inlined;
 }
 
 /**
@@ -59,17 +64,18 @@ export function compileCoreSync(): CoreModules {
 export async function compileCore(sources: CoreSources = {}): Promise<CoreModules> {
   checkOptions('sources', sources, KINDS);
   const [flat, sparse, threads] = await Promise.all([
-    compileOne('flat', sources.flat === undefined ? decode(FLAT_WASM) : sources.flat),
-    compileOne('sparse', sources.sparse === undefined ? decode(SPARSE_WASM) : sources.sparse),
-    compileOne('threads', sources.threads === undefined ? decode(THREADS_WASM) : sources.threads),
+    compileOne('flat', sources.flat, FLAT_CORE),
+    compileOne('sparse', sources.sparse, SPARSE_CORE),
+    compileOne('threads', sources.threads, THREADS_CORE),
   ]);
   return { flat, sparse, threads };
 }
 
 const KINDS: OptionNames<CoreModules> = { flat: true, sparse: true, threads: true };
 
-async function compileOne(name: string, source: CoreSource): Promise<WebAssembly.Module> {
+async function compileOne(name: string, source: CoreSource | undefined, inlined: InlinedCore): Promise<WasmModule> {
   const given = await source;
+  if (given === undefined) return inlined.compile();
   if (given instanceof WebAssembly.Module) return given;
   const bytes = await bytesOf(name, given);
   return WebAssembly.compile(bytes).catch((cause: unknown) => {
@@ -78,7 +84,7 @@ async function compileOne(name: string, source: CoreSource): Promise<WebAssembly
   });
 }
 
-async function bytesOf(name: string, given: BufferSource | Response): Promise<BufferSource> {
+async function bytesOf(name: string, given: WasmBytes | FetchedResponse): Promise<WasmBytes> {
   if (typeof Response !== 'undefined' && given instanceof Response) {
     if (given.ok) return given.arrayBuffer();
     const of = given.url && ` of ${given.url}`;
@@ -92,15 +98,17 @@ async function bytesOf(name: string, given: BufferSource | Response): Promise<Bu
  * A new instance of the core for a kind of memory, on `memory`. Hands out the instance's own exports: the loader wraps each
  * function of its `exports`, which costs more than a walk.
  *
+ * @param modules compiled cores; undefined for the inlined one
  * @throws TypeError for anything but compiled cores
  */
 export function instantiateCore(
-  modules: CoreModules,
+  modules: CoreModules | undefined,
   kind: keyof CoreModules,
-  memory: WebAssembly.Memory,
+  inlined: InlinedCore,
+  memory: WasmMemory,
 ): CoreExports {
   const given: Partial<CoreModules> | null | undefined = modules;
-  const module = given?.[kind];
+  const module = given === undefined ? inlined.compileSync() : given?.[kind];
   if (!(module instanceof WebAssembly.Module)) {
     /* Where an object lacks just this one, that one is named. */
     const isObject = typeof given === 'object' && given !== null && !('then' in given);
@@ -116,18 +124,11 @@ export function instantiateCore(
 }
 
 /** Undefined for a module that wants something else than a memory. */
-function exportsOf(module: WebAssembly.Module, memory: WebAssembly.Memory): CoreExports | undefined {
+function exportsOf(module: WasmModule, memory: WasmMemory): CoreExports | undefined {
   try {
     return instantiateSync(module, { env: { memory } }).instance.exports as unknown as CoreExports;
   } catch (error) {
     if (error instanceof WebAssembly.LinkError || error instanceof TypeError) return undefined;
     throw error;
   }
-}
-
-function decode(base64: string): Uint8Array<ArrayBuffer> {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
 }

@@ -1,15 +1,19 @@
 import type { Arena } from './arena.ts';
 import { wrongKind } from './errors.ts';
 import type { CoreExports } from './exports.ts';
+import type { InlinedCore } from './inlined.ts';
 import type { CoreModules } from './instantiate.ts';
+import type { WasmMemory } from './platform.ts';
 import type { Releasable } from './released.ts';
 
 /** Physical memory with page tables in it, as an {@link Mmu} sees it: {@link FlatMemory} or {@link SparseMemory}. */
 export interface PhysicalMemory extends Releasable {
   /** Which of the cores walks it. */
   readonly kind: keyof CoreModules;
+  /** That core, from the bytes inlined in this package. */
+  readonly inlinedCore: InlinedCore;
   /** The linear memory in which its tables lie. */
-  readonly wasm: WebAssembly.Memory;
+  readonly wasm: WasmMemory;
   /** Where buffers of the host come from. */
   readonly arena: Arena;
   /** How many 4 KiB frames can hold tables, counted as the core counts them. */
@@ -37,12 +41,12 @@ export function checkPhysicalMemory(memory: PhysicalMemory): void {
 
 /** Views of a linear memory, made anew only when it has grown (a shared one's old views stay valid, but end too early). */
 export class MemoryViews {
-  readonly #memory: WebAssembly.Memory;
+  readonly #memory: WasmMemory;
   #data: DataView;
   #bytes: Uint8Array;
   #words: BigUint64Array;
 
-  constructor(memory: WebAssembly.Memory) {
+  constructor(memory: WasmMemory) {
     this.#memory = memory;
     this.#data = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);

@@ -2,8 +2,10 @@ import { Arena, WASM_PAGE } from './arena.ts';
 import { checkAligned, checkBigint, hex, wrongKind } from './errors.ts';
 import type { CoreExports } from './exports.ts';
 import { ADDRESS_MASK, DIRECTORY_END, NO_TABLE, TABLE_BYTES } from './generated/layout.ts';
-import { type CoreModules, compileCoreSync, instantiateCore } from './instantiate.ts';
+import { type InlinedCore, SPARSE_CORE } from './inlined.ts';
+import { type CoreModules, instantiateCore } from './instantiate.ts';
 import { MemoryViews, type PhysicalMemory } from './physical-memory.ts';
+import type { WasmMemory } from './platform.ts';
 import { releasedError } from './released.ts';
 
 const FIRST_LOG2_SLOTS = 9;
@@ -24,7 +26,7 @@ const FIRST_LOG2_SLOTS = 9;
  */
 export class SparseMemory implements PhysicalMemory {
   readonly kind = 'sparse';
-  readonly wasm: WebAssembly.Memory;
+  readonly wasm: WasmMemory;
   readonly arena: Arena;
   readonly #core: CoreExports;
   readonly #views: MemoryViews;
@@ -32,10 +34,11 @@ export class SparseMemory implements PhysicalMemory {
   #directory: number;
   #frames = 0;
 
-  constructor(core: CoreModules = compileCoreSync()) {
+  /** @param core compiled cores; default: the one inlined in the package, compiled on first use */
+  constructor(core?: CoreModules) {
     this.wasm = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
     this.arena = new Arena(this.wasm, { at: DIRECTORY_END, bytes: WASM_PAGE - DIRECTORY_END, grows: true });
-    this.#core = instantiateCore(core, this.kind, this.wasm);
+    this.#core = instantiateCore(core, this.kind, SPARSE_CORE, this.wasm);
     this.#views = new MemoryViews(this.wasm);
     this.#directory = this.arena.allocate(8 << this.#log2Slots);
     this.#core.moveDirectory(this.#directory, this.#log2Slots);
@@ -44,6 +47,10 @@ export class SparseMemory implements PhysicalMemory {
   /** How many frames it holds. */
   get frames(): number {
     return this.#frames;
+  }
+
+  get inlinedCore(): InlinedCore {
+    return SPARSE_CORE;
   }
 
   get frameCount(): number {

@@ -1,6 +1,7 @@
 import { checkFunction, checkInteger, checkOptions, hex, type OptionNames, wrongKind } from '../core/errors.ts';
 import { ADDRESS_MASK } from '../core/generated/layout.ts';
-import { type CoreModules, compileCore } from '../core/instantiate.ts';
+import { SPARSE_CORE } from '../core/inlined.ts';
+import type { CoreModules } from '../core/instantiate.ts';
 import { SparseMemory } from '../core/sparse-memory.ts';
 import type { AccessArgument } from '../mmu/access.ts';
 import { Mmu } from '../mmu/mmu.ts';
@@ -88,7 +89,8 @@ export class AddressSpace {
     const { maxTables = MOST_TABLES } = options;
     checkInteger('maxTables', maxTables, 1, MOST_TABLES);
     const registers = pagingRegisters(dump, options);
-    const core = options.core ?? (await compileCore());
+    const { core } = options;
+    if (!core) await SPARSE_CORE.compile();
     const memory = new SparseMemory(core);
     const mmu = new Mmu(memory, registers, core);
     const tables = new TableLoader(dump, memory, maxTables);

@@ -2,6 +2,7 @@
  * Where the bytes of a dump come from. Nothing above this file knows whether that is memory, a file or a Blob.
  */
 import { checkString, hex, wrongKind } from '../core/errors.ts';
+import type { WebBlob } from '../core/platform.ts';
 import { DumpError, messageOf } from './dump-error.ts';
 import { type ByteRange, checkRanges, endOf, readMerged } from './ranges.ts';
 
@@ -53,7 +54,7 @@ export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
  * }
  * ```
  */
-export function blobSource(blob: Blob, name: string = blob instanceof File ? blob.name : 'blob'): ByteSource {
+export function blobSource(blob: WebBlob, name: string = blob instanceof File ? blob.name : 'blob'): ByteSource {
   if (!(blob instanceof Blob)) throw wrongKind('blob', 'a Blob', blob);
   checkString('name', name);
   const readOne = async (range: ByteRange): Promise<Uint8Array> => {

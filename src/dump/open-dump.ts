@@ -1,4 +1,5 @@
 import { wrongKind } from '../core/errors.ts';
+import type { WebBlob } from '../core/platform.ts';
 import { type ByteSource, blobSource } from './byte-source.ts';
 import { type Dump, SegmentedDump } from './dump.ts';
 import { DumpError } from './dump-error.ts';
@@ -23,7 +24,7 @@ export type OpenDumpOptions = InflateOptions;
  * for (const { physical, bytes } of dump.segments) console.log(physical, bytes);
  * ```
  */
-export async function openDump(source: ByteSource | Blob, options: OpenDumpOptions = {}): Promise<Dump> {
+export async function openDump(source: ByteSource | WebBlob, options: OpenDumpOptions = {}): Promise<Dump> {
   const file = source instanceof Blob ? blobSource(source) : source;
   if (typeof file?.read !== 'function') throw wrongKind('source', 'a ByteSource or a Blob', source);
   try {

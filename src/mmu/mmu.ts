@@ -1,6 +1,6 @@
 import { checkBigint, checkInteger } from '../core/errors.ts';
 import { ACCESS_MARK } from '../core/generated/layout.ts';
-import { type CoreModules, compileCore, compileCoreSync } from '../core/instantiate.ts';
+import type { CoreModules } from '../core/instantiate.ts';
 import { checkPhysicalMemory, type PhysicalMemory } from '../core/physical-memory.ts';
 import { type Explanation, explain } from '../reference/explain.ts';
 import { effectiveMemoryType, type MemoryType, patType } from '../reference/memory-type.ts';
@@ -45,15 +45,11 @@ export class Mmu extends Processor {
   /**
    * @param memory where the tables lie
    * @param registers at least `cr3`; the others have the defaults of {@link Registers}
-   * @param core compiled cores; default: those inlined in the package, compiled on first use
+   * @param core compiled cores; default: the one inlined in the package for such a memory, compiled on first use
    * @throws TypeError or RangeError for registers that do not describe 4-level or 5-level paging, that there are not, or
    *   without `cr3`, and for a memory that was released
    */
-  constructor(
-    memory: PhysicalMemory,
-    registers: Partial<Registers> & Pick<Registers, 'cr3'>,
-    core: CoreModules = compileCoreSync(),
-  ) {
+  constructor(memory: PhysicalMemory, registers: Partial<Registers> & Pick<Registers, 'cr3'>, core?: CoreModules) {
     checkPhysicalMemory(memory);
     checkFirstRegisters(registers);
     super(memory, core);
@@ -67,7 +63,9 @@ export class Mmu extends Processor {
     registers: Partial<Registers> & Pick<Registers, 'cr3'>,
     core?: CoreModules,
   ): Promise<Mmu> {
-    return new Mmu(memory, registers, core === undefined ? await compileCore() : core);
+    checkPhysicalMemory(memory);
+    if (core === undefined) await memory.inlinedCore.compile();
+    return new Mmu(memory, registers, core);
   }
 
   /**

@@ -43,10 +43,10 @@ export abstract class Processor {
   #registers: Registers = DEFAULT_REGISTERS;
 
   /** @throws TypeError when the memory was released */
-  protected constructor(memory: PhysicalMemory, core: CoreModules) {
+  protected constructor(memory: PhysicalMemory, core?: CoreModules) {
     if (memory.isReleased) throw releasedError('memory');
     this.memory = memory;
-    this.#core = instantiateCore(core, memory.kind, memory.wasm);
+    this.#core = instantiateCore(core, memory.kind, memory.inlinedCore, memory.wasm);
     this.#tlbs = new TlbSet(this.#core);
     memory.attach(this.#core);
   }

@@ -52,7 +52,7 @@ export function machine(kind: keyof CoreModules, cores: CoreModules): Machine {
   const memory =
     kind === 'sparse' ? new SparseMemory(cores) : new FlatMemory({ bytes: 0xa000, shared: kind === 'threads' });
   if (memory instanceof SparseMemory) for (const table of TABLES) memory.addFrame(table);
-  const core = instantiateCore(cores, kind, memory.wasm);
+  const core = instantiateCore(cores, kind, memory.inlinedCore, memory.wasm);
   memory.attach(core);
   return { core, memory };
 }

@@ -12,7 +12,7 @@ import {
 } from '../../core/errors.ts';
 import type { CoreExports } from '../../core/exports.ts';
 import { FlatMemory } from '../../core/flat-memory.ts';
-import { type CoreModules, compileCoreSync } from '../../core/instantiate.ts';
+import type { CoreModules } from '../../core/instantiate.ts';
 import { la57, pae } from '../../mmu/bits/cr4.ts';
 import { Mmu } from '../../mmu/mmu.ts';
 import type { Errno, Result } from '../base/errno.ts';
@@ -147,7 +147,8 @@ export class Machine implements MmMachine {
   readonly #hgmPosted: number;
   /** Control register 4 of its processors. */
   readonly cr4: bigint;
-  readonly core: CoreModules;
+  /** The compiled cores that it was made with, if any. */
+  readonly core: CoreModules | undefined;
   /** The processor that programs run on; their accesses set A and D, and fault. */
   readonly cpu: Mmu;
   /** Assign an empty list to have everything recorded that the kernel does. */
@@ -204,7 +205,7 @@ export class Machine implements MmMachine {
     if (!Array.isArray(pools)) throw wrongKind('pools', 'an array of pools', pools);
     for (const pool of pools) checkPool(pool, memoryBytes);
     this.memory = typeof tables === 'number' ? new FlatMemory({ bytes: tables }) : tables;
-    this.core = options.core === undefined ? compileCoreSync() : options.core;
+    this.core = options.core;
     this.levels = levels;
     this.cr4 = levels === 5 ? pae | la57 : pae;
     this.cpu = new Mmu(this.memory, { cr3: 0n, cr4: this.cr4 }, this.core);

@@ -21,7 +21,7 @@ export interface MmMachine extends PoolMachine {
   readonly levels: 4 | 5;
   /** Control register 4 of its processors. */
   readonly cr4: bigint;
-  readonly core: CoreModules;
+  readonly core: CoreModules | undefined;
   /** The processor that programs run on. */
   readonly cpu: Mmu;
   /** The core's part of going through page tables. */
