@@ -2,10 +2,11 @@
  * Measures how fast this machine walks, lists and translates, beside a plain walk in C that is measured in turn with ours.
  * What rows there are stands in bench/cells.ts, what they have to reach in bench/targets.ts.
  *
- *   npm run bench -- [--quick] [--filter TEXT] [--json [FILE]]
+ *   npm run bench -- [--quick] [--filter TEXT] [--no-targets] [--json [FILE]]
  *
  *   --quick         a few rows, in about 15 seconds
  *   --filter TEXT   only rows with TEXT in their name, for instance walk/4k/8MiB
+ *   --no-targets    the figures alone, without the targets that this project sets itself
  *   --json [FILE]   where the results go as JSON; default bench/results/DATE.json (with --quick: only when asked)
  *
  * The tables go to stdout, each line with the targets that it misses, then how many targets were met; progress goes to
@@ -22,6 +23,7 @@ import { describeMachine, resultsOf } from './report.ts';
 import { headingOf, LEGEND, lineOf, summaryOf } from './table.ts';
 
 const { values, positionals } = readOptions();
+const withTargets = !values['no-targets'];
 const plans = planRows(values.quick).filter(({ name }) => name.includes(values.filter));
 if (positionals.length > (values.json ? 1 : 0)) refuse(`expected no more arguments, got ${positionals.at(-1)}`);
 if (plans.length === 0) refuse(`--filter: expected part of a row's name such as walk/4k, got ${values.filter}`);
@@ -41,10 +43,10 @@ for (const [done, plan] of plans.entries()) {
   const kind = row.name.slice(0, row.name.indexOf('/'));
   if (kind !== table) console.log(`\n${LEGEND[kind]}\n\n${headingOf(kind)}`);
   table = kind;
-  console.log(lineOf(row));
+  console.log(lineOf(row, withTargets));
   rows.push(row);
 }
-console.log(`\n${summaryOf(rows)}`);
+if (withTargets) console.log(`\n${summaryOf(rows)}`);
 
 if (values.json || !values.quick) {
   const name = `${String(machine.date).replaceAll(':', '-').slice(0, 19)}.json`;
@@ -61,6 +63,7 @@ function readOptions() {
       options: {
         quick: { type: 'boolean', default: false },
         filter: { type: 'string', default: '' },
+        'no-targets': { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
       },
       allowPositionals: true,

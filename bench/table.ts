@@ -64,11 +64,11 @@ export function headingOf(kind: string): string {
   return `${kind.padEnd(NAME_WIDTH)}${COLUMNS[kind]!.map(({ title, width }) => title.padStart(width)).join('')}`;
 }
 
-/** One line of a kind's table; says at its end which targets the row misses. */
-export function lineOf(row: Row): string {
+/** One line of a kind's table; says at its end which targets the row misses, unless those are not asked for. */
+export function lineOf(row: Row, withTargets = true): string {
   const [kind, ...rest] = row.name.split('/');
   const cells = COLUMNS[kind!]!.map(({ width, cell }) => cell(row).padStart(width)).join('');
-  const missed = verdictsOf(row).filter(({ state }) => state === 'missed');
+  const missed = withTargets ? verdictsOf(row).filter(({ state }) => state === 'missed') : [];
   const misses = missed.length ? `  MISSED: ${missed.map(({ words }) => words).join('; ')}` : '';
   return `${rest.join('/').padEnd(NAME_WIDTH)}${cells}${misses}`;
 }

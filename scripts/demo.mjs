@@ -4,7 +4,7 @@
  *
  *   npm start
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import picocolors from 'picocolors';
@@ -17,6 +17,10 @@ if (!existsSync(new URL('../dist/cli.js', import.meta.url))) {
   console.error('dist/cli.js: expected the built program, found nothing; npm start builds it first');
   process.exit(1);
 }
+
+/* What the last two sections run is compiled meanwhile. `npm run types` checks it. */
+const example = compiled('examples');
+const benchmark = compiled('bench');
 
 section(
   'What is mapped',
@@ -47,6 +51,7 @@ section(
   'Linux with high-granularity mapping (HGM): the same page as one leaf, as leaves of 2 MiB, and with pieces of 4 KiB.',
   'get_user_pages finds the same 262,144 frames each time, and has more leaves to visit.',
 );
+await example;
 command('node', 'build/examples/one-page.js');
 
 section(
@@ -54,7 +59,8 @@ section(
   'Walks a second on this machine, in batches and one address a call, beside a plain walk in C, which is compiled and run in',
   'turn with ours where there is a C compiler.',
 );
-command('npm', 'run', '--silent', 'bench', '--', '--quick', '--filter', '4k/32KiB');
+await benchmark;
+command('node', 'build/bench/bench/run.js', '--quick', '--filter', '4k/32KiB', '--no-targets');
 
 const more = ['map', 'walk'].map((name) => `node dist/cli.js ${name} --help`);
 console.log(
@@ -67,6 +73,21 @@ function section(title, ...words) {
 
 function hugewalk(...words) {
   command('node', 'dist/cli.js', ...words);
+}
+
+/** Compiles a folder into build/, without checks of its types. */
+function compiled(folder) {
+  const compiler = spawn(process.execPath, ['node_modules/typescript/bin/tsc', '-p', folder, '--noCheck'], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  return new Promise((resolve) => {
+    compiler.on('exit', (status) => {
+      if (status === 0) return resolve();
+      console.error(`${folder}: the compiler ended with status ${status}`);
+      process.exit(1);
+    });
+  });
 }
 
 /** Shows a command and runs it; a walk that ends in a fault has succeeded as a command. */

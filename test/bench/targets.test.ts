@@ -72,6 +72,7 @@ describe('what is printed', () => {
     expect(lineOf(good)).toMatch(/ 2\.00$/);
     expect(lineOf(unknown)).toMatch(/ -$/);
     expect(lineOf(bad)).toMatch(/ 0\.95 {2}MISSED: batch\/native 0\.95, wanted 1\.00$/);
+    expect(lineOf(bad, false)).toMatch(/ 0\.95$/);
   });
 
   test('a summary counts, and lists the misses', () => {
