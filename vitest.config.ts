@@ -21,7 +21,12 @@ const packageBrowserSuites = 'test/package/chromium.test.ts';
 const executablePath = findChromium();
 if (!executablePath) console.error(NO_CHROMIUM);
 
-const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
+const shared = {
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+  /* test/support/thorough.ts */
+  tags: [{ name: 'thorough', description: 'takes long: npm test leaves it out, npm run test:rest runs it' }],
+};
 
 export default defineConfig({
   test: {
@@ -32,8 +37,10 @@ export default defineConfig({
         // The examples import the package by its name.
         resolve: { alias: { 'hugewalk/linux': fileURLToPath(new URL('src/linux/index.ts', import.meta.url)) } },
         test: {
-          ...timeouts,
+          ...shared,
           name: 'node',
+          /* No file leaves anything behind for the next: spies are restored, and what is compiled once stays fast. */
+          isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: [browserSuites, noBrowser, packageSuites],
         },
@@ -46,7 +53,7 @@ export default defineConfig({
         optimizeDeps: { include: ['@assemblyscript/loader', 'fast-check'] },
         test: executablePath
           ? {
-              ...timeouts,
+              ...shared,
               name: 'browser',
               include: [
                 'test/conformance/**/*.test.ts',
@@ -64,11 +71,11 @@ export default defineConfig({
                 provider: playwright({ launchOptions: { executablePath, args: CHROMIUM_ARGUMENTS } }),
               },
             }
-          : { name: 'browser', include: process.env.CI ? [noBrowser] : [] },
+          : { ...shared, name: 'browser', include: process.env.CI ? [noBrowser] : [] },
       },
       {
         test: {
-          ...timeouts,
+          ...shared,
           name: 'package',
           include: [packageSuites],
           exclude: executablePath ? [] : [packageBrowserSuites],

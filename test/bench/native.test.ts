@@ -21,6 +21,7 @@ import {
   randomImage,
   registerSets,
 } from '../support/random.ts';
+import { THOROUGH } from '../support/thorough.ts';
 
 const native: Native = compileNative();
 const binary = native.binary ?? '';
@@ -82,7 +83,7 @@ function isFive({ cr4 }: Registers): boolean {
   return (cr4 & CR4_LA57) !== 0n;
 }
 
-test('outcome words equal the core’s on any image, for every access, however the walk ends', () => {
+test('outcome words equal the core’s on any image, for every access, however the walk ends', THOROUGH, () => {
   const reached = new Set<string>();
   fc.assert(
     fc.property(hostiles, (hostile) => {
@@ -125,20 +126,24 @@ function endsOf(word: bigint): string[] {
   return (word >> 57n) & 1n ? [...ends, 'shadow stack'] : ends;
 }
 
-test.each(['mark', 'mark-anew'] as const)('%s leaves the same A and D behind, and the same words', (marking) => {
-  let changed = 0;
-  fc.assert(
-    fc.property(hostiles, (hostile) => {
-      const job = { ...jobOf(hostile), marking };
-      const native = nativeWalk(binary, job);
-      const core = coreWalk(job);
-      expectSame(native, core);
-      if (Buffer.compare(native.memory, job.memory)) changed++;
-    }),
-    { numRuns: 300 },
-  );
-  expect(changed).toBeGreaterThan(30);
-});
+test.each(['mark', 'mark-anew'] as const)(
+  '%s leaves the same A and D behind, and the same words',
+  THOROUGH,
+  (marking) => {
+    let changed = 0;
+    fc.assert(
+      fc.property(hostiles, (hostile) => {
+        const job = { ...jobOf(hostile), marking };
+        const native = nativeWalk(binary, job);
+        const core = coreWalk(job);
+        expectSame(native, core);
+        if (Buffer.compare(native.memory, job.memory)) changed++;
+      }),
+      { numRuns: 300 },
+    );
+    expect(changed).toBeGreaterThan(30);
+  },
+);
 
 describe.each(['probe', 'mark', 'mark-anew'] as const)('a process (%s)', (marking) => {
   test('walks its job whenever it is asked, and tells time and checksum', async () => {

@@ -2,12 +2,10 @@
  * Runs the built command as users do, and makes dumps for it.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
-import { afterAll } from 'vitest';
 import { buildCore, LONG_MODE } from '../dump/elf-builder.ts';
 import { readFixture } from '../support/files.ts';
 
@@ -128,8 +126,9 @@ export function linesOf(text: string): string[] {
   return text === '' ? [] : text.replace(/\n$/, '').split('\n');
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'hugewalk-cli-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+/* The suites of a process share this module. What they write lies in a folder for each worker, and is written over the next time. */
+const folder = fileURLToPath(new URL(`../../build/test-cli/${process.env.VITEST_POOL_ID}`, import.meta.url));
+mkdirSync(folder, { recursive: true });
 
 /** A file of this suite's folder. */
 export function file(name: string, content: string | Uint8Array = ''): string {

@@ -8,6 +8,7 @@ import { isTranslated, Mmu, type PhysicalMemory, type Registers } from '../../sr
 import { ACCESSES } from '../../src/mmu/access.ts';
 import { type Frames, memoryWith } from '../support/implementations.ts';
 import { Random, randomAddresses } from '../support/random.ts';
+import { AGAIN_IN_BROWSER, THOROUGH } from '../support/thorough.ts';
 import { editTree, keyedRegisterSets, randomTree, type TreeRecipe, treeRecipes, wandering } from '../support/trees.ts';
 
 const KINDS = ['flat', 'sparse', 'threads'] as const;
@@ -70,7 +71,11 @@ function entriesOf(mmu: Mmu, image: Frames): BigUint64Array {
   return all;
 }
 
-describe.each(KINDS)('a batch over %s memory', (kind) => {
+/* What is compared lies in shared memory then, which engines read slowly: that is for the thorough run. */
+for (const kind of KINDS)
+  describe(`a batch over ${kind} memory`, kind === 'threads' ? THOROUGH : AGAIN_IN_BROWSER, () => suiteOf(kind));
+
+function suiteOf(kind: (typeof KINDS)[number]): void {
   test('answers each address as a walk of its own would', () => {
     fc.assert(
       fc.property(fc.record(scenes), (scene) => {
@@ -132,9 +137,9 @@ describe.each(KINDS)('a batch over %s memory', (kind) => {
       { numRuns: 100 },
     );
   });
-});
+}
 
-test('what was compared has pages of every size, and faults', () => {
+test('what was compared has pages of every size, and faults', AGAIN_IN_BROWSER, () => {
   const [, small, large, huge] = seen.pages;
   for (const count of [small, large, huge, seen.failed]) expect(count).toBeGreaterThan(20_000);
 });

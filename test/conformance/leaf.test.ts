@@ -12,6 +12,7 @@ import { readFixture } from '../support/files.ts';
 import { type Frames, memoryWith } from '../support/implementations.ts';
 import { Random } from '../support/random.ts';
 import { A, D, G, P, PS, Tables, U, W } from '../support/tables.ts';
+import { AGAIN_IN_BROWSER, THOROUGH } from '../support/thorough.ts';
 import { startWorker, type TestWorker } from '../support/workers.ts';
 
 const ROOM = 4096;
@@ -104,7 +105,11 @@ const ranges = fc.record({
   ),
 });
 
-describe.each(builds)('$name', (build) => {
+/* The debug builds, which are slow, are asked in the thorough run. */
+for (const build of builds)
+  describe(build.name, build.name.startsWith('debug') ? THOROUGH : AGAIN_IN_BROWSER, () => suiteOf(build));
+
+function suiteOf(build: (typeof builds)[number]): void {
   const place = build.kind === 'sparse' ? FAR : NEAR;
 
   test('the runs of a range are those of an enumeration, however little room there is', () => {
@@ -335,7 +340,7 @@ describe.each(builds)('$name', (build) => {
     }
     expect(isAsBefore()).toBe(true);
   });
-});
+}
 
 describe('while another thread writes to the same entries', () => {
   let worker: TestWorker;

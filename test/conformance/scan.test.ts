@@ -8,6 +8,7 @@ import { referenceMappings } from '../../src/reference/index.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
 import { A, P, PS, Tables, U, W, XD } from '../support/tables.ts';
+import { THOROUGH } from '../support/thorough.ts';
 
 const TOP = 0xffff_ffff_ffff_ffffn;
 const summary = ({ kind, va, pa, bytes, level }: Mapping) => ({ kind, va, pa, bytes, level });
@@ -324,7 +325,7 @@ describe.each(['flat', 'sparse'] as const)('a scan of %s memory', (kind) => {
     expect(other.next().done).toBe(true);
   });
 
-  test('finds in two parts of the range what it finds in the whole, on any image', () => {
+  test('finds in two parts of the range what it finds in the whole, on any image', THOROUGH, () => {
     fc.assert(
       fc.property(imageRecipes, registerSets, (recipe, registers) => {
         const image = randomImage({ ...recipe, present: 2, sane: 100, frames: Math.min(recipe.frames, 5) });

@@ -8,6 +8,7 @@ import { ACCESSES } from '../../src/mmu/access.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { Random, randomAddresses } from '../support/random.ts';
 import { A, D, G, PS, Tables, U, W, XD } from '../support/tables.ts';
+import { AGAIN_IN_BROWSER, THOROUGH } from '../support/thorough.ts';
 import { editTree, keyedRegisterSets, randomTree, treeRecipes, wandering } from '../support/trees.ts';
 
 const KINDS = ['flat', 'sparse', 'threads'] as const;
@@ -33,7 +34,9 @@ const rounds = fc.array(
 const seen = { hits: 0n, misses: 0n, failed: 0 };
 
 describe.each(KINDS)('a batch through a TLB over %s memory', (kind) => {
-  test('answers, caches, counts and marks as accesses one after the other would', () => {
+  /* Tests read shared memory slowly: of that, the thorough run. */
+  const options = kind === 'threads' ? THOROUGH : AGAIN_IN_BROWSER;
+  test('answers, caches, counts and marks as accesses one after the other would', options, () => {
     fc.assert(
       fc.property(
         treeRecipes,
@@ -170,7 +173,7 @@ describe.each(KINDS)('a batch through a TLB over %s memory', (kind) => {
   });
 });
 
-test('what was compared has hits, misses and faults', () => {
+test('what was compared has hits, misses and faults', AGAIN_IN_BROWSER, () => {
   for (const count of [seen.hits, seen.misses, seen.failed]) expect(Number(count)).toBeGreaterThan(10_000);
 });
 

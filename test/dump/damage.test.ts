@@ -12,6 +12,7 @@ import type { Dump } from '../../src/dump/dump.ts';
 import { DumpError } from '../../src/dump/dump-error.ts';
 import { openDump } from '../../src/dump/open-dump.ts';
 import { Random } from '../support/random.ts';
+import { partAndWhole } from '../support/thorough.ts';
 import { type BuiltCore, buildCore, concat, LONG_MODE, PROGRAM_HEADER, PROGRAM_HEADERS } from './elf-builder.ts';
 import { dumpErrorOf, FIXTURES, NAME, open, pattern, recorded, table } from './support.ts';
 
@@ -153,25 +154,29 @@ describe.each(FIXTURES)('the dump of $levels levels, truncated', ({ plain, gzipp
 describe('a changed byte', () => {
   const changes = [(b: number) => b ^ 1, (b: number) => b ^ 0x80, () => 0xff, () => 0, (b: number) => b + 1];
 
-  test.each([
+  describe.each([
     { of: 'the dump of 4 levels', file: FOUR!.plain(), end: HEADERS + NOTES, walkEvery: 16 },
     { of: 'the dump of 5 levels', file: FIVE!.plain(), end: HEADERS + 2 * 56 + NOTES, walkEvery: 16 },
-  ])('in the headers and notes of $of gives an error, or memory where they say', async ({ file, end, walkEvery }) => {
-    let errors = 0;
-    let uses = 0;
-    for (let at = 0; at < end; at++) {
-      const before = file[at]!;
-      for (const [i, change] of changes.entries()) {
-        file[at] = change(before);
-        if (file[at] === before) continue;
-        uses++;
-        if (await use(file, (at + i) % walkEvery === 0)) errors++;
-      }
-      file[at] = before;
+  ])('in the headers and notes of $of', ({ file, end, walkEvery }) => {
+    for (const { part, stride, options } of partAndWhole(7)) {
+      test(`gives an error, or memory where they say: ${part} of the bytes`, options, async () => {
+        let errors = 0;
+        let uses = 0;
+        for (let at = 0; at < end; at += stride) {
+          const before = file[at]!;
+          for (const [i, change] of changes.entries()) {
+            file[at] = change(before);
+            if (file[at] === before) continue;
+            uses++;
+            if (await use(file, (at + i) % walkEvery === 0)) errors++;
+          }
+          file[at] = before;
+        }
+        expect(uses).toBeGreaterThan(5000 / stride);
+        expect(errors).toBeGreaterThan(uses / 20);
+        expect(errors).toBeLessThan(uses);
+      });
     }
-    expect(uses).toBeGreaterThan(5000);
-    expect(errors).toBeGreaterThan(uses / 20);
-    expect(errors).toBeLessThan(uses);
   });
 
   test('in a small core, where every use is walked, gives an error or an address space', async () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type ByteSource, bytesSource } from '../../src/dump/byte-source.ts';
 import { DumpError } from '../../src/dump/dump-error.ts';
 import { inflated } from '../../src/dump/gzip.ts';
+import { partAndWhole } from '../support/thorough.ts';
 import { concat } from './elf-builder.ts';
 import { dumpErrorOf, expectRanges, FIXTURES, NAME, pattern, recorded } from './support.ts';
 
@@ -119,15 +120,17 @@ test('an empty content is one', async () => {
 describe('a damaged gzip stream', () => {
   const small = FIXTURES[0]!.gzipped();
 
-  test('truncated anywhere is a DumpError', async () => {
-    const lengths = new Set([...Array(64).keys()].flatMap((i) => [i, small.length - 1 - i]));
-    for (let length = 64; length < small.length; length += 97) lengths.add(length);
-    for (const length of lengths) {
-      const cut = source(small.subarray(0, length));
-      if (length < 2) expect(await inflated(cut)).toBe(cut);
-      else for (const keep of [0, 2 ** 28]) await dumpErrorOf(inflated(cut, { keep }));
-    }
-  });
+  for (const { part, stride, options } of partAndWhole(487, 97)) {
+    test(`truncated near its ends, or at ${part} of the bytes between, is a DumpError`, options, async () => {
+      const lengths = new Set([...Array(64).keys()].flatMap((i) => [i, small.length - 1 - i]));
+      for (let length = 64; length < small.length; length += stride) lengths.add(length);
+      for (const length of lengths) {
+        const cut = source(small.subarray(0, length));
+        if (length < 2) expect(await inflated(cut)).toBe(cut);
+        else for (const keep of [0, 2 ** 28]) await dumpErrorOf(inflated(cut, { keep }));
+      }
+    });
+  }
 
   test.each([
     ['zeros', new Uint8Array(512)],
@@ -140,20 +143,26 @@ describe('a damaged gzip stream', () => {
     await dumpErrorOf(inflated(source(concat([small, tail]))));
   });
 
-  test('with any byte changed is a DumpError, or the same content', async () => {
-    const expected = Buffer.from(FIXTURES[0]!.plain());
-    const offsets = [...Array(32).keys()].flatMap((i) => [i, small.length - 1 - i]);
-    for (let offset = 32; offset < small.length; offset += 61) offsets.push(offset);
-    for (const offset of offsets) {
-      const damaged = small.slice();
-      damaged[offset]! ^= 1 << (offset % 8);
-      const plain = source(damaged);
-      const result = await inflated(plain).catch((error: unknown) => error);
-      if (result === plain) expect(offset).toBeLessThan(2);
-      else if (result instanceof Error) expect(result).toBeInstanceOf(DumpError);
-      else expect(Buffer.compare((await all(result as ByteSource))[0]!, expected), `offset ${offset}`).toBe(0);
-    }
-  });
+  for (const { stride, options } of partAndWhole(305, 61)) {
+    test(
+      `with a byte changed near its ends, or one in ${stride} of those between, is a DumpError, or the same content`,
+      options,
+      async () => {
+        const expected = Buffer.from(FIXTURES[0]!.plain());
+        const offsets = [...Array(32).keys()].flatMap((i) => [i, small.length - 1 - i]);
+        for (let offset = 32; offset < small.length; offset += stride) offsets.push(offset);
+        for (const offset of offsets) {
+          const damaged = small.slice();
+          damaged[offset]! ^= 1 << (offset % 8);
+          const plain = source(damaged);
+          const result = await inflated(plain).catch((error: unknown) => error);
+          if (result === plain) expect(offset).toBeLessThan(2);
+          else if (result instanceof Error) expect(result).toBeInstanceOf(DumpError);
+          else expect(Buffer.compare((await all(result as ByteSource))[0]!, expected), `offset ${offset}`).toBe(0);
+        }
+      },
+    );
+  }
 
   test('of random bytes is a DumpError', async () => {
     await fc.assert(

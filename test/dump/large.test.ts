@@ -10,6 +10,7 @@ import { createGzip } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { AddressSpace } from '../../src/dump/address-space.ts';
 import { openDumpFile } from '../../src/node.ts';
+import { THOROUGH } from '../support/thorough.ts';
 import { buildCore, LONG_MODE, PROGRAM_HEADER, PROGRAM_HEADERS } from './elf-builder.ts';
 import { table } from './support.ts';
 
@@ -96,7 +97,7 @@ describe('a gzipped dump of 300 MiB, more than is kept', () => {
     await pipeline(Readable.from(content()), createGzip({ level: 1 }), createWriteStream(path));
   }
 
-  test('is opened, translated and loaded without keeping it', async () => {
+  test('is opened, translated and loaded without keeping it', THOROUGH, async () => {
     await write();
     expect(await growth(() => useDump(path, 16 * MIB))).toBeLessThan(128 * MIB);
     await useDump(path);

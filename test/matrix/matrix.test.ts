@@ -2,16 +2,21 @@
  * The permission matrix over every build of the core: all combinations of entries, registers and accesses, each probed
  * or made twice, its outcome and all entries afterwards compared with what the manual demands. Intel SDM vol. 3A, 4.6
  * to 4.8; see assembly/expectation.ts for the rules and assembly/sweeps.ts for the combinations.
+ *
+ * One build, release over flat memory, goes through all of them each time; the others through a strided part, and through all only in the
+ * thorough run.
  */
 import { describe, expect, test } from 'vitest';
 import { type CoreModules, compileCoreSync } from '../../src/index.ts';
 import { readFixture } from '../support/files.ts';
+import { IN_BROWSER, partAndWhole, WHOLE } from '../support/thorough.ts';
 import { Matrix, machine, type Translate } from './matrix.ts';
-import { CLASSIC_COUNTS, EXTRA_SWEEPS } from './sweeps.ts';
+import { CLASSIC_COUNTS, EXTRA_SWEEPS, type Processor, type SweepName } from './sweeps.ts';
 
 /** Tens of millions of cases, perhaps on a machine that has other things to do. */
 const LONG = { timeout: 600_000 };
 const LEVELS = [4, 5] as const;
+const PARTS = partAndWhole(61);
 
 const PAIRED = ['in pairs', 'in mixed pairs'] as const;
 
@@ -22,7 +27,6 @@ const debug: CoreModules = {
 };
 const release = compileCoreSync();
 /* The browser's compiler is Node's: there batches, and the debug builds, are left out, for time. */
-const IN_BROWSER = 'document' in globalThis;
 const BUILDS = (['flat', 'sparse', 'threads'] as const).flatMap((kind) => [
   { name: `release, ${kind}`, kind, cores: release, way: 'single' as const },
   ...(IN_BROWSER ? [] : [{ name: `debug, ${kind}`, kind, cores: debug, way: 'single' as const }]),
@@ -64,19 +68,28 @@ describe.each([...BUILDS, ...OTHER_WAYS])('$name', ({ kind, cores, way }) => {
   /* Batches are slow, and what they do with leaves does not depend on how many levels are above them. */
   const mixed = way === 'in mixed pairs';
   const batched = mixed || way === 'in pairs';
+  const wholeEachTime = !IN_BROWSER && cores === release && kind === 'flat' && way === 'single';
+
+  /** Checks a sweep's combinations that are `stride` apart, and that it was as many as that makes. */
+  const check = (name: SweepName, processor: Processor, stride: number) => {
+    expect(matrix.firstWrong(name, processor, way, stride)).toBeUndefined();
+    expect(matrix.checked).toBe(Math.ceil(matrix.count(name, processor) / stride));
+  };
 
   describe.each(mixed ? [4 as const] : LEVELS)('%i levels', (levels) => {
-    test('every state of a PTE and a PDE under every access does what the rules say', LONG, () => {
-      const narrow = { levels, maxPhysicalAddress: 36, hasKeys: !mixed && !(batched && levels === 5) };
-      expect(matrix.firstWrong('classic', narrow, way)).toBeUndefined();
-      if (mixed) return;
-      const wider = { levels, maxPhysicalAddress: 46, hasKeys: false };
-      expect(matrix.firstWrong('classic', wider, way)).toBeUndefined();
-    });
+    for (const { part, stride, options } of wholeEachTime ? [WHOLE] : PARTS) {
+      test(`${part} of the states of a PTE and a PDE under every access does what the rules say`, {
+        ...LONG,
+        ...options,
+      }, () => {
+        check('classic', { levels, maxPhysicalAddress: 36, hasKeys: !mixed && !(batched && levels === 5) }, stride);
+        if (!mixed) check('classic', { levels, maxPhysicalAddress: 46, hasKeys: false }, stride);
+      });
 
-    test.each(EXTRA_SWEEPS)('so does all that concerns $about', LONG, ({ name }) => {
-      expect(matrix.firstWrong(name, { levels }, way)).toBeUndefined();
-    });
+      test.each(EXTRA_SWEEPS)(`so does ${part} of those that concern $about`, { ...LONG, ...options }, ({ name }) => {
+        check(name, { levels }, stride);
+      });
+    }
   });
 });
 

@@ -19,7 +19,8 @@ export interface MatrixExports {
   skip(sweep: number, combination: number, steps: number): number;
   readonly BATCH_BYTES: WebAssembly.Global<'i32'>;
   useBatches(at: number): void;
-  check(sweep: number, record: number, way: number): number;
+  check(sweep: number, record: number, way: number, stride: number): number;
+  checked(): number;
   checkOne(sweep: number, combination: number, record: number, way: number): number;
   write(sweep: number, from: number, stride: number, record: number, room: number): number;
 }
@@ -83,10 +84,15 @@ export class Matrix {
     return this.#exports.count(this.#choose(name, processor)) >>> 0;
   }
 
-  /** Checks every combination of a sweep; the first that comes out wrong, in words. */
-  firstWrong(name: SweepName, processor: Processor, way: Way = 'single'): string | undefined {
-    const wrong = this.#exports.check(this.#choose(name, processor), this.#record, WAYS.indexOf(way)) >>> 0;
+  /** Checks the combinations of a sweep that are `stride` apart; the first that comes out wrong, in words. */
+  firstWrong(name: SweepName, processor: Processor, way: Way = 'single', stride = 1): string | undefined {
+    const wrong = this.#exports.check(this.#choose(name, processor), this.#record, WAYS.indexOf(way), stride) >>> 0;
     return wrong === NONE ? undefined : inWords(name, wrong, this.#caseAt(this.#record));
+  }
+
+  /** How many combinations the last {@link firstWrong} has found right. */
+  get checked(): number {
+    return this.#exports.checked() >>> 0;
   }
 
   /** Checks one combination; what is wrong with it, in words. */

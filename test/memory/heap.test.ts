@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { Access, FlatMemory, isTranslated, Mmu, type PhysicalMemory, SparseMemory, Tlb } from '../../src/index.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { Tables } from '../support/tables.ts';
+import { THOROUGH } from '../support/thorough.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage: () => void = runInNewContext('gc');
@@ -42,7 +43,7 @@ function growthBy(memory: PhysicalMemory, run: () => void, times: number): { hea
 const KIB = 1024;
 
 describe('the JS heap and linear memory stay as they are', () => {
-  test('while a billion addresses are translated', { timeout: 300_000 }, () => {
+  test('while a billion addresses are translated', { timeout: 300_000, ...THOROUGH }, () => {
     const mmu = new Mmu(memoryWith(tables.frames, 'flat'), { cr3: tables.root });
     const batch = mmu.batch(CAPACITY);
     batch.addresses.forEach((_, i, all) => {

@@ -8,7 +8,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { describe, expect, inject, test } from 'vitest';
+import { beforeAll, describe, expect, inject, test } from 'vitest';
+import { THOROUGH } from '../support/thorough.ts';
 import { MANIFEST, ROOT, run } from './project.ts';
 import { blocksOf, examplesOf, type Snippet } from './snippets.ts';
 
@@ -27,37 +28,38 @@ const programs = [...continuous, ...examplesOf('src')].map((snippet) => ({
   path: join(app, 'programs', `${snippet.file.replace(/\W/g, '-')}-${snippet.line}.ts`),
 }));
 const compiled = compile();
+let failures: Readonly<Record<string, string>>;
 
-describe.concurrent('ts', () => {
+describe('ts', () => {
+  beforeAll(async () => {
+    const report = join(app, 'programs/failures.json');
+    const paths = programs.map(({ path }) => path.replace(/ts$/, 'js'));
+    await run(app, 'node', join(ROOT, 'test/package/run-programs.mjs'), report, ...paths).catch(() => undefined);
+    failures = JSON.parse(readFileSync(report, 'utf8'));
+  });
+
   test('is there', () => {
     expect(programs.length).toBeGreaterThan(0);
   });
 
-  test.for(named(programs))('%s', async ([, { path }], { expect }) => {
+  test.for(named(programs))('%s', ([, { path }]) => {
     expect(compiled.get(path)).toEqual([]);
-    await run(app, 'node', path.replace(/ts$/, 'js'));
+    expect(failures[path.replace(/ts$/, 'js')]).toBeUndefined();
   });
-});
-
-test('the declarations need neither Node nor a lenient compiler, nor a lib that knows Symbol.dispose', () => {
-  const path = join(app, 'browser.ts');
-  writeFileSync(
-    path,
-    "export * from 'hugewalk';\nexport * from 'hugewalk/linux';\nexport * from 'hugewalk/reference';\nexport * from 'hugewalk/replay';\nimport { FlatMemory } from 'hugewalk';\nusing _memory = new FlatMemory({ bytes: 4096 });\n",
-  );
-  expect(diagnose([path], { noEmit: true, types: [], skipLibCheck: false }).get(path)).toEqual([]);
 });
 
 describe('sh', () => {
-  test.for(named(documents.flatMap((file) => blocksOf(file, 'sh'))))('%s', async ([, { text }]) => {
-    for (const line of text.replaceAll('\\\n', ' ').split('\n')) {
-      const parts = line
-        .replace(/(^|\s)#.*$/, '')
-        .trim()
-        .split(/\s+&&\s+/);
-      for (const command of parts) if (command) await execute(command);
-    }
-  });
+  for (const [place, { text }] of named(documents.flatMap((file) => blocksOf(file, 'sh')))) {
+    test(place, /\bnpm start\b/.test(text) ? THOROUGH : {}, async () => {
+      for (const line of text.replaceAll('\\\n', ' ').split('\n')) {
+        const parts = line
+          .replace(/(^|\s)#.*$/, '')
+          .trim()
+          .split(/\s+&&\s+/);
+        for (const command of parts) if (command) await execute(command);
+      }
+    });
+  }
 });
 
 /** Each with its place, as the name of its test. */

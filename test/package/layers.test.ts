@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { THOROUGH } from '../support/thorough.ts';
 import { ROOT, run } from './project.ts';
 
 /** What scripts/check-layers.mjs says of a project of these files. */
@@ -53,7 +54,7 @@ test.for([
   ['a file without a layer', { 'src/stray.ts': '' }, 'src/stray.ts:1'],
   ['an example that looks inside', { 'examples/a.ts': "\nimport '../src/linux/mm.ts';" }, 'examples/a.ts:2'],
   ['a decorator in the core', { 'assembly/a.ts': '\n@inline\nexport function f(): void {}' }, 'assembly/a.ts:2'],
-] as const)('finds %s', async ([, files, where]) => {
+] as const)('finds %s', THOROUGH, async ([, files, where]) => {
   const offences = await offencesIn(files);
   expect(offences).toHaveLength(1);
   expect(offences[0]).toMatch(new RegExp(`^${where}: `));

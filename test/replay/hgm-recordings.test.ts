@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseScenario } from '../../src/replay/scenario.ts';
+import { THOROUGH } from '../support/thorough.ts';
 import { HGM_RECORDINGS, replayed, textOf } from './support.ts';
 
 /* With a trace, the model goes through page tables entry by entry; without one, run by run. Both must come to what the kernel did. */
@@ -12,7 +13,7 @@ describe.each(Object.values(HGM_RECORDINGS))('the recording $path', (recording) 
     expect(replayed(parsed)).toEqual({ sequences, operations, differences: [] });
   });
 
-  test('is what the model does without a trace', () => {
+  test('is what the model does without a trace', THOROUGH, () => {
     expect(replayed(parsed, { trace: false })).toEqual({ sequences, operations, differences: [] });
   });
 });

@@ -62,6 +62,8 @@ export const IN_MIXED_PAIRS: u32 = 3;
 let way: u32 = SINGLE;
 /** The level at which the case's walk ends. */
 let last: u32 = 0;
+/** Combinations found right. */
+let cases: u32 = 0;
 
 /** How many legal combinations a sweep has. */
 export function count(sweep: u32): u32 {
@@ -100,20 +102,33 @@ export function skip(sweep: u32, c: u32, steps: u32): u32 {
   return block + left;
 }
 
-/** Checks every combination of a sweep, in a record at a linear address. The first that comes out wrong, or NONE. */
-export function check(sweep: u32, record: usize, inWhichWay: u32): u32 {
+/**
+ * Checks the combinations of a sweep that are `stride` apart, from the first on, in a record at a linear address. The first that comes
+ * out wrong, or NONE; how many it was, checked() says.
+ */
+export function check(sweep: u32, record: usize, inWhichWay: u32, stride: u32): u32 {
   useRecord(record);
   way = inWhichWay;
+  cases = 0;
   const size: u32 = 1 << freeOf(sweep);
+  /* Of the next one, in its block. */
+  let place: u32 = 0;
   for (let block = firstLegal(sweep, 0); block != NONE; block = nextBlock(sweep, block)) {
-    prepare(sweep, block);
-    for (let c = block; c < block + size; ++c) {
-      entries(sweep, c);
+    if (place < size) prepare(sweep, block);
+    for (; place < size; place += stride) {
+      entries(sweep, block + place);
       expect();
-      if (!holds()) return c;
+      if (!holds()) return block + place;
+      ++cases;
     }
+    place -= size;
   }
   return NONE;
+}
+
+/** How many combinations the last check() has found right. */
+export function checked(): u32 {
+  return cases;
 }
 
 /** Checks one combination; what was expected and what came is in the record. */
