@@ -1,26 +1,39 @@
 /*
- * Measures what the package costs its users, against a budget: the cores as they are, an entry bundled and minified and
- * as a server would send it. Prints one line each; exits with 1 when one is over budget.
+ * Measures what the package costs its users, against a budget: the cores as they are; what is imported bundled, minified and
+ * as a server would send it, with the cores of the memories that it uses and no others. Prints one line each; exits with 1 when one is
+ * over budget, or has other cores.
  */
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 const KIB = 1024;
 const dist = new URL('../dist/', import.meta.url);
 
-/** Bytes of an entry, bundled and minified, as a server would send it. */
-async function bundled(entry) {
+/** What an import costs: bytes as a server would send them, bundled and minified, and which cores are among them. */
+async function bundled(what, code, budget, wanted) {
   const { outputFiles } = await build({
-    entryPoints: [new URL(entry, dist).pathname],
+    stdin: { contents: code, resolveDir: fileURLToPath(dist) },
     bundle: true,
     minify: true,
     format: 'esm',
     platform: 'browser',
     write: false,
   });
-  return gzipSync(outputFiles[0].contents).length;
+  const [{ text, contents }] = outputFiles;
+  const cores = Object.entries(CORES).flatMap(([name, base64]) => (text.includes(base64) ? [name] : []));
+  return { what, bytes: gzipSync(contents).length, budget, cores, wanted };
 }
+
+const CORES = Object.fromEntries(
+  Object.entries({ flat: 'core.wasm', sparse: 'core-sparse.wasm', threads: 'core-threads.wasm' }).map(
+    ([name, file]) => [name, readFileSync(new URL(file, dist)).toString('base64')],
+  ),
+);
+/* A FlatMemory may be shared by threads, which is known only when it is made. */
+const FLAT = ['flat', 'threads'];
+const ALL = ['flat', 'sparse', 'threads'];
 
 const sizes = [
   ...['core.wasm', 'core-sparse.wasm', 'core-threads.wasm'].map((what) => ({
@@ -28,12 +41,26 @@ const sizes = [
     bytes: readFileSync(new URL(what, dist)).length,
     budget: 20 * KIB,
   })),
-  { what: 'hugewalk, minified and gzipped', bytes: await bundled('index.js'), budget: 54 * KIB },
-  { what: 'hugewalk/linux, likewise', bytes: await bundled('linux/index.js'), budget: 86 * KIB },
+  await bundled(
+    'FlatMemory and Mmu, minified and gzipped',
+    `export { FlatMemory, Mmu } from './index.js'`,
+    33 * KIB,
+    FLAT,
+  ),
+  await bundled('SparseMemory and Mmu', `export { Mmu, SparseMemory } from './index.js'`, 27 * KIB, ['sparse']),
+  await bundled('decodeOutcome', `export { decodeOutcome } from './index.js'`, 2 * KIB, []),
+  await bundled('openDump and AddressSpace', `export { AddressSpace, openDump } from './index.js'`, 33 * KIB, [
+    'sparse',
+  ]),
+  await bundled('all of hugewalk', `export * from './index.js'`, 54 * KIB, ALL),
+  await bundled('hugewalk/linux', `export * from './linux/index.js'`, 86 * KIB, FLAT),
+  await bundled('hugewalk/reference', `export * from './reference/index.js'`, 8 * KIB, []),
 ];
 
-for (const { what, bytes, budget } of sizes) {
+for (const { what, bytes, budget, cores = [], wanted = [] } of sizes) {
   const verdict = bytes > budget ? `OVER the budget of ${budget}` : `of ${budget}`;
-  console.log(`${what.padEnd(32)}${String(bytes).padStart(6)} bytes ${verdict}`);
+  const which = cores.length > 0 ? `, with the core for ${cores.join(' and ')}` : '';
+  const others = String(cores) === String(wanted) ? '' : `: expected ${wanted.join(' and ') || 'none'}`;
+  console.log(`${what.padEnd(42)}${String(bytes).padStart(6)} bytes ${verdict}${which}${others}`);
+  if (bytes > budget || others) process.exitCode = 1;
 }
-if (sizes.some(({ bytes, budget }) => bytes > budget)) process.exitCode = 1;

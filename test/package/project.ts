@@ -13,7 +13,7 @@ export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url));
 interface Manifest {
   readonly version: string;
   readonly scripts: Readonly<Record<string, string>>;
-  readonly dependencies: Readonly<Record<string, string>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
 }
 
 /** This project's package.json. */

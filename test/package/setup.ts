@@ -1,27 +1,19 @@
 /**
- * Packs the package and installs it in an empty project, once for all suites. No registry is asked: its dependencies
- * are packed from node_modules.
+ * Packs the package and installs it in an empty project, once for all suites. No registry is asked: it depends on nothing.
  */
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { MANIFEST, ROOT, run } from './project.ts';
+import { ROOT, run } from './project.ts';
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'hugewalk-'));
   const app = join(folder, 'app');
   await mkdir(app);
 
-  const tarball = await pack(ROOT, folder);
-  const names = Object.keys(MANIFEST.dependencies);
-  const dependencies = await Promise.all(names.map((name) => pack(join(ROOT, 'node_modules', name), folder)));
-  const manifest = {
-    private: true,
-    type: 'module',
-    dependencies: { hugewalk: `file:${tarball}` },
-    overrides: Object.fromEntries(names.map((name, i) => [name, `file:${dependencies[i]}`])),
-  };
+  const tarball = await pack(folder);
+  const manifest = { private: true, type: 'module', dependencies: { hugewalk: `file:${tarball}` } };
   await writeFile(join(app, 'package.json'), JSON.stringify(manifest));
   await run(app, 'npm', 'install', '--offline', '--no-audit', '--no-fund');
 
@@ -35,10 +27,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return () => rm(folder, { recursive: true, force: true });
 }
 
-/** Packs `source` into `folder` and returns the tarball's path. */
-async function pack(source: string, folder: string): Promise<string> {
-  const printed = await run(source, 'npm', 'pack', '--ignore-scripts', '--json', '--pack-destination', folder);
+/** Packs the package into `folder` and returns the tarball's path. */
+async function pack(folder: string): Promise<string> {
+  const printed = await run(ROOT, 'npm', 'pack', '--ignore-scripts', '--json', '--pack-destination', folder);
   const [packed]: { filename: string }[] = JSON.parse(printed);
-  if (!packed) throw new Error(`npm pack in ${source} printed ${printed}`);
-  return join(folder, packed.filename.replace('@', '').replace('/', '-'));
+  if (!packed) throw new Error(`npm pack printed ${printed}`);
+  return join(folder, packed.filename);
 }
