@@ -74,8 +74,8 @@ export async function compileCore(sources: CoreSources = {}): Promise<CoreModule
 const KINDS: OptionNames<CoreModules> = { flat: true, sparse: true, threads: true };
 
 async function compileOne(name: string, source: CoreSource | undefined, inlined: InlinedCore): Promise<WasmModule> {
+  if (source === undefined) return inlined.compile();
   const given = await source;
-  if (given === undefined) return inlined.compile();
   if (given instanceof WebAssembly.Module) return given;
   const bytes = await bytesOf(name, given);
   return WebAssembly.compile(bytes).catch((cause: unknown) => {
