@@ -7,7 +7,8 @@
 export type { LinearRange } from './core/claims.ts';
 export { InvariantError } from './core/errors.ts';
 export type { CoreExports } from './core/exports.ts';
-export { FlatMemory, type FlatMemoryOptions, type SharedFlatMemory } from './core/flat-memory.ts';
+export { FlatMemory, type SharedFlatMemory } from './core/flat-memory.ts';
+export type { FlatMemoryOptions } from './core/flat-memory-options.ts';
 export {
   type CoreModules,
   type CoreSource,

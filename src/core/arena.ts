@@ -14,6 +14,8 @@ export interface ArenaOptions {
   readonly bytes: number;
   /** Whether it may grow the memory when that piece is used up. */
   readonly grows: boolean;
+  /** Called before it grows the memory for the first time: from then on, what it takes lies at the end. */
+  readonly beforeGrowing?: () => void;
 }
 
 /**
@@ -27,15 +29,17 @@ export class Arena {
   readonly #memory: WasmMemory;
   readonly #free = new Map<number, number[]>();
   readonly #grows: boolean;
+  readonly #beforeGrowing: (() => void) | undefined;
   #next: number;
   #end: number;
   #isReleased = false;
 
   /** @throws RangeError when somebody else uses the first piece */
-  constructor(memory: WasmMemory, { at, bytes, grows }: ArenaOptions) {
+  constructor(memory: WasmMemory, { at, bytes, grows, beforeGrowing }: ArenaOptions) {
     claim(memory, this, 'scratch', 'scratch', { at, bytes });
     this.#memory = memory;
     this.#grows = grows;
+    this.#beforeGrowing = beforeGrowing;
     this.#next = at;
     this.#end = at + bytes;
   }
@@ -107,6 +111,7 @@ export class Arena {
     const pages = Math.ceil(bytes / WASM_PAGE);
     let at: number;
     try {
+      this.#beforeGrowing?.();
       at = this.#memory.grow(pages) * WASM_PAGE;
     } catch {
       return false;

@@ -1,41 +1,13 @@
 import { Arena, WASM_PAGE } from './arena.ts';
 import { claim, type LinearRange, SET_ASIDE, yieldClaim } from './claims.ts';
-import {
-  checkAligned,
-  checkBigint,
-  checkBoolean,
-  checkInteger,
-  checkOptions,
-  hex,
-  type OptionNames,
-  wrongKind,
-} from './errors.ts';
+import { checkAligned, checkBigint, checkInteger, hex, wrongKind } from './errors.ts';
 import type { CoreExports } from './exports.ts';
+import { checkFlatMemory, checkPiece, type FlatMemoryOptions } from './flat-memory-options.ts';
 import { TABLE_BYTES } from './generated/layout.ts';
 import { FLAT_CORE, type InlinedCore, THREADS_CORE } from './inlined.ts';
 import { MemoryViews, type PhysicalMemory } from './physical-memory.ts';
 import type { WasmMemory } from './platform.ts';
 import { releasedError } from './released.ts';
-
-/** How to lay out a {@link FlatMemory}. */
-export interface FlatMemoryOptions {
-  /** Bytes of physical memory, from 4096 to almost 4 GiB: physical addresses 0 to bytes - 1 exist. */
-  readonly bytes: number;
-  /** The embedder's own memory, in which the physical memory already lies. Default: a new one, filled with zeros. */
-  readonly memory?: WasmMemory;
-  /** Where in `memory` physical address 0 lies: a byte offset, a multiple of 8. Default 0. */
-  readonly base?: number;
-  /**
-   * Whether the new memory is shared, so that workers can walk it at the same time: see {@link FlatMemory.share}.
-   * Default false. An embedder's `memory` is shared if it was made so.
-   */
-  readonly shared?: boolean;
-  /**
-   * A piece of `memory` that hugewalk may write to, for batches and listings. Without it only calls that need no
-   * buffer work: an embedder's memory is never grown, since that would detach the embedder's views.
-   */
-  readonly scratch?: LinearRange;
-}
 
 /**
  * What another thread needs to walk a shared memory: post it, and hand it to {@link FlatMemory.from} there. One value is for one
@@ -57,13 +29,9 @@ const SHARED_SCRATCH = 2 ** 20;
 /** Bytes at the beginning of a shared piece that say whether somebody has it. */
 const TAKEN_BYTES = 8;
 const [FREE, TAKEN] = [0, 1];
-const OPTIONS: OptionNames<FlatMemoryOptions> = { bytes: true, memory: true, base: true, shared: true, scratch: true };
-
-/** Room that a new memory keeps for buffers next to the physical memory. */
-const RESERVED_FOR_BUFFERS = 64 * WASM_PAGE;
 const NOTHING: LinearRange = { at: 0, bytes: 0 };
-const LARGEST = 65536 * WASM_PAGE - WASM_PAGE - RESERVED_FOR_BUFFERS;
-
+/** Room for buffers in front of a memory that can grow: the lists of a scan, small batches. */
+const HEAD_BYTES = 8 * WASM_PAGE;
 /**
  * Flat physical memory: one piece of linear memory, physical address = offset from its base.
  *
@@ -85,39 +53,37 @@ export class FlatMemory implements PhysicalMemory {
   readonly kind: 'flat' | 'threads';
   readonly wasm: WasmMemory;
   readonly arena: Arena;
-  /** Bytes of physical memory. */
-  readonly bytes: number;
   /** Byte offset of physical address 0 in linear memory. */
   readonly base: number;
+  /** Bytes that {@link grow} can make of it. */
+  readonly maxBytes: number;
+  #bytes: number;
+  /** The cores that walk it, to be told that it has grown. */
+  #cores: WeakRef<CoreExports>[] = [];
   readonly #views: MemoryViews;
   /** Gives back what another thread has set aside, where it was made by {@link from}. */
   #giveBack: (() => void) | undefined;
 
   /** @throws TypeError or RangeError for options that do not fit together, or not with other memories over `memory` */
   constructor(options: FlatMemoryOptions) {
-    checkOptions('options', options, OPTIONS);
-    const { bytes, memory, base = memory === undefined ? WASM_PAGE : 0, scratch, shared = false } = options;
-    checkBytes(bytes, memory === undefined ? LARGEST : 2 ** 32);
-    checkBoolean('shared', shared);
-    this.bytes = bytes;
+    checkFlatMemory(options);
+    const { bytes, maxBytes, memory, scratch = NOTHING, shared = false } = options;
+    /* A memory that grows has its first buffers before it: what is behind it must stay free. */
+    const head = maxBytes === undefined ? 0 : HEAD_BYTES;
+    const { base = memory === undefined ? WASM_PAGE + head : 0 } = options;
     this.base = base;
+    this.#bytes = bytes;
+    this.maxBytes = maxBytes ?? bytes;
     if (memory !== undefined) {
-      if (!(memory instanceof WebAssembly.Memory)) throw wrongKind('memory', 'a WebAssembly.Memory', memory);
-      checkPiece('base', { at: base, bytes }, memory);
-      if (scratch !== undefined) checkPiece('scratch', scratch, memory);
-      if (scratch && scratch.at < base + bytes && base < scratch.at + scratch.bytes) {
-        throw new RangeError(`scratch: expected a piece outside the physical memory, got ${hex(scratch.at)}`);
-      }
       this.wasm = memory;
-      this.arena = new Arena(memory, { ...(scratch ?? NOTHING), grows: false });
+      this.arena = new Arena(memory, { ...scratch, grows: false });
     } else {
-      if (options.base !== undefined || scratch)
-        throw new TypeError('base, scratch: expected only together with memory');
-      this.wasm = new WebAssembly.Memory({ initial: 1 + Math.ceil(bytes / WASM_PAGE), maximum: 65536, shared });
-      this.arena = new Arena(this.wasm, { ...NOTHING, grows: true });
+      this.wasm = new WebAssembly.Memory({ initial: Math.ceil((base + bytes) / WASM_PAGE), maximum: 65536, shared });
+      const beforeGrowing = (): void => this.grow(this.maxBytes);
+      this.arena = new Arena(this.wasm, { at: WASM_PAGE, bytes: head, grows: true, beforeGrowing });
     }
     try {
-      claim(this.wasm, this.arena, 'image', 'base', { at: this.base, bytes });
+      claim(this.wasm, this.arena, 'image', 'base', { at: base, bytes: this.maxBytes });
     } catch (error) {
       this.arena.releaseAll();
       throw error;
@@ -189,6 +155,11 @@ export class FlatMemory implements PhysicalMemory {
     return this.kind === 'threads' ? THREADS_CORE : FLAT_CORE;
   }
 
+  /** Bytes of physical memory: addresses 0 to bytes - 1 exist. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   get frameCount(): number {
     return Math.floor(this.bytes / TABLE_BYTES);
   }
@@ -212,7 +183,35 @@ export class FlatMemory implements PhysicalMemory {
   }
 
   attach(core: CoreExports): void {
+    if (this.#bytes < this.maxBytes) this.#cores.push(new WeakRef(core));
     core.setFlatMemory(this.base, BigInt(this.bytes));
+  }
+
+  /**
+   * Makes the physical memory larger, with zeros: as much of `maxBytes` as is asked for. All that walk it see it at once. The linear
+   * memory grows, so that views of it have to be taken anew.
+   *
+   * @param bytes of physical memory from now on; fewer than there are change nothing
+   * @throws RangeError for more than `maxBytes`
+   *
+   * @example
+   * ```ts
+   * import { FlatMemory } from 'hugewalk';
+   * const memory = new FlatMemory({ bytes: 65536, maxBytes: 1 << 20 });
+   * memory.readEntry(0x1_0000n);                       // undefined: there is no memory
+   * memory.grow(1 << 17);
+   * memory.readEntry(0x1_0000n);                       // 0n
+   * ```
+   */
+  grow(bytes: number): void {
+    this.#checkInUse();
+    checkInteger('bytes', bytes, 0, this.maxBytes);
+    if (bytes <= this.#bytes) return;
+    const missing = Math.ceil((this.base + bytes) / WASM_PAGE) - this.wasm.buffer.byteLength / WASM_PAGE;
+    if (missing > 0) growLinear(this.wasm, missing);
+    this.#bytes = bytes;
+    this.#cores = this.#cores.filter((one) => one.deref() !== undefined);
+    for (const one of this.#cores) one.deref()?.setFlatMemory(this.base, BigInt(bytes));
   }
 
   /** All bytes; index = physical address. Valid until the memory grows: take it anew for each use. */
@@ -239,6 +238,16 @@ export class FlatMemory implements PhysicalMemory {
   }
 }
 
+/** @throws RangeError where the engine has no more memory */
+function growLinear(memory: WasmMemory, pages: number): void {
+  try {
+    memory.grow(pages);
+  } catch (cause) {
+    const message = `memory: expected room to grow by ${hex(pages * WASM_PAGE)} bytes, got none from the engine; use less, or release() what is not needed`;
+    throw new RangeError(message, { cause });
+  }
+}
+
 /** The word that says whether somebody has a shared piece. */
 function takenWord(memory: WasmMemory, at: number): Int32Array {
   return new Int32Array(memory.buffer, at, 1);
@@ -255,25 +264,7 @@ function checkShared(shared: SharedFlatMemory): SharedFlatMemory {
   return shared;
 }
 
-/** @throws RangeError for more than fits in 4 GiB of linear memory, and says what has no such limit */
-function checkBytes(bytes: unknown, most: number): void {
-  if (typeof bytes === 'number' && Number.isInteger(bytes) && bytes > most) {
-    const remedy = 'SparseMemory takes frames at any address below 2^52';
-    throw new RangeError(`bytes: expected at most ${hex(most)}, got ${hex(bytes)}; ${remedy}`);
-  }
-  checkInteger('bytes', bytes, TABLE_BYTES, most);
-}
-
 /** Whether a memory may be used by several threads at a time. */
 function isShared(memory: WasmMemory): boolean {
   return typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer;
-}
-
-function checkPiece(name: string, piece: LinearRange, memory: WasmMemory): void {
-  checkOptions(name, piece, { at: true, bytes: true });
-  const { at, bytes } = piece;
-  const size = memory.buffer.byteLength;
-  checkInteger(name, at, 0, size);
-  checkInteger(`${name} (bytes)`, bytes, 0, size - at);
-  if (at % 8 !== 0) throw new RangeError(`${name}: expected a multiple of 0x8, got ${hex(at)}`);
 }

@@ -24,6 +24,7 @@ import {
   resolveHgm,
 } from '../base/hgm.ts';
 import { Lock, LockRank } from '../base/lock.ts';
+import { PAGE_SIZE } from '../base/page.ts';
 import { type Path, run, Task } from '../base/task.ts';
 import type { TraceEvent } from '../base/trace.ts';
 import { checkedLength, folioOf, putUserPages, unpinUserPageRange, unpinUserPages } from '../gup/user-pages.ts';
@@ -50,6 +51,8 @@ import { checkInvariants } from './invariants.ts';
 import { Process } from './process.ts';
 
 const MIB = 2 ** 20;
+const FIRST_TABLES = MIB / 4;
+const MOST_TABLES = 2 ** 32 - 8 * MIB;
 const DEFAULT_HUGE_PAGE = 2 * MIB;
 /** x86-64's sizes, largest first, as Linux keeps them. */
 const SIZES = [2 ** 30, 2 ** 21];
@@ -80,7 +83,7 @@ export interface MachineOptions {
   /** Bytes of memory that huge pages can be made of. Default 64 TiB. */
   readonly memoryBytes?: number;
   /**
-   * Bytes of memory for page tables, or the embedder's own memory, which they fill from its start. Default 64 MiB, enough
+   * Most bytes of memory for page tables, or the embedder's own memory, which they fill from its start. Default 64 MiB, enough
    * for 16 TiB of 2 MiB pages; the operating system gives it as it is used.
    */
   readonly tables?: number | FlatMemory;
@@ -113,6 +116,12 @@ const OPTIONS: OptionNames<MachineOptions> = {
   core: true,
 };
 const POOL_OPTIONS: OptionNames<PoolOptions> = { hugePageSize: true, pages: true, overcommit: true };
+
+/** Memory for so many bytes of page tables. It begins with little, as most machines need little. */
+function tableMemory(maxBytes: number): FlatMemory {
+  checkInteger('tables', maxBytes, PAGE_SIZE, MOST_TABLES);
+  return new FlatMemory({ bytes: Math.min(maxBytes, FIRST_TABLES), maxBytes });
+}
 
 /**
  * A machine with Linux 6.1's hugetlb.
@@ -204,7 +213,7 @@ export class Machine implements MmMachine {
     }
     if (!Array.isArray(pools)) throw wrongKind('pools', 'an array of pools', pools);
     for (const pool of pools) checkPool(pool, memoryBytes);
-    this.memory = typeof tables === 'number' ? new FlatMemory({ bytes: tables }) : tables;
+    this.memory = typeof tables === 'number' ? tableMemory(tables) : tables;
     this.core = options.core;
     this.levels = levels;
     this.cr4 = levels === 5 ? pae | la57 : pae;

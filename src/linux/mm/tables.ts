@@ -51,7 +51,7 @@ export class Tables {
   allocate(shift: number): TablePage | undefined {
     let address = this.#free.pop();
     if (address === undefined) {
-      if (this.#next + TABLE > this.memory.bytes) return undefined;
+      if (!this.#hasRoom(this.#next + TABLE)) return undefined;
       address = this.#next;
       this.#next += TABLE;
     }
@@ -103,6 +103,14 @@ export class Tables {
     const end = page.address / 4 + TABLE / 4;
     for (let word = page.address / 4; word < end; word++) if (words[word] !== 0) return false;
     return true;
+  }
+
+  /** Whether there is memory up to here, if need be by growing: a machine begins with little, as most need little. */
+  #hasRoom(end: number): boolean {
+    const { memory } = this;
+    if (end > memory.bytes && end <= memory.maxBytes)
+      memory.grow(Math.min(Math.max(end, 2 * memory.bytes), memory.maxBytes));
+    return end <= memory.bytes;
   }
 
   /** The view, made anew where the memory has grown: a grown memory leaves views without bytes. */
