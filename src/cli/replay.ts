@@ -3,7 +3,8 @@
  */
 import { fileSource } from '../dump/file-source.ts';
 import { inflated } from '../dump/gzip.ts';
-import { describeTraceEvent, type TraceEvent } from '../linux/base/trace.ts';
+import type { TraceEvent } from '../linux/base/trace.ts';
+import { describeTrace, isChange } from '../linux/base/trace-words.ts';
 import { describeDifference } from '../replay/describe.ts';
 import { ScenarioError } from '../replay/line/scenario-error.ts';
 import { answerWords } from '../replay/observe/words.ts';
@@ -241,10 +242,10 @@ function notCompared(why: string): string {
 
 /** How the model answered, and what it did until then. */
 function record(answer: Answer | undefined, trace: readonly TraceEvent[]): string[] {
-  const nothing = trace.length === 0 ? ', nothing changed' : '';
+  const nothing = trace.some(isChange) ? '' : ', nothing changed';
   return [`  model: ${answer ? answerWords(answer) : 'the end'}${nothing}\n`, ...recordOf(trace)];
 }
 
 function recordOf(trace: readonly TraceEvent[]): string[] {
-  return trace.map((event) => `    ${describeTraceEvent(event)}\n`);
+  return describeTrace(trace).map((words) => `    ${printable(words)}\n`);
 }

@@ -3,14 +3,17 @@
  *
  * @module
  */
+export { describeEntry, describeEntryChange } from './base/entry-words.ts';
 export type { Blocked, Errno, Hang, Result, Signal } from './base/errno.ts';
 export * from './base/gup-flags.ts';
 export * from './base/hgm.ts';
 export type { Lock, LockMode } from './base/lock.ts';
+export { type MigrationEntry, type MigrationKind, readMigrationEntry } from './base/migration-entry.ts';
 export { Pte } from './base/pte.ts';
 export { BUS_ADRERR, BUS_MCEERR_AR, SEGV_ACCERR, SEGV_MAPERR, type SignalInfo } from './base/siginfo.ts';
 export { type Awaited, interleave, type Path, type Pause, run, runAlone, type Task, type Work } from './base/task.ts';
-export { describeTraceEvent, type TraceEvent } from './base/trace.ts';
+export type { TraceEvent } from './base/trace.ts';
+export { describeTrace, describeTraceEvent } from './base/trace-words.ts';
 export * from './base/uapi.ts';
 export * from './base/uffd-uapi.ts';
 export * from './base/vm-flags.ts';
@@ -34,7 +37,6 @@ export { hgmEnabled, hgmSizes } from './mm/hgm-enabled.ts';
 export type { Mm } from './mm/mm.ts';
 export type { Userfaultfd } from './mm/userfaultfd.ts';
 export type { Vma } from './mm/vma.ts';
-export { type MigrationEntry, type MigrationKind, readMigrationEntry } from './page-tables/migration-entry.ts';
 export type { Folio } from './pool/folio.ts';
 export type { Hstate } from './pool/hstate.ts';
 export type { HugetlbfsInode } from './pool/inode.ts';

@@ -44,8 +44,13 @@ describe('replay', () => {
     expect(lines[1]).toBe('  result: kernel SIGBUS, model OK');
     expect(lines[2]).toBe('  model: OK');
     const record = lines.slice(3, -1);
-    for (const event of record) expect(event).toMatch(/^ {4}\S/);
-    for (const event of [/ faults at 0x100000000000, /, /entry of process /, /page allocated: 2 MiB /, / takes /]) {
+    for (const event of record) expect(event).toMatch(/^ {4} *\S/);
+    for (const event of [
+      /^ {4}page fault at 0x100000000000, /,
+      /pte_t of process /,
+      /page allocated: 2 MiB /,
+      / takes /,
+    ]) {
       expect(record).toContainEqual(expect.stringMatching(event));
     }
     expect(lines.at(-1)).toBe('2 sequences, 9 operations, 1 differences');
@@ -76,7 +81,7 @@ describe('replay', () => {
       differing,
       '  model: OK, nothing changed',
     ]);
-    expect(stdout).toMatch(/^ {4}entry of process 0 at 0x100000005000, level 1: 0x0 -> 0x/m);
+    expect(stdout).toMatch(/^ {4} *pte_t of process 0 at 0x100000005000, level 1: was none; now pfn 0x/m);
     expect(linesOf(stdout).at(-1)).toBe('1 sequences, 14 operations, 2 differences');
   });
 
@@ -115,9 +120,9 @@ describe('replay', () => {
     expect(linesOf(stdout).filter((line) => line.startsWith(COPY_ON_WRITE))).toEqual(shown);
     expect(stdout).toMatch(/"at":0,"result":"OK","value":7\}\n {2}model: OK, value 7, nothing changed\n/);
     expect(stdout).toMatch(
-      /"fork".*\n {2}model: OK\n( {4}.*\n)*? {4}table 0x[0-9a-f]+ of level \d allocated: process \d+ /,
+      /"fork".*\n {2}model: OK\n( {4}.*\n)*? {4} *table 0x[0-9a-f]+ of level \d allocated: process 1 at /,
     );
-    expect(stdout).toMatch(/"exit".*\n {2}model: OK\n( {4}.*\n)*? {4}page freed: 2 MiB at pfn 0x/);
+    expect(stdout).toMatch(/"exit".*\n {2}model: OK\n( {4}.*\n)*? {4} *page freed: 2 MiB at pfn 0x/);
     expect(linesOf(stdout).at(-1)).toBe('1 sequences, 7 operations, 0 differences');
   });
 

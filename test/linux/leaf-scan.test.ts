@@ -38,7 +38,7 @@ const memories = {
 
 /** An address space on a new machine. */
 function space(tables: number | FlatMemory, levels: 4 | 5 = 4): Mm {
-  return Mm.create(new Machine({ tables, levels }), 0)!;
+  return Mm.create(new Machine({ tables, levels }), 'process 0')!;
 }
 
 /** Puts a tree's entries into an address space. */

@@ -12,7 +12,7 @@ import { checkFunction, checkInteger, InvariantError, wrongKind } from '../../co
 import type { Blocked, Hang } from './errno.ts';
 import type { Lock, LockMode } from './lock.ts';
 import type { SignalInfo } from './siginfo.ts';
-import type { TraceEvent } from './trace.ts';
+import type { Traced } from './trace.ts';
 
 /** What a task can wait for: a lock, or to be woken. */
 export interface Awaited {
@@ -34,9 +34,7 @@ export interface Pause {
 export type Path<T> = Generator<Pause, T, void>;
 
 /** What a task needs of the machine that it runs on. */
-export interface TaskMachine {
-  /** Everything that the kernel does, if somebody wants to know. */
-  readonly trace: TraceEvent[] | undefined;
+export interface TaskMachine extends Traced {
   /** Whether some path has come to no end. */
   hasDeadEnds: boolean;
   /** A number for a thread. */
@@ -62,6 +60,8 @@ export class Task {
   siginfo: SignalInfo | undefined = undefined;
   /** `task_pid_vnr`: the thread's number. */
   readonly tid: number;
+  /** The kernel functions that it is in, by their names in Linux, the outermost first; only those that a trace has seen entered. */
+  readonly calls: string[] = [];
   /** How many entries had been written when it last lost a race: see mm/raced.ts. */
   racedAt = -1;
 
@@ -91,6 +91,7 @@ export class DeadEnd extends Error {
     super(where);
     this.task = task;
     this.outcome = outcome;
+    task.machine.trace?.push({ kind: 'dead end', task: task.name, outcome, where });
   }
 }
 
@@ -99,7 +100,6 @@ function deadEnd(error: unknown): Hang {
   if (!(error instanceof DeadEnd)) throw error;
   const { held, machine } = error.task;
   machine.hasDeadEnds = true;
-  machine.trace?.push({ kind: 'dead end', task: error.task.name, outcome: error.outcome, where: error.message });
   while (held.length > 0) held.at(-1)!.unlock(error.task);
   return error.outcome;
 }
@@ -237,6 +237,7 @@ export function interleave<T>(works: readonly Work<T>[], pick: (count: number) =
       const picked = pick(ready.length);
       checkInteger('pick()', picked, 0, ready.length - 1);
       const turn = ready[picked]!;
+      turn.task.machine.current = turn.task.name;
       const step = next(turn.path);
       if (step.done) {
         results[turn.index] = step.value;

@@ -6,10 +6,15 @@
  *       page lock                           a truncation waits, or has been
  *         page-table lock                   the entry is written
  */
+import { hex } from '../../core/errors.ts';
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, type VmFault } from '../base/fault-flags.ts';
+import { faultFlagWords } from '../base/flag-words.ts';
+import { kernelFunction, recordCall, refuse } from '../base/kernel-function.ts';
+import { readMigrationEntry } from '../base/migration-entry.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
+import { resultWords } from '../base/trace-words.ts';
 import { VM_SHARED, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE } from '../base/vm-flags.ts';
 import { allocHugePage, giveBack, putPage } from '../hugetlb/alloc-page.ts';
 import { hugetlbWp, makeHugePte } from '../hugetlb/cow.ts';
@@ -18,7 +23,6 @@ import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
-import { readMigrationEntry } from '../page-tables/migration-entry.ts';
 import { setHugePteAt } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
 import { healthyPiece, poisonedEntryFault } from './hwpoison-fault.ts';
@@ -30,7 +34,11 @@ import { handleUserfault, type UffdReason } from './uffd-fault.ts';
  * @param flags FAULT_FLAG_ bits
  * @returns 'RETRY' only of userfaultfd; then mmap_lock was dropped, unless FAULT_FLAG_RETRY_NOWAIT
  */
-export function* hugetlbFault(task: Task, vma: Vma, address: number, flags: number): Path<VmFault> {
+export const hugetlbFault: typeof handleFault = kernelFunction('hugetlb_fault', handleFault, {
+  args: (_vma, address, flags) => `addr=${hex(address)}, flags=${faultFlagWords(flags)}`,
+});
+
+function* handleFault(task: Task, vma: Vma, address: number, flags: number): Path<VmFault> {
   const mutex = vma.inode.faultMutex(vma.hugeIndex(address));
   const lock = vma.hugetlbLock;
   yield* mutex.write(task);
@@ -54,14 +62,19 @@ interface Contended {
   readonly contended: Folio;
 }
 
+/** What is left to be done when the locks are dropped, in words. */
+function faultWords(result: VmFault | Userfault): string {
+  return typeof result === 'string' ? resultWords(result) : `hugetlb_handle_userfault, ${result.reason}`;
+}
+
 function* faultLocked(task: Task, vma: Vma, address: number, flags: number): Path<VmFault | Contended | Userfault> {
   const { tables, frames } = vma.mm.machine;
   /* A fault never makes finer tables: a hole is filled by a leaf of its own size. */
   const hpte = yield* hugetlbFullWalkAlloc(task, vma, address, 0);
-  if (typeof hpte === 'string') return 'OOM';
+  if (typeof hpte === 'string') return refuse(task, 'OOM', 'no memory for a page table');
   const pte = tables.read(hpte.ptep);
   if (pte.noneMostly) return yield* hugetlbNoPage(task, vma, address, hpte, pte, flags);
-  if (pte.isHwpoison) return poisonedEntryFault(vma, hpte, pte);
+  if (pte.isHwpoison) return poisonedEntryFault(task, vma, hpte, pte);
   /* `migration_entry_wait_huge`: whoever moves the page has locked it, until the entry is a leaf again. */
   if (pte.isMigration) return { contended: frames.folio(readMigrationEntry(vma.mm.machine, pte).pfn) };
   if (!hpte.isPresentLeaf(pte)) return 'done';
@@ -111,7 +124,13 @@ function setAccessFlags(mm: Mm, base: number, hpte: HugetlbPte, pte: Pte): void 
 }
 
 /** `hugetlb_no_page`: nothing is mapped; a page comes from the file, or is new and zero. */
-function* hugetlbNoPage(
+const hugetlbNoPage = kernelFunction('hugetlb_no_page', noPage, {
+  args: (vma, address, _hole, empty, flags) =>
+    `${vma.inode.name}, idx=${vma.hugeIndex(address)}, addr=${hex(address)}, ${empty.isMarker ? 'marker, ' : ''}flags=${faultFlagWords(flags)}`,
+  result: faultWords,
+});
+
+function* noPage(
   task: Task,
   vma: Vma,
   address: number,
@@ -120,7 +139,9 @@ function* hugetlbNoPage(
   flags: number,
 ): Path<VmFault | Userfault> {
   /* The page that belongs here was taken away for the owner's copy. A zero page would look like lost data. */
-  if (vma.reserveUnmapped) return 'SIGBUS';
+  if (vma.reserveUnmapped) {
+    return refuse(task, 'SIGBUS', "HPAGE_RESV_UNMAPPED: a page was taken from this mapping for its owner's copy");
+  }
   const folio = yield* findLockPage(task, vma.inode.pageCache, vma.hugeIndex(address));
   if (folio) return yield* cachedPageFault(task, vma, address, hole, empty, flags, folio);
   return yield* missingPageFault(task, vma, address, hole, empty, flags);
@@ -140,7 +161,8 @@ function* cachedPageFault(
   let old = empty;
   let refused: VmFault | undefined;
   /* v2, patch 35. Pieces of one page can be mapped more often than references are counted. */
-  if (folio.overflown) refused = 'SIGBUS';
+  if (folio.overflown)
+    refused = refuse(task, 'SIGBUS', `pfn ${hex(folio.pfn)} has all the references that can be counted`);
   else if (folio.hwpoison) {
     const piece = yield* healthyPiece(task, vma, address, hole, folio);
     if (typeof piece === 'string') refused = piece;
@@ -167,7 +189,9 @@ function* missingPageFault(
   flags: number,
 ): Path<VmFault | Userfault> {
   const index = vma.hugeIndex(address);
-  if (index >= Math.floor(vma.inode.size / vma.hstate.size)) return 'SIGBUS';
+  if (index >= Math.floor(vma.inode.size / vma.hstate.size)) {
+    return refuse(task, 'SIGBUS', `index ${index} lies behind the end of the file, ${hex(vma.inode.size)} bytes`);
+  }
   if (vma.flags & VM_UFFD_MISSING) return (yield* isStable(task, vma, hpte, old)) ? { reason: 'missing' } : 'done';
   const folio = yield* newPage(task, vma, leafBase(address, hpte), hpte, old, index);
   if (typeof folio === 'string') return folio;
@@ -238,8 +262,11 @@ function* newPage(
   const folio = yield* allocHugePage(task, vma, base, false);
   if (folio === 'ENOSPC') {
     /* Perhaps migration had just taken the entry away, and there is nothing to fail about. */
-    return (yield* isStable(task, vma, hpte, old)) ? 'SIGBUS' : 'done';
+    return (yield* isStable(task, vma, hpte, old))
+      ? refuse(task, 'SIGBUS', 'no page to be had, and none reserved')
+      : 'done';
   }
+  recordCall(task, 'clear_huge_page', () => `pfn ${hex(folio.pfn)}`);
   folio.contents.clear();
   folio.uptodate = true;
   yield* folio.lock.write(task);

@@ -13,8 +13,11 @@ import {
   FAULT_FLAG_USER,
   FAULT_FLAG_WRITE,
 } from '../base/fault-flags.ts';
+import { protWords } from '../base/flag-words.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { forceSignal, SEGV_ACCERR, SEGV_MAPERR } from '../base/siginfo.ts';
 import type { Path, Task } from '../base/task.ts';
+import { errorCodeWords, resultWords } from '../base/trace-words.ts';
 import { VM_ACCESS_FLAGS, VM_WRITE } from '../base/vm-flags.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
@@ -44,17 +47,25 @@ export function* userAccess(task: Task, mm: Mm, address: number, access: number)
     const reached = walkUser(mm, address, access);
     if (reached >= 0) return reached;
     const { changes } = tables;
-    const result = yield* pageFault(task, mm, address, -1 - reached);
+    const errorCode = -1 - reached;
+    mm.machine.trace?.push({ kind: 'fault', task: task.name, address, errorCode });
+    const result = yield* pageFault(task, mm, address, errorCode);
     if (result !== 'done') return result;
     /* The handler came back and changed no entry: the same fault follows, unless another task does something. */
-    if (tables.changes === changes && !task.preemptible) return 'HANG';
+    if (tables.changes === changes && !task.preemptible) {
+      return refuse(task, 'HANG', 'the handler has changed no entry: the same fault follows for ever');
+    }
   }
 }
 
 /** `do_user_addr_fault`. */
-function* pageFault(task: Task, mm: Mm, address: number, errorCode: number): Path<'done' | Signal | Hang> {
+const pageFault = kernelFunction('do_user_addr_fault', userAddrFault, {
+  args: (_mm, address, errorCode) => `addr=${hex(address)}, error_code=${errorCodeWords(errorCode)}`,
+  result: (result) => (result === 'done' ? '' : result),
+});
+
+function* userAddrFault(task: Task, mm: Mm, address: number, errorCode: number): Path<'done' | Signal | Hang> {
   const write = (errorCode & Access.write) !== 0;
-  mm.machine.trace?.push({ kind: 'fault', task: task.name, address, errorCode });
   let flags = FAULT_FLAG_USER | FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE | (write ? FAULT_FLAG_WRITE : 0);
   for (;;) {
     yield* mm.mmapLock.read(task);
@@ -62,12 +73,13 @@ function* pageFault(task: Task, mm: Mm, address: number, errorCode: number): Pat
     if (!vma || isAccessError(vma, errorCode)) {
       mm.mmapLock.unlock(task);
       task.siginfo = { signal: 'SIGSEGV', code: vma ? SEGV_ACCERR : SEGV_MAPERR, address };
-      return 'SIGSEGV';
+      const why = vma ? `the mapping permits ${protWords(vma.flags & VM_ACCESS_FLAGS)}` : 'nothing is mapped there';
+      return refuse(task, 'SIGSEGV', `${hex(address)}: ${why}`);
     }
     const fault = yield* hugetlbFault(task, vma, address, flags);
     if (fault === 'RETRY') {
       /* It has slept, without mmap_lock: everything may be another now. */
-      if (task.killed) return 'SIGKILL';
+      if (task.killed) return refuse(task, 'SIGKILL', 'it came while the fault slept');
       flags |= FAULT_FLAG_TRIED;
       continue;
     }
@@ -78,7 +90,12 @@ function* pageFault(task: Task, mm: Mm, address: number, errorCode: number): Pat
         `tables: expected room for another page table, got ${hex(mm.machine.memory.bytes)} bytes, all in use`,
       );
     }
-    return fault === 'done' || fault === 'HANG' ? fault : forceSignal(task, vma.hstate.shift, address, fault);
+    if (fault === 'done' || fault === 'HANG') return fault;
+    return refuse(
+      task,
+      forceSignal(task, vma.hstate.shift, address, fault),
+      `${resultWords(fault)} at ${hex(address)}`,
+    );
   }
 }
 

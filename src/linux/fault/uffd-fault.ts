@@ -5,6 +5,7 @@
  *   fault ──> queued ──> still to be waited for? ──> mmap_lock dropped, sleeps ──> woken ──> RETRY: faults again
  *                 └── read() sees it                                        UFFDIO_COPY, _CONTINUE, _WAKE, close...
  */
+import { hex } from '../../core/errors.ts';
 import {
   FAULT_FLAG_ALLOW_RETRY,
   FAULT_FLAG_RETRY_NOWAIT,
@@ -12,6 +13,8 @@ import {
   FAULT_FLAG_WRITE,
   type VmFault,
 } from '../base/fault-flags.ts';
+import { faultFlagWords } from '../base/flag-words.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { type Path, preemptionPoint, sleepUntil, type Task } from '../base/task.ts';
 import {
@@ -22,7 +25,7 @@ import {
   UFFD_PAGEFAULT_FLAG_WRITE,
 } from '../base/uffd-uapi.ts';
 import { hgmEnabled } from '../mm/hgm-enabled.ts';
-import type { Userfault, Userfaultfd } from '../mm/userfaultfd.ts';
+import { faultWords, recordMessage, type Userfault, type Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalk } from '../page-tables/page-table.ts';
 
@@ -36,22 +39,25 @@ export type UffdReason = 'missing' | 'wp' | 'minor';
  * @param flags FAULT_FLAG_ bits
  * @returns 'RETRY': after a sleep, and mmap_lock was dropped, unless FAULT_FLAG_RETRY_NOWAIT
  */
-export function* handleUserfault(
-  task: Task,
-  vma: Vma,
-  address: number,
-  flags: number,
-  reason: UffdReason,
-): Path<VmFault> {
+export const handleUserfault: typeof waitForUserfault = kernelFunction('handle_userfault', waitForUserfault, {
+  args: (_vma, address, flags, reason) => `addr=${hex(address)}, flags=${faultFlagWords(flags)}, reason=${reason}`,
+});
+
+function* waitForUserfault(task: Task, vma: Vma, address: number, flags: number, reason: UffdReason): Path<VmFault> {
   const { mm, userfaultfd: context } = vma;
   /* The locks that kept the entry as it was are dropped: somebody may bring the page before the message is there. */
   yield* preemptionPoint(task);
-  if (task.exiting || !context || context.has(UFFD_FEATURE_SIGBUS)) return 'SIGBUS';
-  if (context.userModeOnly && !(flags & FAULT_FLAG_USER)) return 'SIGBUS';
+  if (task.exiting) return refuse(task, 'SIGBUS', 'the task ends, or writes its core file, and waits for nobody');
+  if (!context) return refuse(task, 'SIGBUS', 'the mapping has no userfaultfd any more');
+  if (context.has(UFFD_FEATURE_SIGBUS)) return refuse(task, 'SIGBUS', 'UFFD_FEATURE_SIGBUS');
+  if (context.userModeOnly && !(flags & FAULT_FLAG_USER)) {
+    return refuse(task, 'SIGBUS', "UFFD_USER_MODE_ONLY, and the access is the kernel's own");
+  }
   /* Its close waits for mmap_lock, to unregister the range: the fault comes again, and is an ordinary one. */
   if (context.released) return 'done';
-  if (!(flags & FAULT_FLAG_ALLOW_RETRY)) return 'SIGBUS';
-  if (flags & FAULT_FLAG_RETRY_NOWAIT) return 'RETRY';
+  if (!(flags & FAULT_FLAG_ALLOW_RETRY))
+    return refuse(task, 'SIGBUS', 'the fault may not be retried: no FAULT_FLAG_ALLOW_RETRY');
+  if (flags & FAULT_FLAG_RETRY_NOWAIT) return refuse(task, 'RETRY', 'FAULT_FLAG_RETRY_NOWAIT: does not wait');
 
   const fault: Userfault = {
     task,
@@ -60,6 +66,7 @@ export function* handleUserfault(
     woken: false,
   };
   context.pendingFaults.add(fault);
+  recordMessage(task, 'queued', context, faultWords(fault));
   /* From here on it can be read and woken. Who has brought the page already found nobody to wake: so look again. */
   yield* preemptionPoint(task);
   const mustWait = hugeMustWait(vma, address, reason);
@@ -93,11 +100,12 @@ function hugeMustWait(vma: Vma, address: number, reason: UffdReason): boolean {
 }
 
 /** `wake_userfault`: wakes all whose reported address lies in a range; whether they were read or not. */
-export function wakeUserfault(context: Userfaultfd, start: number, length: number): void {
+export function wakeUserfault(task: Task, context: Userfaultfd, start: number, length: number): void {
   for (const faults of [context.pendingFaults, context.readFaults]) {
     for (const fault of faults) {
       if (fault.address < start || fault.address >= start + length) continue;
       fault.woken = true;
+      recordMessage(task, 'woken', context, faultWords(fault));
       faults.delete(fault);
     }
   }

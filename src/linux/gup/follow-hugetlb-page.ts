@@ -6,7 +6,7 @@
  * then a whole range is followed under one hold of the VMA lock, and the page-table locks, which are free, are not taken one by
  * one. Where tasks take turns, or a trace is kept, it goes leaf by leaf, each under its lock. The results are the same.
  */
-import { InvariantError } from '../../core/errors.ts';
+import { hex, InvariantError } from '../../core/errors.ts';
 import type { Errno, Hang } from '../base/errno.ts';
 import { vmFaultToErrno } from '../base/fault-errno.ts';
 import {
@@ -17,11 +17,14 @@ import {
   FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
 } from '../base/fault-flags.ts';
+import { follWords } from '../base/flag-words.ts';
 import { FOLL_DUMP, FOLL_NOWAIT, FOLL_PIN, FOLL_TRIED, FOLL_WRITE } from '../base/gup-flags.ts';
 import { HGM_POSTED_GUP_DROPS_LOCK, HGM_POSTED_GUP_LEAKS_LOCK, HGM_POSTED_GUP_UNITS } from '../base/hgm.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
+import { resultWords } from '../base/trace-words.ts';
 import { hugetlbFault } from '../fault/fault.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { raced } from '../mm/raced.ts';
@@ -58,7 +61,12 @@ export interface Locked {
  * @returns an error if nothing at all is done, also by earlier calls, 0 for one without a name; else undefined. Early ends leave
  *   nothing `remaining`
  */
-export function* followHugetlbPage(
+export const followHugetlbPage: typeof followAll = kernelFunction('follow_hugetlb_page', followAll, {
+  args: (_vma, cursor, flags) =>
+    `addr=${hex(cursor.position)}, nr_pages=${cursor.remaining}, flags=${follWords(flags)}`,
+});
+
+function* followAll(
   task: Task,
   vma: Vma,
   cursor: GupCursor,
@@ -66,13 +74,15 @@ export function* followHugetlbPage(
   locked: Locked | undefined,
 ): Path<Errno | Hang | 0 | undefined> {
   while (cursor.position < vma.end && cursor.remaining > 0) {
-    const followed = task.killed ? 'EFAULT' : yield* followNext(task, vma, cursor, flags, locked);
+    const followed = task.killed
+      ? refuse(task, 'EFAULT', 'a SIGKILL is pending')
+      : yield* followNext(task, vma, cursor, flags, locked);
     if (followed === 'again') continue;
     cursor.remaining = 0;
     if (followed === 'retry' || (cursor.done > 0 && followed !== 'HANG')) return undefined;
     return followed;
   }
-  return cursor.done > 0 ? undefined : 'EFAULT';
+  return cursor.done > 0 ? undefined : refuse(task, 'EFAULT', 'nothing was to be done');
 }
 
 /** What comes of a step: 'again': look at the cursor, which may have gone on; 'retry': the caller does; or the error that ends it all. */
@@ -107,7 +117,7 @@ function* followNext(
     raced(task, tables, 'follow_hugetlb_page');
     return 'again';
   }
-  const needs = followLeaf(vma, cursor, flags, hpte, pte);
+  const needs = followLeaf(task, vma, cursor, flags, hpte, pte);
   hpte?.lock.unlock(task);
   lock?.unlock(task);
   if (needs === 'nothing') return 'again';
@@ -120,6 +130,7 @@ function* followNext(
  * process's own. 'EFAULT': a hole that is to stay one; 'ENOMEM': a huge page that could not be grabbed.
  */
 function followLeaf(
+  task: Task,
   vma: Vma,
   cursor: GupCursor,
   flags: number,
@@ -129,7 +140,7 @@ function followLeaf(
   if (!hpte || !pte || pte.none) {
     /* A core file keeps its holes: no page is made for them. */
     const isHole = flags & FOLL_DUMP && !vma.inode.pageCache.find(vma.hugeIndex(cursor.position));
-    return isHole ? 'EFAULT' : 'page';
+    return isHole ? refuse(task, 'EFAULT', 'FOLL_DUMP, and a hole: nothing in the page cache') : 'page';
   }
   /* A marker of userfaultfd is an entry: a page behind it is faulted in. */
   if (!hpte.isPresentLeaf(pte)) return 'page';
@@ -137,7 +148,8 @@ function followLeaf(
   if (!pte.write && mustUnshare(flags, folio)) return 'own page';
   if (mustFault(flags, pte)) return 'page';
   assertPinnable(flags, folio);
-  return record(vma, cursor, hpte, pte, folio, flags) ? 'nothing' : 'ENOMEM';
+  if (record(vma, cursor, hpte, pte, folio, flags)) return 'nothing';
+  return refuse(task, 'ENOMEM', `try_grab_folio: pfn ${hex(folio.pfn)} has _refcount ${folio.refcount}`);
 }
 
 /**
@@ -168,7 +180,7 @@ function* followRuns(task: Task, vma: Vma, cursor: GupCursor, flags: number): Pa
   lock?.unlock(task);
   if (vmas) for (let page = 0; page < done; page++) vmas[at + page] = vma;
   advance(cursor, done);
-  if (refused) return 'ENOMEM';
+  if (refused) return refuse(task, 'ENOMEM', 'try_grab_folio: no reference can be had');
   return done > 0 ? 'some' : 'none';
 }
 
@@ -241,7 +253,11 @@ function* faultIn(
     return 'retry';
   }
   if (result === 'HANG') return result;
-  if (result !== 'done') return vmFaultToErrno(result, flags);
+  if (result !== 'done') {
+    const errno = vmFaultToErrno(result, flags);
+    return errno === 0 ? 0 : refuse(task, errno, `vm_fault_to_errno of ${resultWords(result)}`);
+  }
   /* The same fault would follow, unless another task does something. */
-  return tables.changes === changes && !task.preemptible ? 'HANG' : 'again';
+  if (tables.changes !== changes || task.preemptible) return 'again';
+  return refuse(task, 'HANG', 'the fault has changed no entry: the same follows for ever');
 }

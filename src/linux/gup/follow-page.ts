@@ -2,14 +2,17 @@
  * The page at an address, if there is one now: nothing is faulted in. mm/gup.c of Linux 6.1: follow_page; mm/hugetlb.c:
  * follow_huge_pmd_pte, follow_huge_pud.
  */
+import { hex } from '../../core/errors.ts';
+import { follWords } from '../base/flag-words.ts';
 import { FOLL_GET, FOLL_PIN } from '../base/gup-flags.ts';
 import { HGM_POSTED_FOLLOW_PAGE } from '../base/hgm.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
+import { readMigrationEntry } from '../base/migration-entry.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Mm } from '../mm/mm.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
-import { readMigrationEntry } from '../page-tables/migration-entry.ts';
 import { hugetlbFullWalk } from '../page-tables/page-table.ts';
 import { tryGrabFolio } from '../pool/pin.ts';
 
@@ -19,7 +22,11 @@ import { tryGrabFolio } from '../pool/pin.ts';
  * @param flags FOLL_GET takes a reference; FOLL_PIN is not supported: no page
  * @returns the frame number, or undefined
  */
-export function* followPage(task: Task, mm: Mm, address: number, flags: number): Path<number | undefined> {
+export const followPage: typeof follow = kernelFunction('follow_page', follow, {
+  args: (_mm, address, flags) => `addr=${hex(address)}, flags=${follWords(flags)}`,
+});
+
+function* follow(task: Task, mm: Mm, address: number, flags: number): Path<number | undefined> {
   yield* mm.mmapLock.read(task);
   const vma = mm.vmaLookup(address);
   const frame = vma && !(flags & FOLL_PIN) ? yield* followHugePte(task, vma, address, flags) : undefined;
@@ -27,7 +34,11 @@ export function* followPage(task: Task, mm: Mm, address: number, flags: number):
   return frame;
 }
 
-function* followHugePte(task: Task, vma: Vma, address: number, flags: number): Path<number | undefined> {
+const followHugePte = kernelFunction('follow_huge_pmd_pte', followLeaf, {
+  args: (_vma, address, flags) => `addr=${hex(address)}, flags=${follWords(flags)}`,
+});
+
+function* followLeaf(task: Task, vma: Vma, address: number, flags: number): Path<number | undefined> {
   const { tables, frames } = vma.mm.machine;
   const lock = vma.hugetlbLock;
   for (;;) {

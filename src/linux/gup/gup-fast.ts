@@ -7,7 +7,8 @@
  * root to an entry is one step, and the second look is a walk, too. Whoever pins also looks out for a fork, which makes entries
  * read-only that a pin relies on.
  */
-import { InvariantError } from '../../core/errors.ts';
+import { hex, InvariantError } from '../../core/errors.ts';
+import { follWords } from '../base/flag-words.ts';
 import {
   FOLL_FAST_ONLY,
   FOLL_FORCE,
@@ -18,6 +19,7 @@ import {
   FOLL_TOUCH,
   FOLL_WRITE,
 } from '../base/gup-flags.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_RW, PAGE_USER, type Pte } from '../base/pte.ts';
 import { type Path, preemptionPoint, type Task } from '../base/task.ts';
@@ -27,23 +29,25 @@ import { leafAt } from '../page-tables/page-table.ts';
 import { gupPutFolio, type PageList, releasePages, tryGrabFolio } from '../pool/pin.ts';
 import { type Locked, mustUnshare } from './follow-hugetlb-page.ts';
 import type { FastRequest } from './get-user-pages.ts';
-import { type GupResult, getUserPagesLocked, gupLongtermLocked } from './gup.ts';
+import { type GupResult, getUserPagesLocked, gupLongtermLocked, requestWords } from './gup.ts';
 
 const ADDRESSES = 2 ** 64;
 const ALLOWED = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_PIN | FOLL_GET | FOLL_FAST_ONLY | FOLL_NOFAULT;
 
 /** `internal_get_user_pages_fast`: what can be had without a lock, then the rest with it. */
-export function* internalGetUserPagesFast(
-  task: Task,
-  mm: Mm,
-  { start: address, nrPages, flags, pages }: FastRequest,
-): Path<GupResult> {
-  if (flags & ~ALLOWED) return 'EINVAL';
+export const internalGetUserPagesFast: typeof fastThenSlow = kernelFunction(
+  'internal_get_user_pages_fast',
+  fastThenSlow,
+  { args: (_mm, request) => requestWords(request) },
+);
+
+function* fastThenSlow(task: Task, mm: Mm, { start: address, nrPages, flags, pages }: FastRequest): Path<GupResult> {
+  if (flags & ~ALLOWED) return refuse(task, 'EINVAL', `${follWords(flags & ~ALLOWED)} is not for GUP-fast`);
   if (flags & FOLL_PIN) mm.hasPinned = true;
   const start = address - (address % PAGE_SIZE);
   const end = start + nrPages * PAGE_SIZE;
   if (end >= ADDRESSES) return 0;
-  if (end > taskSizeMax(mm)) return 'EFAULT';
+  if (end > taskSizeMax(mm)) return refuse(task, 'EFAULT', `the end ${hex(end)} is no program's address`);
   const done = yield* locklessPagesFromMm(task, mm, start, nrPages, flags, pages);
   if (done === nrPages || flags & FOLL_FAST_ONLY) return done;
 
@@ -78,14 +82,11 @@ function* gupUnlocked(
 }
 
 /** `lockless_pages_from_mm`: pages done. */
-function* locklessPagesFromMm(
-  task: Task,
-  mm: Mm,
-  start: number,
-  nrPages: number,
-  flags: number,
-  pages: PageList,
-): Path<number> {
+const locklessPagesFromMm = kernelFunction('lockless_pages_from_mm', lockless, {
+  args: (_mm, start, nrPages, flags) => requestWords({ start, nrPages, flags }),
+});
+
+function* lockless(task: Task, mm: Mm, start: number, nrPages: number, flags: number, pages: PageList): Path<number> {
   const sequence = mm.writeProtectSeq;
   if (flags & FOLL_PIN && sequence & 1) return 0;
   yield* preemptionPoint(task);

@@ -2,8 +2,11 @@
  * GUP: the pages behind a process's addresses. mm/gup.c of Linux 6.1: check_vma_flags, __get_user_pages,
  * __get_user_pages_locked, __gup_longterm_locked, get_user_pages_remote, pin_user_pages.
  */
+import { hex } from '../../core/errors.ts';
 import type { Errno, Hang } from '../base/errno.ts';
+import { follWords } from '../base/flag-words.ts';
 import { FOLL_ANON, FOLL_FORCE, FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_TRIED, FOLL_WRITE } from '../base/gup-flags.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_MAYREAD, VM_READ, VM_WRITE } from '../base/vm-flags.ts';
@@ -28,12 +31,20 @@ export interface GupRequest {
   readonly base?: number;
 }
 
+/** What a trace shows of a request. */
+export function requestWords({ start, nrPages, flags }: Pick<GupRequest, 'start' | 'nrPages' | 'flags'>): string {
+  return `start=${hex(start)}, nr_pages=${nrPages}, gup_flags=${follWords(flags)}`;
+}
+
 /** `check_vma_flags`, as it meets hugetlb. */
-export function checkVmaFlags(vma: Vma, flags: number): 'OK' | 'EFAULT' {
-  if (flags & FOLL_ANON) return 'EFAULT';
-  if (flags & FOLL_WRITE) return vma.flags & VM_WRITE ? 'OK' : 'EFAULT';
+export function checkVmaFlags(task: Task, vma: Vma, flags: number): 'OK' | 'EFAULT' {
+  if (flags & FOLL_ANON) return refuse(task, 'EFAULT', 'FOLL_ANON, and the mapping has a file behind it');
+  if (flags & FOLL_WRITE) {
+    return vma.flags & VM_WRITE ? 'OK' : refuse(task, 'EFAULT', 'FOLL_WRITE, and the mapping may not be written');
+  }
   if (vma.flags & VM_READ) return 'OK';
-  return flags & FOLL_FORCE && vma.flags & VM_MAYREAD ? 'OK' : 'EFAULT';
+  if (flags & FOLL_FORCE && vma.flags & VM_MAYREAD) return 'OK';
+  return refuse(task, 'EFAULT', 'the mapping may not be read');
 }
 
 /**
@@ -41,7 +52,11 @@ export function checkVmaFlags(vma: Vma, flags: number): 'OK' | 'EFAULT' {
  *
  * @param locked of a caller who can do with a dropped mmap_lock: then a fault may be retried, and this returns
  */
-export function* getUserPagesOnce(
+export const getUserPagesOnce: typeof getPages = kernelFunction('__get_user_pages', getPages, {
+  args: (_mm, request) => requestWords(request),
+});
+
+function* getPages(
   task: Task,
   mm: Mm,
   { start, nrPages, flags, pages, vmas, base = 0 }: GupRequest,
@@ -51,10 +66,12 @@ export function* getUserPagesOnce(
   let result: GupResult = 0;
   while (cursor.remaining > 0) {
     const vma = mm.vmaLookup(cursor.position);
-    if (!vma || checkVmaFlags(vma, flags) !== 'OK') {
-      result = 'EFAULT';
+    if (!vma) {
+      result = refuse(task, 'EFAULT', `nothing is mapped at ${hex(cursor.position)}`);
       break;
     }
+    result = checkVmaFlags(task, vma, flags) === 'OK' ? 0 : 'EFAULT';
+    if (result !== 0) break;
     result = (yield* followHugetlbPage(task, vma, cursor, flags, locked)) ?? 0;
     if (locked && !locked.held) break;
   }
@@ -72,7 +89,11 @@ function partOrError(done: number, result: GupResult): GupResult {
  *
  * @param locked `held` at the start; at the end false if the lock was ever dropped, and then it is not held any more
  */
-export function* getUserPagesLocked(task: Task, mm: Mm, request: GupRequest, locked?: Locked): Path<GupResult> {
+export const getUserPagesLocked: typeof getLocked = kernelFunction('__get_user_pages_locked', getLocked, {
+  args: (_mm, request) => requestWords(request),
+});
+
+function* getLocked(task: Task, mm: Mm, request: GupRequest, locked?: Locked): Path<GupResult> {
   const { pages, vmas, base = 0 } = request;
   let { flags, start, nrPages } = request;
   if (flags & FOLL_PIN) mm.hasPinned = true;
@@ -109,7 +130,7 @@ export function* getUserPagesLocked(task: Task, mm: Mm, request: GupRequest, loc
 /** The page that a fault was retried for, as often as it takes. */
 function* retryOne(task: Task, mm: Mm, request: GupRequest, locked: Locked): Path<GupResult> {
   for (;;) {
-    if (task.killed) return 'EINTR';
+    if (task.killed) return refuse(task, 'EINTR', 'a SIGKILL is pending');
     yield* mm.mmapLock.read(task);
     locked.held = true;
     const result = yield* getUserPagesOnce(task, mm, request, locked);
@@ -118,7 +139,13 @@ function* retryOne(task: Task, mm: Mm, request: GupRequest, locked: Locked): Pat
 }
 
 /** `__gup_longterm_locked`: a long-term pin needs FOLL_PIN. No page of the model has to be moved before it is pinned. */
-export function* gupLongtermLocked(task: Task, mm: Mm, request: GupRequest): Path<GupResult> {
-  if (request.flags & FOLL_LONGTERM && !(request.flags & FOLL_PIN)) return 'EINVAL';
+export const gupLongtermLocked: typeof longtermLocked = kernelFunction('__gup_longterm_locked', longtermLocked, {
+  args: (_mm, request) => requestWords(request),
+});
+
+function* longtermLocked(task: Task, mm: Mm, request: GupRequest): Path<GupResult> {
+  if (request.flags & FOLL_LONGTERM && !(request.flags & FOLL_PIN)) {
+    return refuse(task, 'EINVAL', 'FOLL_LONGTERM without FOLL_PIN');
+  }
   return yield* getUserPagesLocked(task, mm, request);
 }

@@ -2,9 +2,12 @@
  * Taking a huge page for a VMA, and giving it back. mm/hugetlb.c of Linux 6.1: alloc_huge_page, dequeue_huge_page_vma,
  * vma_has_reserves, put_page.
  */
+import { hex } from '../../core/errors.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_MAYSHARE, VM_NORESERVE } from '../base/vm-flags.ts';
 import type { Folio } from '../pool/folio.ts';
+import type { Hstate } from '../pool/hstate.ts';
 import {
   type PageClaim,
   restoreReserveOnError,
@@ -34,12 +37,11 @@ export function vmaHasReserves(claim: PageClaim, change: number): boolean {
  * @param avoidReserve does not touch the reservation that the address may have: for a copy, whose original consumed it
  * @returns 'ENOSPC' over the mount's limit, or where the pool has none left
  */
-export function* allocHugePage(
-  task: Task,
-  claim: PageClaim,
-  address: number,
-  avoidReserve: boolean,
-): Path<Folio | 'ENOSPC'> {
+export const allocHugePage: typeof takePage = kernelFunction('alloc_huge_page', takePage, {
+  args: (_claim, address, avoidReserve) => `addr=${hex(address)}, avoid_reserve=${avoidReserve}`,
+});
+
+function* takePage(task: Task, claim: PageClaim, address: number, avoidReserve: boolean): Path<Folio | 'ENOSPC'> {
   const { hstate } = claim;
   const { subpool } = claim.inode;
   const { hugetlbLock } = hstate.machine;
@@ -50,7 +52,7 @@ export function* allocHugePage(
     const needed = yield* subpoolGetPages(task, subpool, 1);
     if (needed === 'ENOMEM') {
       yield* vmaEndReservation(task, claim);
-      return 'ENOSPC';
+      return refuse(task, 'ENOSPC', "over the mount's maximum");
     }
     poolChange = needed;
   }
@@ -79,7 +81,7 @@ export function* allocHugePage(
       hstate.lostReservations += dropped - poolChange;
     }
     yield* vmaEndReservation(task, claim);
-    return 'ENOSPC';
+    return refuse(task, 'ENOSPC', noPageWords(hstate));
   }
   folio.subpool = subpool;
   /* What the mount gave out of its minimum is reserved in the pool, too, and stays so unless this page consumed it: Linux's mistake. */
@@ -92,6 +94,11 @@ export function* allocHugePage(
     yield* hstate.acctMemory(task, -dropped);
   }
   return folio;
+}
+
+/** Why the pool has no page to give. */
+function noPageWords({ freeHugePages, resvHugePages, surplusHugePages, nrOvercommitHugePages }: Hstate): string {
+  return `${freeHugePages} pages are free, ${resvHugePages} reserved, and ${surplusHugePages} of ${nrOvercommitHugePages} surplus pages made`;
 }
 
 /** `put_page`: drops references; the last one gives the page back to the pool. */

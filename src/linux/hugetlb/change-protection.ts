@@ -1,20 +1,19 @@
 /**
  * Other rights for the leaves of a range. mm/hugetlb.c of Linux 6.1: hugetlb_change_protection.
  */
+import { hex } from '../../core/errors.ts';
+import { protWords, rangeWords } from '../base/flag-words.ts';
 import { HGM_POSTED_CHANGE_PROTECTION, HGM_POSTED_MARKER_OVER_TABLE } from '../base/hgm.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
+import { readMigrationEntry, swpClearUffdWp, swpMkuffdWp, wrprotectMigrationEntry } from '../base/migration-entry.ts';
 import { type PageProtection, PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
+import { VM_ACCESS_FLAGS } from '../base/vm-flags.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { inRuns } from '../page-tables/in-runs.ts';
-import {
-  readMigrationEntry,
-  swpClearUffdWp,
-  swpMkuffdWp,
-  wrprotectMigrationEntry,
-} from '../page-tables/migration-entry.ts';
 import {
   endOfHugePage,
   endOfTable,
@@ -34,7 +33,12 @@ export type UffdWp = 'protect' | 'resolve' | 'leave';
  *
  * @returns 'ENOMEM' only of HGM_POSTED_CHANGE_PROTECTION
  */
-export function* changeProtection(
+export const changeProtection: typeof changeLeaves = kernelFunction('hugetlb_change_protection', changeLeaves, {
+  args: (vma, start, end, _protection, uffdWp) =>
+    `${rangeWords(start, end)}, newprot=${protWords(vma.flags & VM_ACCESS_FLAGS)}${uffdWp === undefined || uffdWp === 'leave' ? '' : `, uffd_wp: ${uffdWp}`}`,
+});
+
+function* changeLeaves(
   task: Task,
   vma: Vma,
   start: number,
@@ -54,11 +58,14 @@ export function* changeProtection(
       /* A marker needs a place to stand, also where no page table is yet. */
       if (uffdWp === 'protect') top = yield* hugePteAlloc(task, vma, address);
       if (top && vma.mm.machine.hgmPosted(HGM_POSTED_CHANGE_PROTECTION)) {
-        result = 'ENOMEM';
+        result = refuse(task, 'ENOMEM', 'the table that was made for a marker is taken for a failure');
         break;
       }
       if (!top) {
-        if (uffdWp === 'protect') break;
+        if (uffdWp === 'protect') {
+          refuse(task, 'ENOMEM', `no memory for a page table: no marker from ${hex(address)} on, and nobody is told`);
+          break;
+        }
         address = endOfTable(address, hstate.shift);
         continue;
       }

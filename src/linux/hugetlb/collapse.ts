@@ -7,8 +7,11 @@
  * Nothing is faulted in: a range that has no finer tables stays as it is, and one whose page the file does not have becomes empty. What
  * userfaultfd has write-protected is not any more.
  */
+import { hex } from '../../core/errors.ts';
 import type { Errno, Result } from '../base/errno.ts';
+import { rangeWords } from '../base/flag-words.ts';
 import { HGM_POSTED_COLLAPSE_LOOP, HGM_POSTED_COLLAPSE_NOT_COUNTED, HGM_POSTED_PARTIAL_COLLAPSE } from '../base/hgm.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { DeadEnd, type Path, type Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
@@ -26,10 +29,18 @@ import { MmuGather, unmapHugepageRange } from './unmap.ts';
  * MADV_COLLAPSE over a piece of one VMA, with mmap_lock held for reading. v2 takes it for writing instead, so that nobody walks the tables that
  * go; RFC v2 takes the VMA lock.
  */
-export function* collapse(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+export const collapse: typeof collapsePiece = kernelFunction(
+  (vma) => (vma.mm.machine.hgm === 'none' ? 'madvise_collapse' : 'hugetlb_collapse'),
+  collapsePiece,
+  {
+    args: (_vma, start, end) => rangeWords(start, end),
+  },
+);
+
+function* collapsePiece(task: Task, vma: Vma, start: number, end: number): Path<Result> {
   const { mm } = vma;
   const { hgm } = mm.machine;
-  if (hgm === 'none') return 'EINVAL';
+  if (hgm === 'none') return refuse(task, 'EINVAL', 'this kernel has no HGM');
   if (hgm === 'rfc-v2') return yield* collapseVma(task, vma, start, end);
   mm.mmapLock.unlock(task);
   yield* mm.mmapLock.write(task);
@@ -45,7 +56,7 @@ function* collapseFrom(task: Task, { mm }: Vma, start: number, end: number): Pat
   const goesOn = mm.machine.hgmPosted(HGM_POSTED_COLLAPSE_LOOP);
   for (let at = start; at < end || (goesOn && result !== 'OK'); ) {
     const vma = mm.findVma(at);
-    if (!vma) return 'EINVAL';
+    if (!vma) return refuse(task, 'EINVAL', `nothing is mapped from ${hex(at)} on`);
     result = yield* collapseVma(task, vma, Math.max(at, vma.start), Math.min(end, vma.end));
     if (result !== 'OK' && !goesOn) break;
     at = vma.end;
@@ -54,8 +65,12 @@ function* collapseFrom(task: Task, { mm }: Vma, start: number, end: number): Pat
 }
 
 /** `__hugetlb_collapse`. 'EINVAL' of private mappings, whose pages are in no file to be looked up. */
-function* collapseVma(task: Task, vma: Vma, start: number, end: number): Path<Result> {
-  if (!vma.mayShare) return 'EINVAL';
+const collapseVma = kernelFunction('__hugetlb_collapse', collapseOne, {
+  args: (_vma, start, end) => rangeWords(start, end),
+});
+
+function* collapseOne(task: Task, vma: Vma, start: number, end: number): Path<Result> {
+  if (!vma.mayShare) return refuse(task, 'EINVAL', 'the mapping is private');
   if (!hgmEnabled(vma)) return 'OK';
   const { iMmapRwsem } = vma.inode.pageCache;
   const lock = vma.hugetlbLock;
@@ -130,7 +145,7 @@ function* collapseTable(
   if (folio && !folio.migratable) {
     /* Somebody has isolated it to move it. */
     yield* unlockAndPut(task, folio);
-    return 'EBUSY';
+    return refuse(task, 'EBUSY', 'somebody has isolated the page to move it');
   }
   yield* unmapHugepageRange(task, gather, vma, address, address + hpte.size, { dropMarker: true });
   yield* hpte.lock.write(task);

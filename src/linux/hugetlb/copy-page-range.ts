@@ -4,7 +4,17 @@
  * A private page is mapped read-only in both, and belongs to neither. A pinned page is copied at once, so that the parent keeps the one
  * that a device writes to.
  */
+import { hex } from '../../core/errors.ts';
+import { rangeWords } from '../base/flag-words.ts';
 import { HGM_POSTED_FORK_TRY_GET } from '../base/hgm.ts';
+import { kernelFunction, recordCall, refuse } from '../base/kernel-function.ts';
+import {
+  readMigrationEntry,
+  swpClearUffdWp,
+  swpMkuffdWp,
+  swpUffdWp,
+  wrprotectMigrationEntry,
+} from '../base/migration-entry.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { isCowMapping, VM_HUGETLB_HGM, VM_UFFD_WP } from '../base/vm-flags.ts';
@@ -13,13 +23,6 @@ import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
 import { inRuns } from '../page-tables/in-runs.ts';
-import {
-  readMigrationEntry,
-  swpClearUffdWp,
-  swpMkuffdWp,
-  swpUffdWp,
-  wrprotectMigrationEntry,
-} from '../page-tables/migration-entry.ts';
 import {
   endOfHugePage,
   endOfTable,
@@ -37,7 +40,11 @@ import { makeHugePte } from './cow.ts';
 export type CopyResult = 'OK' | 'ENOMEM' | 'EFAULT';
 
 /** `copy_hugetlb_page_range`. */
-export function* copyHugetlbPageRange(task: Task, to: Vma, from: Vma): Path<CopyResult> {
+export const copyHugetlbPageRange: typeof copyRange = kernelFunction('copy_hugetlb_page_range', copyRange, {
+  args: (to, from) => `from ${from.mm.process} to ${to.mm.process}, ${rangeWords(from.start, from.end)}`,
+});
+
+function* copyRange(task: Task, to: Vma, from: Vma): Path<CopyResult> {
   const cow = isCowMapping(from.flags);
   to.flags |= from.flags & VM_HUGETLB_HGM;
   const vmaLock = cow ? undefined : from.hugetlbLock;
@@ -67,7 +74,7 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyRes
       continue;
     }
     const destination = yield* hugetlbFullWalkAlloc(task, to, address, source.size);
-    if (typeof destination === 'string') return 'ENOMEM';
+    if (typeof destination === 'string') return refuse(task, 'ENOMEM', 'no memory for a page table of the child');
     if (source.shift < PUD_SHIFT && tables.page(destination.ptep).shareCount > 0) {
       address = endOfTable(address, shift);
       continue;
@@ -110,11 +117,11 @@ function* copyPresentLeaf(task: Task, copy: LeafCopy, pte: Pte, cow: boolean): P
     folio.get();
     source.lock.leak(task);
     destination.lock.leak(task);
-    return 'EFAULT';
+    return refuse(task, 'EFAULT', 'try_get_page is taken for a failure where it succeeds');
   }
   if (folio.overflown) {
     unlockBoth(task, copy);
-    return 'EFAULT';
+    return refuse(task, 'EFAULT', `pfn ${hex(folio.pfn)} has all the references that can be counted`);
   }
   folio.get();
   if (!folio.anon) folio.addFileRmap(pte.pfn - folio.pfn, source.pages);
@@ -142,7 +149,7 @@ function* copyRuns(task: Task, to: Vma, from: Vma, start: number, end: number): 
   for (const run = leafScan.open(from.mm, start, end); run.next(); ) {
     const { address, entries, present, pte, size } = run;
     const destination = yield* hugetlbFullWalkAlloc(task, to, address, size);
-    if (typeof destination === 'string') return 'ENOMEM';
+    if (typeof destination === 'string') return refuse(task, 'ENOMEM', 'no memory for a page table of the child');
     const copied = present || pte.isMigration || pte.isHwpoison || (pte.isMarker && (to.flags & VM_UFFD_WP) !== 0);
     if (!copied) continue;
     const { lock, pages } = destination;
@@ -151,7 +158,7 @@ function* copyRuns(task: Task, to: Vma, from: Vma, start: number, end: number): 
       const folio = frames.folio(pte.pfn);
       if (folio.overflownBy(entries - 1)) {
         lock.unlock(task);
-        return 'EFAULT';
+        return refuse(task, 'EFAULT', `pfn ${hex(folio.pfn)} has all the references that can be counted`);
       }
       folio.get(entries);
       folio.addFileRmap(pte.pfn - folio.pfn, pages, entries);
@@ -184,15 +191,20 @@ function copyMigrationEntry({ to, from, address, source, destination }: LeafCopy
  * `hugetlb_install_page`: copies a page that may be pinned for the child, which gets it writable. Drops the caller's reference. 'again': the
  * parent's entry is another one by now, as the page's memory has turned bad meanwhile.
  */
-function* copyPinned(task: Task, copy: LeafCopy, folio: Folio): Path<'OK' | 'ENOMEM' | 'again'> {
+const copyPinned = kernelFunction('hugetlb_install_page', installCopy, {
+  args: ({ address }, folio) => `addr=${hex(address)}, a copy of pfn ${hex(folio.pfn)}`,
+});
+
+function* installCopy(task: Task, copy: LeafCopy, folio: Folio): Path<'OK' | 'ENOMEM' | 'again'> {
   const { to, address, source, destination } = copy;
   const { tables } = to.mm.machine;
   const expected = tables.read(source.ptep);
   const fresh = yield* allocHugePage(task, to, address, true);
   if (fresh === 'ENOSPC') {
     yield* putPage(task, folio);
-    return 'ENOMEM';
+    return refuse(task, 'ENOMEM', `pfn ${hex(folio.pfn)} may be pinned, and there is no page for a copy`);
   }
+  recordCall(task, 'copy_user_huge_page', () => `pfn ${hex(fresh.pfn)} from pfn ${hex(folio.pfn)}`);
   fresh.contents.copyFrom(folio.contents);
   yield* putPage(task, folio);
   yield* destination.lock.write(task);

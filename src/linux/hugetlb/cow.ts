@@ -2,9 +2,11 @@
  * A write to a page that is mapped read-only. mm/hugetlb.c of Linux 6.1: hugetlb_wp, set_huge_ptep_writable,
  * make_huge_pte.
  */
-import { InvariantError } from '../../core/errors.ts';
+import { hex, InvariantError } from '../../core/errors.ts';
 import { FAULT_FLAG_UNSHARE, type VmFault } from '../base/fault-flags.ts';
+import { faultFlagWords } from '../base/flag-words.ts';
 import { HGM_POSTED_WP_BUG } from '../base/hgm.ts';
+import { kernelFunction, recordCall, refuse } from '../base/kernel-function.ts';
 import { Pte } from '../base/pte.ts';
 import { DeadEnd, type Path, type Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
@@ -37,7 +39,12 @@ function setWritable(vma: Vma, address: number, hpte: HugetlbPte): void {
  * @param address of the leaf
  * @param pagecacheFolio the file's page at this place, if there is one
  */
-export function* hugetlbWp(
+export const hugetlbWp: typeof writeProtected = kernelFunction('hugetlb_wp', writeProtected, {
+  args: (_vma, address, _hpte, flags, pagecacheFolio) =>
+    `addr=${hex(address)}, flags=${faultFlagWords(flags)}, pagecache_page=${pagecacheFolio ? `pfn ${hex(pagecacheFolio.pfn)}` : 'NULL'}`,
+});
+
+function* writeProtected(
   task: Task,
   vma: Vma,
   address: number,
@@ -53,7 +60,7 @@ export function* hugetlbWp(
   }
   const pte = tables.read(hpte.ptep);
   if (!unshare && pte.uffdWp) return 'done';
-  if (!unshare && (vma.flags & VM_WRITE) === 0) return 'SIGSEGV';
+  if (!unshare && (vma.flags & VM_WRITE) === 0) return refuse(task, 'SIGSEGV', 'the mapping may not be written');
   if (vma.mayShare) {
     if (!unshare) setWritable(vma, address, hpte);
     return 'done';
@@ -61,6 +68,7 @@ export function* hugetlbWp(
 
   const old = frames.folio(pte.pfn);
   for (;;) {
+    recordCall(task, 'page_mapcount', () => `pfn ${hex(old.pfn)}${old.anon ? ', PageAnon' : ''}`, old.mapcount);
     if (old.anon && old.mapcount === 1) {
       /* Nobody else has it: a fork's child has gone, or has copied. */
       if (!old.anonExclusive) tables.changes++;
@@ -81,7 +89,7 @@ export function* hugetlbWp(
     if (!outsideReserve) {
       yield* putPage(task, old);
       yield* hpte.lock.write(task);
-      return 'SIGBUS';
+      return refuse(task, 'SIGBUS', 'no page for a copy');
     }
     yield* putPage(task, old);
     const { changes } = tables;
@@ -90,7 +98,13 @@ export function* hugetlbWp(
     const again = hugePteOffset(vma, address);
     if (!again || !tables.read(hugetlbFullWalkContinue(vma, again, address).ptep).same(pte)) return 'done';
     /* Nothing could be taken away: after mremap the child has the page elsewhere. Linux tries again, for ever. */
-    if (tables.changes === changes && !task.preemptible) return 'HANG';
+    if (tables.changes === changes && !task.preemptible) {
+      return refuse(
+        task,
+        'HANG',
+        `nobody has pfn ${hex(old.pfn)} at ${hex(address)} to be taken from: tries again for ever`,
+      );
+    }
   }
 }
 
@@ -125,6 +139,7 @@ function* install(
   const { tables } = mm.machine;
   vma.anonVma = true;
   fresh.contents.copyFrom(old.contents);
+  recordCall(task, 'copy_user_huge_page', () => `pfn ${hex(fresh.pfn)} from pfn ${hex(old.pfn)}`);
   fresh.uptodate = true;
 
   yield* hpte.lock.write(task);

@@ -2,6 +2,8 @@
  * Reserving pages for a mapping, and giving reservations back with a file's pages. mm/hugetlb.c of Linux 6.1:
  * hugetlb_reserve_pages, hugetlb_unreserve_pages, hugetlb_vm_op_close.
  */
+import { rangeWords } from '../base/flag-words.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_NORESERVE } from '../base/vm-flags.ts';
 import type { Vma } from '../mm/vma.ts';
@@ -15,7 +17,11 @@ import { subpoolGetPages, subpoolPutPages } from '../pool/subpool.ts';
  *
  * @returns whether there are enough
  */
-export function* reservePages(task: Task, vma: Vma, from: number, to: number): Path<boolean> {
+export const reservePages: typeof reserve = kernelFunction('hugetlb_reserve_pages', reserve, {
+  args: (vma, from, to) => `${vma.inode.name}, from=${from}, to=${to}`,
+});
+
+function* reserve(task: Task, vma: Vma, from: number, to: number): Path<boolean> {
   const { inode, hstate } = vma;
   vma.allocateLock();
   if (vma.flags & VM_NORESERVE) return true;
@@ -23,7 +29,7 @@ export function* reservePages(task: Task, vma: Vma, from: number, to: number): P
   let change = to - from;
   if (vma.mayShare) change = yield* inode.reserveMap.change(task, from, to);
   else {
-    vma.privateMap = new ReserveMap();
+    vma.privateMap = new ReserveMap(`consumed reservations of a private mapping of ${inode.name}`);
     vma.ownsReserves = true;
   }
 
@@ -58,20 +64,23 @@ function* commitShared(task: Task, vma: Vma, from: number, to: number, change: n
  * @param to may be Infinity
  * @param freed pages of them that were in the page cache: those gave back what they had when they were freed
  */
-export function* unreservePages(
-  task: Task,
-  inode: HugetlbfsInode,
-  from: number,
-  to: number,
-  freed: number,
-): Path<void> {
+export const unreservePages: typeof unreserve = kernelFunction('hugetlb_unreserve_pages', unreserve, {
+  args: (inode, from, to, freed) =>
+    `${inode.name}, start=${from}, end=${to === Number.POSITIVE_INFINITY ? 'LONG_MAX' : to}, freed=${freed}`,
+});
+
+function* unreserve(task: Task, inode: HugetlbfsInode, from: number, to: number, freed: number): Path<void> {
   const deleted = yield* inode.reserveMap.delete(task, from, to);
   const dropped = yield* subpoolPutPages(task, inode.subpool, deleted - freed);
   yield* inode.hstate.acctMemory(task, -dropped);
 }
 
 /** `hugetlb_vm_op_close`: the owner of a private mapping gives back what it did not consume. */
-export function* closeReservations(task: Task, vma: Vma): Path<void> {
+export const closeReservations: typeof close = kernelFunction('hugetlb_vm_op_close', close, {
+  args: (vma) => rangeWords(vma.start, vma.end),
+});
+
+function* close(task: Task, vma: Vma): Path<void> {
   yield* vma.freeLock(task);
   const map = vma.mayShare ? undefined : vma.privateMap;
   if (!map || !vma.ownsReserves) return;

@@ -6,7 +6,10 @@
  * A truncation removes every reservation behind the new end. A hole removes only those of the pages that it finds: a
  * page that was reserved and never touched stays reserved.
  */
+import { hex } from '../../core/errors.ts';
 import type { Result } from '../base/errno.ts';
+import { rangeWords } from '../base/flag-words.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import type { Lock } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -21,8 +24,14 @@ import { unreservePages } from './reserve-pages.ts';
 import { MmuGather, unmapHugepageRange } from './unmap.ts';
 
 /** `hugetlbfs_setattr` of a size, in bytes. */
-export function* sysFtruncate(task: Task, inode: HugetlbfsInode, size: number): Path<Result> {
-  if (size % inode.hstate.size !== 0) return 'EINVAL';
+export const sysFtruncate: typeof setattr = kernelFunction('hugetlbfs_setattr', setattr, {
+  args: (inode, size) => `${inode.name}, size=${hex(size)}`,
+});
+
+function* setattr(task: Task, inode: HugetlbfsInode, size: number): Path<Result> {
+  if (size % inode.hstate.size !== 0) {
+    return refuse(task, 'EINVAL', `size ${hex(size)} is not a multiple of the huge page`);
+  }
   yield* inode.lock.write(task);
   inode.size = size;
   const { iMmapRwsem } = inode.pageCache;
@@ -35,7 +44,11 @@ export function* sysFtruncate(task: Task, inode: HugetlbfsInode, size: number): 
 }
 
 /** `hugetlbfs_punch_hole`: whole pages go, parts of pages become zero. Bytes. */
-export function* punchHole(task: Task, inode: HugetlbfsInode, offset: number, length: number): Path<Result> {
+export const punchHole: typeof punch = kernelFunction('hugetlbfs_punch_hole', punch, {
+  args: (inode, offset, length) => `${inode.name}, offset=${hex(offset)}, len=${hex(length)}`,
+});
+
+function* punch(task: Task, inode: HugetlbfsInode, offset: number, length: number): Path<Result> {
   const { size } = inode.hstate;
   const end = offset + length;
   const holeStart = Math.ceil(offset / size) * size;
@@ -53,7 +66,11 @@ export function* punchHole(task: Task, inode: HugetlbfsInode, offset: number, le
 }
 
 /** `hugetlb_vmdelete_list`: unmaps a part of the file everywhere. The caller holds i_mmap_rwsem for writing. 4 KiB pages. */
-function* unmapFileRange(task: Task, inode: HugetlbfsInode, from: number, to: number, dropMarker: boolean): Path<void> {
+const unmapFileRange = kernelFunction('hugetlb_vmdelete_list', unmapPart, {
+  args: (inode, from, to) => `${inode.name}, start=${from}, end=${to === Number.POSITIVE_INFINITY ? 0 : to}`,
+});
+
+function* unmapPart(task: Task, inode: HugetlbfsInode, from: number, to: number, dropMarker: boolean): Path<void> {
   for (const vma of vmasShowing(inode.pageCache, from, to)) {
     /* The VMA lock comes before i_mmap_rwsem: only try. Who is passed over is met again, page by page, below. */
     const lock = vma.hugetlbLock;
@@ -76,7 +93,11 @@ export function addressOf(vma: Vma, page: number): number {
  *
  * @param from, to huge pages; with Infinity it is a truncation
  */
-function* removeInodeHugepages(task: Task, inode: HugetlbfsInode, from: number, to: number): Path<void> {
+const removeInodeHugepages = kernelFunction('remove_inode_hugepages', removePages, {
+  args: (inode, from, to) => `${inode.name}, start=${from}, end=${to === Number.POSITIVE_INFINITY ? 'LLONG_MAX' : to}`,
+});
+
+function* removePages(task: Task, inode: HugetlbfsInode, from: number, to: number): Path<void> {
   const isTruncation = to === Number.POSITIVE_INFINITY;
   let freed = 0;
   const indexes = inode.pageCache.range(from, to).map(({ index }) => index);
@@ -95,13 +116,11 @@ function* removeInodeHugepages(task: Task, inode: HugetlbfsInode, from: number, 
 }
 
 /** `remove_inode_single_folio`. */
-function* removeInodeSingleFolio(
-  task: Task,
-  inode: HugetlbfsInode,
-  folio: Folio,
-  index: number,
-  isTruncation: boolean,
-): Path<void> {
+const removeInodeSingleFolio = kernelFunction('remove_inode_single_folio', removeOne, {
+  args: (inode, folio, index) => `${inode.name}, pfn ${hex(folio.pfn)}, index=${index}`,
+});
+
+function* removeOne(task: Task, inode: HugetlbfsInode, folio: Folio, index: number, isTruncation: boolean): Path<void> {
   yield* folio.lock.write(task);
   if (folio.leaves > 0) yield* unmapFileFolio(task, inode, folio, index);
   inode.pageCache.delete(folio);
@@ -114,7 +133,11 @@ function* removeInodeSingleFolio(
  * `hugetlb_unmap_file_folio`: a fault mapped the page after the range was unmapped, or the VMA's lock was taken then. The
  * fault mutex, which the caller holds, keeps it from happening again.
  */
-function* unmapFileFolio(task: Task, inode: HugetlbfsInode, folio: Folio, index: number): Path<void> {
+const unmapFileFolio = kernelFunction('hugetlb_unmap_file_folio', unmapEverywhere, {
+  args: (inode, folio, index) => `${inode.name}, pfn ${hex(folio.pfn)}, index=${index}`,
+});
+
+function* unmapEverywhere(task: Task, inode: HugetlbfsInode, folio: Folio, index: number): Path<void> {
   const { pageCache, hstate } = inode;
   const from = index * hstate.pagesPerHugePage;
   /*
@@ -154,7 +177,11 @@ export function mapsPage(vma: Vma, start: number, folio: Folio): boolean {
 }
 
 /** `hugetlbfs_zero_partial_page`: of one page, if it is in memory. Bytes of the file. */
-function* zeroPartialPage(task: Task, inode: HugetlbfsInode, start: number, end: number): Path<void> {
+const zeroPartialPage = kernelFunction('hugetlbfs_zero_partial_page', zeroPart, {
+  args: (inode, start, end) => `${inode.name}, ${rangeWords(start, end)}`,
+});
+
+function* zeroPart(task: Task, inode: HugetlbfsInode, start: number, end: number): Path<void> {
   const { size } = inode.hstate;
   const index = Math.floor(start / size);
   const folio = yield* findLockPage(task, inode.pageCache, index);

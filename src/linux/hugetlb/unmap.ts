@@ -2,6 +2,10 @@
  * Taking pages out of page tables. mm/hugetlb.c of Linux 6.1: __unmap_hugepage_range, __unmap_hugepage_range_final,
  * unmap_ref_private; include/asm-generic/tlb.h (struct mmu_gather).
  */
+import { hex } from '../../core/errors.ts';
+import { rangeWords } from '../base/flag-words.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
+import { swpUffdWp } from '../base/migration-entry.ts';
 import { PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_MAYSHARE } from '../base/vm-flags.ts';
@@ -9,7 +13,6 @@ import { vmasShowing } from '../mm/i-mmap.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { inRuns } from '../page-tables/in-runs.ts';
-import { swpUffdWp } from '../page-tables/migration-entry.ts';
 import {
   endOfHugePage,
   endOfTable,
@@ -59,7 +62,11 @@ export interface UnmapOptions {
  * `__unmap_hugepage_range`: takes every leaf out of [start, end). The caller holds the VMA lock and i_mmap_rwsem for
  * writing; the range is aligned to huge pages.
  */
-export function* unmapHugepageRange(
+export const unmapHugepageRange: typeof unmapLeaves = kernelFunction('__unmap_hugepage_range', unmapLeaves, {
+  args: (_gather, _vma, start, end) => rangeWords(start, end),
+});
+
+function* unmapLeaves(
   task: Task,
   gather: MmuGather,
   vma: Vma,
@@ -161,14 +168,11 @@ function* unmapRuns(
  *
  * @param final whether the VMA goes: it ceases to share page tables before the locks are released
  */
-export function* unmapSingleVma(
-  task: Task,
-  gather: MmuGather,
-  vma: Vma,
-  start: number,
-  end: number,
-  final: boolean,
-): Path<void> {
+export const unmapSingleVma: typeof unmapOne = kernelFunction('unmap_single_vma', unmapOne, {
+  args: (_gather, vma, start, end) => rangeWords(Math.max(start, vma.start), Math.min(end, vma.end)),
+});
+
+function* unmapOne(task: Task, gather: MmuGather, vma: Vma, start: number, end: number, final: boolean): Path<void> {
   const { iMmapRwsem } = vma.inode.pageCache;
   const lock = vma.hugetlbLock;
   if (lock) yield* lock.write(task);
@@ -189,7 +193,11 @@ export function* unmapSingleVma(
  * `unmap_ref_private`: the owner of a private mapping has to copy a page and there is none left: the page is taken away
  * from those who have no reservations, the fork's children. Their next fault is SIGBUS.
  */
-export function* unmapRefPrivate(task: Task, vma: Vma, folio: Folio, address: number): Path<void> {
+export const unmapRefPrivate: typeof unmapFromOthers = kernelFunction('unmap_ref_private', unmapFromOthers, {
+  args: (_vma, folio, address) => `pfn ${hex(folio.pfn)}, addr=${hex(address)}`,
+});
+
+function* unmapFromOthers(task: Task, vma: Vma, folio: Folio, address: number): Path<void> {
   const { pageCache } = vma.inode;
   const { pagesPerHugePage, size } = vma.hstate;
   const page = vma.hugeIndex(address) * pagesPerHugePage;

@@ -50,7 +50,7 @@ export interface Caller {
 
 /** Another process, whose pages are asked for. */
 export interface OtherProcess {
-  readonly number: number;
+  readonly name: string;
   readonly alive: boolean;
   readonly mm: Mm;
 }
@@ -478,8 +478,7 @@ function checkPipe(pipe: Pipe): void {
 /** The kernel's BUG_ONs. */
 function checkRemote(target: OtherProcess, vmas: Vma[] | undefined, locked: Locked | undefined): void {
   checkProcess('target', target);
-  if (!target.alive)
-    throw new TypeError(`target: expected a live process, got process ${target.number}, which has ended`);
+  if (!target.alive) throw new TypeError(`target: expected a live process, got ${target.name}, which has ended`);
   if (locked === undefined) return;
   if (typeof locked !== 'object' || locked === null) throw wrongKind('locked', '{ held: true }', locked);
   if (vmas) throw new TypeError('vmas: expected none together with locked, got an array');

@@ -3,6 +3,7 @@
  */
 import { checkInteger, checkOptions, type OptionNames } from '../../core/errors.ts';
 import type { Blocked, Errno, Hang, Result } from '../base/errno.ts';
+import { refuse } from '../base/kernel-function.ts';
 import { run, runAlone, type Task } from '../base/task.ts';
 import { putInode, sysFtruncate } from '../hugetlb/truncate.ts';
 import type { Hstate } from '../pool/hstate.ts';
@@ -135,7 +136,9 @@ export class Hugetlbfs {
     if (minSize !== undefined) checkInteger('minSize', minSize, 0, size ?? LARGEST);
     const pages = (bytes: number | undefined): number => (bytes === undefined ? -1 : Math.floor(bytes / hstate.size));
     const subpool = new Subpool(hstate, pages(size), pages(minSize));
-    if (subpool.minPages > 0 && run(hstate.acctMemory(task, subpool.minPages)) !== 'OK') return 'ENOMEM';
+    if (subpool.minPages > 0 && run(hstate.acctMemory(task, subpool.minPages)) !== 'OK') {
+      return refuse(task, 'ENOMEM', "the mount's minimum cannot be reserved");
+    }
     machine.subpools.add(subpool);
     return new Hugetlbfs(machine, hstate, subpool, task);
   }
@@ -143,7 +146,7 @@ export class Hugetlbfs {
   /** A new, empty file. It has no name: it goes when it is closed and nothing maps it. */
   create(): HugetlbFile {
     if (!this.#mounted) throw new TypeError('mount: expected a mounted file system, got one that was unmounted');
-    return new HugetlbFile(this.#machine.newInode(this.hstate, this.subpool), this.#task);
+    return new HugetlbFile(this.#machine.newFile(this.hstate, this.subpool), this.#task);
   }
 
   /** Unmounts it. Its limits last until its last page and reservation are gone. */

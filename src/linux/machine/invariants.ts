@@ -29,7 +29,7 @@ export function checkInvariants(machine: Machine): void {
   for (const { mm } of machine.processes) {
     /* Linux counts for whoever faults and unmaps, which are not the same where tables are shared. */
     if (!mm.hasSharedTables)
-      expectEqual(`hugetlb_usage of process ${mm.process}`, mm.hugetlbUsage, usage.get(mm)! + mm.miscounted);
+      expectEqual(`hugetlb_usage of ${mm.process}`, mm.hugetlbUsage, usage.get(mm)! + mm.miscounted);
     checkUserfaultfds(mm);
   }
 }
@@ -87,13 +87,13 @@ function checkReservations(machine: Machine, hstate: Hstate): void {
   let reserved = hstate.lostReservations;
   for (const inode of machine.inodes) {
     if (inode.hstate !== hstate) continue;
-    expectEqual(`addsInProgress of file ${inode.number}`, inode.reserveMap.addsInProgress, 0);
+    expectEqual(`addsInProgress of ${inode.name}`, inode.reserveMap.addsInProgress, 0);
     for (const { from, to } of inode.reserveMap) {
       reserved += to - from - inode.pageCache.range(from, to).length;
     }
     for (const { index } of inode.pageCache.folios()) {
       expectEqual(
-        `the reserve map's entry for page ${index} of file ${inode.number}`,
+        `the reserve map's entry for page ${index} of ${inode.name}`,
         inode.reserveMap.count(index, index + 1),
         1,
       );
@@ -117,6 +117,6 @@ function checkReservations(machine: Machine, hstate: Hstate): void {
 function checkUserfaultfds(mm: Mm): void {
   for (const { start, flags, userfaultfd } of mm.vmas) {
     if ((userfaultfd !== undefined) === ((flags & VM_UFFD_FLAGS) !== 0) && (userfaultfd?.mm ?? mm) === mm) continue;
-    throw new InvariantError(`checkInvariants: process ${mm.process} at 0x${start.toString(16)}: not its userfaultfd`);
+    throw new InvariantError(`checkInvariants: ${mm.process} at 0x${start.toString(16)}: not its userfaultfd`);
   }
 }

@@ -23,6 +23,7 @@ import {
   type MapcountScheme,
   resolveHgm,
 } from '../base/hgm.ts';
+import { refuse } from '../base/kernel-function.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { type Path, run, Task } from '../base/task.ts';
@@ -162,6 +163,8 @@ export class Machine implements MmMachine {
   readonly cpu: Mmu;
   /** Assign an empty list to have everything recorded that the kernel does. */
   trace: TraceEvent[] | undefined = undefined;
+  /** The name of the task that runs, while a trace is kept. */
+  current = 'nobody';
 
   /** Page tables. */
   readonly tables: Tables;
@@ -195,6 +198,7 @@ export class Machine implements MmMachine {
   readonly #kernel: Task;
   #running: Mm | undefined;
   #nextInode = 1;
+  #nextFile = 0;
   #nextTid = 0;
 
   /** @throws TypeError or RangeError for options that make no machine, or pools that its memory cannot hold */
@@ -280,7 +284,7 @@ export class Machine implements MmMachine {
   setNrOvercommitHugepages(hugePageSize: number, count: number): Result {
     const hstate = this.#pool(hugePageSize);
     checkInteger('count', count, 0, MOST_PAGES);
-    if (hstate.gigantic) return 'EINVAL';
+    if (hstate.gigantic) return refuse(this.#kernel, 'EINVAL', 'gigantic pages cannot be surplus');
     hstate.nrOvercommitHugePages = count;
     return 'OK';
   }
@@ -288,10 +292,14 @@ export class Machine implements MmMachine {
   /**
    * A process with nothing mapped.
    *
+   * @param options `name`: what messages and traces call it, if it is not to be counted: who watches the others, say. Default: 'process N'
    * @throws RangeError where memory for page tables is used up
    */
-  createProcess(): Process {
-    const process = this.newProcess();
+  createProcess(options: { readonly name?: string } = {}): Process {
+    checkOptions('options', options, { name: true });
+    const { name } = options;
+    if (name !== undefined && typeof name !== 'string') throw wrongKind('name', 'a string', name);
+    const process = this.newProcess(name);
     if (process) return process;
     throw new RangeError(`tables: expected room for a root table, got ${hex(this.memory.bytes)} bytes, all in use`);
   }
@@ -299,7 +307,7 @@ export class Machine implements MmMachine {
   /** memfd_create(MFD_HUGETLB): an open, empty file. */
   memfdCreate(options: { readonly hugePageSize?: number } = {}): HugetlbFile {
     checkOptions('options', options, { hugePageSize: true });
-    return new HugetlbFile(this.newInode(this.hstate(options.hugePageSize), undefined), this.#kernel);
+    return new HugetlbFile(this.newFile(this.hstate(options.hugePageSize)), this.#kernel);
   }
 
   /** Mounts hugetlbfs, with limits. 'ENOMEM' where the pool cannot reserve `minSize`. */
@@ -425,18 +433,27 @@ export class Machine implements MmMachine {
     return this.#nextTid++;
   }
 
-  /** A new file, with the caller's reference. */
-  newInode(hstate: Hstate, subpool: Subpool | undefined): HugetlbfsInode {
-    const inode = new HugetlbfsInode(this.#nextInode++, hstate, subpool);
+  /** A new file that programs can open, with the caller's reference. Files are counted from 0. */
+  newFile(hstate: Hstate, subpool?: Subpool): HugetlbfsInode {
+    return this.#newInode(`file ${this.#nextFile++}`, hstate, subpool);
+  }
+
+  /** The file behind an anonymous mapping, with the caller's reference: it has no number of its own. @param process that maps it */
+  newAnonymousFile(hstate: Hstate, process: string): HugetlbfsInode {
+    return this.#newInode(`the anonymous file of ${process}`, hstate, undefined);
+  }
+
+  #newInode(name: string, hstate: Hstate, subpool: Subpool | undefined): HugetlbfsInode {
+    const inode = new HugetlbfsInode(this.#nextInode++, name, hstate, subpool);
     this.inodes.add(inode);
     return inode;
   }
 
-  /** A process, or undefined where memory for page tables is used up. */
-  newProcess(): Process | undefined {
-    const mm = Mm.create(this, this.nextProcess);
+  /** A process, or undefined where memory for page tables is used up. @param name of one that is not counted */
+  newProcess(name?: string): Process | undefined {
+    const mm = Mm.create(this, name ?? `process ${this.nextProcess}`);
     if (!mm) return undefined;
-    const process = new Process(this, this.nextProcess++, mm);
+    const process = new Process(this, name === undefined ? this.nextProcess++ : -1, mm);
     this.#processes.add(process);
     return process;
   }

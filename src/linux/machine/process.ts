@@ -4,6 +4,7 @@
 import { checkInteger } from '../../core/errors.ts';
 import type { Mmu } from '../../mmu/mmu.ts';
 import type { Blocked, Errno, Hang, Result, Signal } from '../base/errno.ts';
+import { refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { SignalInfo } from '../base/siginfo.ts';
 import { type Path, run, runAlone, Task } from '../base/task.ts';
@@ -47,7 +48,7 @@ const USERFAULTFD_FLAGS = UFFD_CLOEXEC | UFFD_NONBLOCK | UFFD_USER_MODE_ONLY;
  * ```
  */
 export class Process extends GupCalls<'now'> {
-  /** Processes are counted from 0. */
+  /** Processes are counted from 0; -1 of one that was given a name instead. */
   readonly number: number;
   /** VMAs, page tables, locks. */
   readonly mm: Mm;
@@ -64,7 +65,12 @@ export class Process extends GupCalls<'now'> {
     this.machine = machine;
     this.number = number;
     this.mm = mm;
-    this.#main = new Syscalls(this, new Task(machine, `process ${number}`));
+    this.#main = new Syscalls(this, new Task(machine, mm.process));
+  }
+
+  /** What messages and traces call it: 'process 0'. */
+  get name(): string {
+    return this.mm.process;
   }
 
   /** False after {@link exit}. */
@@ -90,7 +96,7 @@ export class Process extends GupCalls<'now'> {
   /** Another thread, whose system calls are paths for `interleave`. */
   thread(): Syscalls {
     this.checkAlive();
-    const task = new Task(this.machine, `process ${this.number}, thread ${this.#tasks.length + 1}`);
+    const task = new Task(this.machine, `${this.mm.process}, thread ${this.#tasks.length + 1}`);
     this.#tasks.push(task);
     return new Syscalls(this, task);
   }
@@ -202,7 +208,7 @@ export class Process extends GupCalls<'now'> {
    */
   registerBuffer(address: number, length: number): Result | Hang | Blocked {
     checkRange(address, length);
-    if (this.#buffer) return 'EBUSY';
+    if (this.#buffer) return refuse(this.#main.task, 'EBUSY', 'a buffer is registered already');
     const pages = runAlone(this.#main.registerBuffer(address, length));
     if (typeof pages === 'string') return pages;
     this.#buffer = pages;
@@ -212,7 +218,7 @@ export class Process extends GupCalls<'now'> {
   /** Lets the buffer go. */
   unregisterBuffer(): Result {
     this.checkAlive();
-    if (!this.#buffer) return 'ENXIO';
+    if (!this.#buffer) return refuse(this.#main.task, 'ENXIO', 'no buffer is registered');
     const pages = this.#buffer;
     this.#buffer = undefined;
     run(this.#main.unregisterBuffer(pages));
@@ -314,6 +320,6 @@ export class Process extends GupCalls<'now'> {
   /** @throws TypeError when the process has ended */
   checkAlive(): void {
     if (this.#alive) return;
-    throw new TypeError(`process: expected a live process, got process ${this.number}, which has ended`);
+    throw new TypeError(`process: expected a live process, got ${this.mm.process}, which has ended`);
   }
 }

@@ -41,7 +41,7 @@ export function recount(machine: Machine): Recount {
     let pages = 0;
     for (const run = machine.leafScan.open(mm, 0, 2 ** (mm.topShift + INDEX_BITS - 1)); run.next(); ) {
       if (run.pte.isMigration) {
-        const where = `process ${mm.process} at 0x${run.address.toString(16)}`;
+        const where = `${mm.process} at 0x${run.address.toString(16)}`;
         throw new InvariantError(`recount: ${where}: an entry of a page that nobody moves`);
       }
       if (!run.present) continue;
@@ -62,7 +62,7 @@ function countRun(mm: Mm, { address, entries, size, pte }: LeafRun, mapped: Map<
     const pfn = pte.pfn + entry * pages;
     const folio = mm.machine.frames.folio(pfn);
     const count = Math.min(entries - entry, (folio.pfn + folio.pages - pfn) / pages);
-    const where = (): string => `process ${mm.process} at 0x${(address + entry * size).toString(16)}`;
+    const where = (): string => `${mm.process} at 0x${(address + entry * size).toString(16)}`;
     if (folio.refcount <= 0) throw new InvariantError(`recount: ${where()} maps a free page`);
     if (folio.anon && !folio.anonExclusive && pte.write)
       throw new InvariantError(`recount: ${where()} may write a shared page`);

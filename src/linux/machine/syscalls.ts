@@ -1,7 +1,10 @@
 /**
  * What one thread of a process can ask of the kernel, as kernel paths: they run when `run` or `interleave` drives them.
  */
+import { hex } from '../../core/errors.ts';
 import type { Errno, Hang, Result, Signal } from '../base/errno.ts';
+import { mapWords, protWords } from '../base/flag-words.ts';
+import { refuse, shown } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { MAP_ANONYMOUS, MAP_HUGE_SHIFT } from '../base/uapi.ts';
@@ -102,20 +105,28 @@ export class Syscalls extends GupCalls<'path'> {
 
   *mmap(options: MmapOptions): Path<number | Errno> {
     checkMmap(options);
+    const { address = 0, length, prot, flags } = options;
+    const path = this.#mmap(options);
+    if (!this.task.machine.trace) return yield* path;
+    const args = `addr=${hex(address)}, len=${hex(length)}, prot=${protWords(prot)}, flags=${mapWords(flags)}`;
+    return yield* shown(this.task, 'ksys_mmap_pgoff', args, path);
+  }
+
+  *#mmap(options: MmapOptions): Path<number | Errno> {
     const mm = this.#mm;
     const machine = this.#machine;
     const { address = 0, length, prot, flags, file, offset = 0 } = options;
-    if (offset % PAGE_SIZE !== 0) return 'EINVAL';
+    if (offset % PAGE_SIZE !== 0) return refuse(this.task, 'EINVAL', `offset ${hex(offset)} is not aligned to a page`);
     const request = { address, length, prot, flags, offset };
     if (!(flags & MAP_ANONYMOUS)) {
-      if (!file) return 'EBADF';
+      if (!file) return refuse(this.task, 'EBADF', 'no file, and no MAP_ANONYMOUS');
       return this.#exit(yield* sysMmap(this.task, mm, { ...request, inode: file.inode }));
     }
     const log = (flags >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
     const hstate = log === 0 ? machine.hstate() : machine.hstates.find(({ shift }) => shift === log);
-    if (!hstate) return 'EINVAL';
+    if (!hstate) return refuse(this.task, 'EINVAL', `there are no huge pages of 2^${log} bytes`);
     /* An anonymous mapping has a file of its own, as long as itself, which lives as long as its VMAs. */
-    const inode = machine.newInode(hstate, undefined);
+    const inode = machine.newAnonymousFile(hstate, mm.process);
     inode.size = Math.ceil(length / hstate.size) * hstate.size;
     const result = yield* sysMmap(this.task, mm, { ...request, inode });
     yield* putInode(this.task, inode);
@@ -204,7 +215,7 @@ export class Syscalls extends GupCalls<'path'> {
     checkAddress(address);
     checkBuffer('buffer', buffer);
     checkDirection(direction);
-    if (!target.alive) return 'ESRCH';
+    if (!target.alive) return refuse(this.task, 'ESRCH', `${target.name} has ended`);
     return this.#exit(yield* processVmAccess(this.task, target.mm, address, buffer, direction));
   }
 
@@ -215,7 +226,7 @@ export class Syscalls extends GupCalls<'path'> {
     checkAddress(address);
     checkBuffer('buffer', buffer);
     checkDirection(direction);
-    if (!target.alive) return 'ESRCH';
+    if (!target.alive) return refuse(this.task, 'ESRCH', `${target.name} has ended`);
     return this.#exit(yield* procMemAccess(this.task, target.mm, address, buffer, direction));
   }
 
@@ -237,7 +248,7 @@ export class Syscalls extends GupCalls<'path'> {
     const context = contextOf(file);
     checkUserfaultRange(start, length, mode);
     const result =
-      context.features === undefined ? 'EINVAL' : yield* uffdRegister(this.task, context, start, length, mode);
+      context.features === undefined ? this.#beforeApi() : yield* uffdRegister(this.task, context, start, length, mode);
     return this.#exit(registerResult(result, mode));
   }
 
@@ -245,7 +256,7 @@ export class Syscalls extends GupCalls<'path'> {
   *uffdUnregister(file: UserfaultFile, start: number, length: number): Path<Result> {
     const context = contextOf(file);
     checkUserfaultRange(start, length, 0);
-    if (context.features === undefined) return 'EINVAL';
+    if (context.features === undefined) return this.#beforeApi();
     return this.#exit(yield* uffdUnregister(this.task, context, start, length));
   }
 
@@ -254,7 +265,8 @@ export class Syscalls extends GupCalls<'path'> {
     const context = contextOf(file);
     checkFill(fill);
     checkUserfaultRange(start, length, fill.mode);
-    const done = context.features === undefined ? 'EINVAL' : yield* uffdFill(this.task, context, start, length, fill);
+    const done =
+      context.features === undefined ? this.#beforeApi() : yield* uffdFill(this.task, context, start, length, fill);
     return this.#exit(fillResult(done, length));
   }
 
@@ -262,7 +274,7 @@ export class Syscalls extends GupCalls<'path'> {
   *uffdWriteprotect(file: UserfaultFile, start: number, length: number, mode: number): Path<Result> {
     const context = contextOf(file);
     checkUserfaultRange(start, length, mode);
-    if (context.features === undefined) return 'EINVAL';
+    if (context.features === undefined) return this.#beforeApi();
     return this.#exit(yield* uffdWriteprotect(this.task, context, start, length, mode));
   }
 
@@ -281,15 +293,23 @@ export class Syscalls extends GupCalls<'path'> {
   }
 
   *fork(): Path<Process | Errno> {
+    const path = this.#fork();
+    if (!this.task.machine.trace) return yield* path;
+    const words = (result: Process | Errno): string => (typeof result === 'string' ? `-${result}` : result.name);
+    return yield* shown(this.task, 'kernel_clone', this.#mm.process, path, words);
+  }
+
+  *#fork(): Path<Process | Errno> {
     const mm = this.#mm;
     const child = this.#machine.newProcess();
-    if (!child) return 'ENOMEM';
+    if (!child) return refuse(this.task, 'ENOMEM', 'no memory for a root table');
     const result = yield* dupMmap(this.task, child.mm, mm);
     if (result === 'OK' && !this.task.killed) return this.#exit(child);
     yield* exitMmap(this.task, child.mm);
     child.ended();
     /* What the copy failed with is not told: copy_mm knows one error. */
-    return this.#exit(result === 'OK' ? 'EINTR' : 'ENOMEM');
+    if (result === 'OK') return this.#exit(refuse(this.task, 'EINTR', 'a SIGKILL is pending'));
+    return this.#exit(refuse(this.task, 'ENOMEM', `dup_mmap failed with ${result}`));
   }
 
   *exit(): Path<void> {
@@ -309,6 +329,11 @@ export class Syscalls extends GupCalls<'path'> {
 
   protected override ranThrough<T>(path: Path<T>): Path<T> {
     return path;
+  }
+
+  /** `userfaultfd_ioctl`: before UFFDIO_API nothing else goes. */
+  #beforeApi(): 'EINVAL' {
+    return refuse(this.task, 'EINVAL', 'before UFFDIO_API');
   }
 
   get #machine(): Machine {

@@ -130,7 +130,7 @@ export class UserfaultFile {
   api(features = 0): ApiResult {
     this.#checkOpen();
     checkInteger('features', features, 0, 2 ** 32 - 1);
-    const result = uffdApi(this.context, features);
+    const result = uffdApi(this.#calls.task, this.context, features);
     if (result !== 'OK') return { result, features: 0, ioctls: 0n };
     return { result, features: UFFD_API_FEATURES, ioctls: FILE_IOCTLS };
   }
@@ -195,7 +195,7 @@ export class UserfaultFile {
   /** UFFDIO_WAKE: who waits for an address of the range tries again. */
   wake(start: number, length: number): Result {
     this.#checkRange(start, length, 0);
-    return uffdWake(this.context, start, length);
+    return uffdWake(this.#calls.task, this.context, start, length);
   }
 
   /**

@@ -7,6 +7,8 @@
  *
  * Page locks come after the locks that are needed here: those are only tried, and where somebody has one, unmapping has failed.
  */
+import { hex } from '../../core/errors.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -33,7 +35,11 @@ const PAGE_SHIFT = 12;
  * @param page the bad one, counted from 0
  * @returns whether nobody maps it any more
  */
-export function* hwpoisonUserMappings(task: Task, folio: Folio, page: number): Path<boolean> {
+export const hwpoisonUserMappings: typeof unmapEverywhere = kernelFunction('hwpoison_user_mappings', unmapEverywhere, {
+  args: (folio, page) => `pfn ${hex(folio.pfn + page)}`,
+});
+
+function* unmapEverywhere(task: Task, folio: Folio, page: number): Path<boolean> {
   if (folio.leaves === 0) return true;
   const { pageCache } = folio;
   if (!pageCache) {
@@ -125,7 +131,11 @@ function* poisonLeaves(task: Task, vma: Vma, folio: Folio, start: number): Path<
 }
 
 /** `try_to_unmap_one`. Returns whether a shared table was given up instead. */
-function* poisonLeaf(task: Task, vma: Vma, folio: Folio, address: number, hpte: HugetlbPte): Path<boolean> {
+const poisonLeaf = kernelFunction('try_to_unmap_one', poison, {
+  args: (_vma, _folio, address) => `addr=${hex(address)}`,
+});
+
+function* poison(task: Task, vma: Vma, folio: Folio, address: number, hpte: HugetlbPte): Path<boolean> {
   const { mm } = vma;
   const { tables, frames } = mm.machine;
   yield* hpte.lock.write(task);

@@ -9,7 +9,10 @@
  * With HGM v2, a second failure in a huge page of a file is one of its own, as Jiaqi Yan's memory failure of 4 KiB has it (2023). Without, it is
  * only noted: the huge page is given up already.
  */
+import { hex } from '../../core/errors.ts';
 import type { Errno, Hang } from '../base/errno.ts';
+import { rangeWords } from '../base/flag-words.ts';
+import { kernelFunction, recordCall, refuse } from '../base/kernel-function.ts';
 import { type Path, sleepUntil, type Task } from '../base/task.ts';
 import { getUserPagesFast } from '../gup/get-user-pages.ts';
 import { putPage } from '../hugetlb/alloc-page.ts';
@@ -26,7 +29,11 @@ import { hwpoisonUserMappings } from './hwpoison-unmap.ts';
 export type MemoryFailure = 'OK' | 'EBUSY' | 'EHWPOISON' | 'ENXIO';
 
 /** `madvise_inject_error` of MADV_HWPOISON: of every huge page the 4 KiB where the range begins, or where it is a huge page further. */
-export function* injectError(task: Task, mm: Mm, start: number, end: number): Path<'OK' | Errno | Hang> {
+export const injectError: typeof inject = kernelFunction('madvise_inject_error', inject, {
+  args: (_mm, start, end) => rangeWords(start, end),
+});
+
+function* inject(task: Task, mm: Mm, start: number, end: number): Path<'OK' | Errno | Hang> {
   const pages: number[] = [];
   for (let at = start; at < end; ) {
     const got = yield* getUserPagesFast(task, mm, { start: at, nrPages: 1, flags: 0, pages });
@@ -47,18 +54,17 @@ export function* injectError(task: Task, mm: Mm, start: number, end: number): Pa
  * @param frame number of a 4 KiB frame
  * @param countIncreased whether the caller has a reference of GUP's to it, which becomes this function's
  */
-export function* memoryFailure(
-  task: Task,
-  machine: MmMachine,
-  frame: number,
-  countIncreased = false,
-): Path<MemoryFailure> {
+export const memoryFailure: typeof failure = kernelFunction('memory_failure', failure, {
+  args: (_machine, frame) => `pfn ${hex(frame)}`,
+});
+
+function* failure(task: Task, machine: MmMachine, frame: number, countIncreased = false): Path<MemoryFailure> {
   const { mutex } = machine.badMemory;
   yield* mutex.write(task);
   const folio = hugePageOf(machine, frame);
   const result = folio
     ? yield* tryMemoryFailureHugetlb(task, machine, folio, frame - folio.pfn, countIncreased)
-    : smallPageFailure(machine, frame);
+    : smallPageFailure(task, machine, frame);
   mutex.unlock(task);
   return result;
 }
@@ -75,18 +81,22 @@ function hugePageOf({ frames, hstates }: PoolMachine, frame: number): Folio | un
 }
 
 /** What is no huge page: free memory is not handed out any more, the kernel's own page tables are beyond help. */
-function smallPageFailure(machine: PoolMachine, frame: number): MemoryFailure {
+function smallPageFailure(task: Task, machine: PoolMachine, frame: number): MemoryFailure {
   const { frames } = machine;
   const kind = frames.kindOf(frame);
-  if (kind === 'none') return 'ENXIO';
-  if (frames.isPoisoned(frame)) return 'EHWPOISON';
+  if (kind === 'none') return refuse(task, 'ENXIO', `there is no memory at pfn ${hex(frame)}`);
+  if (frames.isPoisoned(frame)) return refuse(task, 'EHWPOISON', `pfn ${hex(frame)} was bad already`);
   frames.poison(frame);
   machine.badMemory.hardwareCorrupted++;
-  return kind === 'memory' ? 'OK' : 'EBUSY';
+  return kind === 'memory' ? 'OK' : refuse(task, 'EBUSY', 'a page table of the kernel');
 }
 
 /** `try_memory_failure_hugetlb`, and what it ends in. */
-function* tryMemoryFailureHugetlb(
+const tryMemoryFailureHugetlb = kernelFunction('try_memory_failure_hugetlb', hugetlbFailure, {
+  args: (_machine, folio, page) => `pfn ${hex(folio.pfn + page)}`,
+});
+
+function* hugetlbFailure(
   task: Task,
   machine: MmMachine,
   folio: Folio,
@@ -94,21 +104,23 @@ function* tryMemoryFailureHugetlb(
   countIncreased: boolean,
 ): Path<MemoryFailure> {
   yield* machine.hugetlbLock.write(task);
-  const got = getHugePageForHwpoison(machine, folio, page, countIncreased);
+  const got = getHugePageForHwpoison(task, machine, folio, page, countIncreased);
   machine.hugetlbLock.unlock(task);
   if (got.known) {
     if (got.state === 'in use') yield* release(task, folio);
-    return 'EHWPOISON';
+    return refuse(task, 'EHWPOISON', `pfn ${hex(folio.pfn + page)} was bad already`);
   }
   machine.badMemory.hardwareCorrupted++;
   /* It is being made, or on its way to the pool: nothing can be done about it. */
-  if (got.state === 'busy') return 'EBUSY';
-  if (got.state === 'free') return (yield* dissolve(task, folio)) ? 'OK' : 'EBUSY';
+  if (got.state === 'busy') return refuse(task, 'EBUSY', 'the page is being made, isolated, or on its way to the pool');
+  if (got.state === 'free') {
+    return (yield* dissolve(task, folio)) ? 'OK' : refuse(task, 'EBUSY', 'the pool cannot spare a free page');
+  }
   yield* folio.lock.write(task);
   const unmapped = yield* hwpoisonUserMappings(task, folio, page);
   if (unmapped) return yield* meHugePage(task, folio);
   folio.lock.unlock(task);
-  return 'EBUSY';
+  return refuse(task, 'EBUSY', 'the page could not be unmapped everywhere');
 }
 
 /** What a huge page was when its memory turned bad, and whether that had happened before. */
@@ -118,33 +130,48 @@ interface Met {
 }
 
 /** `get_huge_page_for_hwpoison`, with hugetlb_lock: a reference is taken to a page in use, and the failure noted. */
-function getHugePageForHwpoison(machine: MmMachine, folio: Folio, page: number, countIncreased: boolean): Met {
+function getHugePageForHwpoison(
+  task: Task,
+  machine: MmMachine,
+  folio: Folio,
+  page: number,
+  countIncreased: boolean,
+): Met {
   let state: Met['state'] = 'in use';
   if (countIncreased) folio.getcount--;
   else if (folio.freed || (folio.migratable && folio.refcount === 0)) state = 'free';
   else if (folio.migratable) folio.get();
   else state = 'busy';
   if (state === 'in use') folio.hwpoisonReferences++;
-  return { state, known: !updateHwpoison(machine, folio, page) };
+  return { state, known: !updateHwpoison(task, machine, folio, page) };
 }
 
 /** `hugetlb_update_hwpoison`: false where there is nothing left to be done. */
-function updateHwpoison(machine: MmMachine, folio: Folio, page: number): boolean {
+function updateHwpoison(task: Task, machine: MmMachine, folio: Folio, page: number): boolean {
   if (folio.hasRawHwp(page)) return false;
   const first = !folio.hwpoison;
   folio.addRawHwp(page);
+  recordCall(task, 'hugetlb_update_hwpoison', () => `pfn ${hex(folio.pfn + page)} is noted as bad`);
   if (first || (machine.hgm === 'v2' && folio.pageCache)) return true;
   machine.badMemory.hardwareCorrupted++;
   return false;
 }
 
 /** `me_huge_page`: called with the page's lock, which is dropped. */
-function* meHugePage(task: Task, folio: Folio): Path<'OK' | 'EBUSY'> {
+const meHugePage = kernelFunction('me_huge_page', recover, { args: (folio) => `pfn ${hex(folio.pfn)}` });
+
+function* recover(task: Task, folio: Folio): Path<'OK' | 'EBUSY'> {
   const inCache = folio.pageCache !== undefined;
   folio.lock.unlock(task);
-  if (inCache) return hasExtraRefcount(folio) ? 'EBUSY' : 'OK';
+  if (inCache) {
+    return hasExtraRefcount(folio)
+      ? refuse(task, 'EBUSY', `somebody has a reference: _refcount is ${folio.refcount}`)
+      : 'OK';
+  }
   yield* release(task, folio);
-  return (yield* dissolve(task, folio)) ? 'OK' : 'EBUSY';
+  return (yield* dissolve(task, folio))
+    ? 'OK'
+    : refuse(task, 'EBUSY', 'somebody still has the page, or the pool cannot spare it');
 }
 
 /** `has_extra_refcount`: whether somebody has the page beside its entries, the page cache, and memory failure. */
@@ -159,7 +186,9 @@ function* release(task: Task, folio: Folio): Path<void> {
 }
 
 /** `__page_handle_poison`: whether the page has left the pool, be it only now. */
-function* dissolve(task: Task, folio: Folio): Path<boolean> {
+const dissolve = kernelFunction('__page_handle_poison', leavePool, { args: (folio) => `pfn ${hex(folio.pfn)}` });
+
+function* leavePool(task: Task, folio: Folio): Path<boolean> {
   const { hstate, pfn } = folio;
   const { hugetlbLock, frames } = hstate.machine;
   const hasLeft = () => frames.find(pfn) !== folio;

@@ -8,6 +8,8 @@
  *
  * A page can move that nobody has a reference to but the page tables, its file, and who moves it. A pin is such a reference.
  */
+import { hex } from '../../core/errors.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import { putPage } from '../hugetlb/alloc-page.ts';
 import type { Folio } from '../pool/folio.ts';
@@ -25,8 +27,12 @@ const IMPATIENT_TRIES = 3;
 export type Migrated = 'OK' | 'EBUSY' | 'EAGAIN' | 'ENOMEM';
 
 /** `migrate_pages` of one page, as move_pages(2) and memory hot-remove have it done. */
-export function* migratePage(task: Task, folio: Folio): Path<Migrated> {
-  if (!(yield* isolate(task, folio))) return 'EBUSY';
+export const migratePage: typeof migrate = kernelFunction('migrate_pages', migrate, {
+  args: (folio) => `pfn ${hex(folio.pfn)}`,
+});
+
+function* migrate(task: Task, folio: Folio): Path<Migrated> {
+  if (!(yield* isolate(task, folio))) return refuse(task, 'EBUSY', 'the page is free, or somebody moves it already');
   let result: Migrated = 'EAGAIN';
   for (let pass = 0; pass < MOST_TRIES && result === 'EAGAIN'; pass++) {
     yield* preemptionPoint(task);
@@ -37,7 +43,9 @@ export function* migratePage(task: Task, folio: Folio): Path<Migrated> {
 }
 
 /** `folio_isolate_hugetlb`: takes a reference, and keeps others from moving it. False of a page that is free, or isolated already. */
-function* isolate(task: Task, folio: Folio): Path<boolean> {
+const isolate = kernelFunction('folio_isolate_hugetlb', takeAside, { args: (folio) => `pfn ${hex(folio.pfn)}` });
+
+function* takeAside(task: Task, folio: Folio): Path<boolean> {
   const { hugetlbLock } = folio.hstate.machine;
   yield* hugetlbLock.write(task);
   const can = folio.migratable && folio.refcount > 0;
@@ -50,7 +58,9 @@ function* isolate(task: Task, folio: Folio): Path<boolean> {
 }
 
 /** `folio_putback_hugetlb`. */
-function* putback(task: Task, folio: Folio): Path<void> {
+const putback = kernelFunction('folio_putback_hugetlb', giveBack, { args: (folio) => `pfn ${hex(folio.pfn)}` });
+
+function* giveBack(task: Task, folio: Folio): Path<void> {
   const { hugetlbLock } = folio.hstate.machine;
   yield* hugetlbLock.write(task);
   folio.migratable = true;
@@ -59,7 +69,9 @@ function* putback(task: Task, folio: Folio): Path<void> {
 }
 
 /** `alloc_migration_target`: a page of the pool that nobody was promised; else, if it is not gigantic, one beyond the pool. */
-function* newPage(task: Task, { hstate }: Folio): Path<Folio | undefined> {
+const newPage = kernelFunction('alloc_migration_target', targetPage);
+
+function* targetPage(task: Task, { hstate }: Folio): Path<Folio | undefined> {
   const { hugetlbLock } = hstate.machine;
   yield* hugetlbLock.write(task);
   const folio = hstate.dequeueAvailable();
@@ -68,18 +80,23 @@ function* newPage(task: Task, { hstate }: Folio): Path<Folio | undefined> {
 }
 
 /** `unmap_and_move_huge_page`: one try. Of a page that has moved, the isolation is undone. @param force waits for the page lock */
-function* unmapAndMove(task: Task, old: Folio, force: boolean): Path<Migrated> {
+const unmapAndMove = kernelFunction('unmap_and_move_huge_page', tryOnce, { args: (old) => `pfn ${hex(old.pfn)}` });
+
+function* tryOnce(task: Task, old: Folio, force: boolean): Path<Migrated> {
   if (old.refcount === 1) {
     /* Everybody else has let it go: with that, it is free. */
     yield* putback(task, old);
     return 'OK';
   }
   const fresh = yield* newPage(task, old);
-  if (!fresh) return 'ENOMEM';
+  if (!fresh) return refuse(task, 'ENOMEM', 'no page to move it to');
   let result: Migrated = 'EAGAIN';
   if (old.lock.tryWrite(task) || force) {
     if (!old.lock.isWriteHeldBy(task)) yield* old.lock.write(task);
-    result = old.subpool && !old.pageCache ? 'EBUSY' : yield* moveLocked(task, old, fresh);
+    result =
+      old.subpool && !old.pageCache
+        ? refuse(task, 'EBUSY', 'a private page of a mount with limits: it may be about to be freed')
+        : yield* moveLocked(task, old, fresh);
     old.lock.unlock(task);
   }
   if (result === 'OK') yield* putback(task, old);
@@ -89,7 +106,7 @@ function* unmapAndMove(task: Task, old: Folio, force: boolean): Path<Migrated> {
 
 /** The part with the page lock. The new page is locked, too: what is mapped again at the end is not to be found unlocked. */
 function* moveLocked(task: Task, old: Folio, fresh: Folio): Path<'OK' | 'EAGAIN'> {
-  if (!fresh.lock.tryWrite(task)) return 'EAGAIN';
+  if (!fresh.lock.tryWrite(task)) return refuse(task, 'EAGAIN', 'the new page is locked');
   const result = yield* moveMapped(task, old, fresh);
   fresh.lock.unlock(task);
   if (result === 'OK') yield* moveHugetlbState(task, old, fresh);
@@ -97,21 +114,27 @@ function* moveLocked(task: Task, old: Folio, fresh: Folio): Path<'OK' | 'EAGAIN'
 }
 
 function* moveMapped(task: Task, old: Folio, fresh: Folio): Path<'OK' | 'EAGAIN'> {
-  if (old.leaves === 0) return moveToNewFolio(old, fresh);
+  if (old.leaves === 0) return moveToNewFolio(task, old, fresh);
   /* Of a file's page, i_mmap_rwsem comes before the page lock: only try. */
   const iMmapRwsem = old.anon ? undefined : old.pageCache?.iMmapRwsem;
-  if (!old.anon && !iMmapRwsem?.tryWrite(task)) return 'EAGAIN';
+  if (!old.anon && !iMmapRwsem?.tryWrite(task)) return refuse(task, 'EAGAIN', 'i_mmap_rwsem is taken');
   yield* tryToMigrate(task, old);
-  const result = old.leaves === 0 ? moveToNewFolio(old, fresh) : 'EAGAIN';
+  const result =
+    old.leaves === 0
+      ? moveToNewFolio(task, old, fresh)
+      : refuse(task, 'EAGAIN', 'the page is still mapped: pinned, or a VMA lock is taken');
   yield* removeMigrationPtes(task, old, result === 'OK' ? fresh : old);
   iMmapRwsem?.unlock(task);
   return result;
 }
 
 /** `move_to_new_folio`: unless somebody has a reference, the new page takes the old one's place, and its contents. */
-function moveToNewFolio(old: Folio, fresh: Folio): 'OK' | 'EAGAIN' {
+function moveToNewFolio(task: Task, old: Folio, fresh: Folio): 'OK' | 'EAGAIN' {
   const { pageCache } = old;
-  if (old.refcount !== (pageCache ? 2 : 1)) return 'EAGAIN';
+  const expected = pageCache ? 2 : 1;
+  if (old.refcount !== expected) {
+    return refuse(task, 'EAGAIN', `_refcount is ${old.refcount}, not ${expected}: somebody has a reference`);
+  }
   if (pageCache) {
     pageCache.replace(old, fresh);
     fresh.subpool = old.subpool;
@@ -128,7 +151,11 @@ function moveToNewFolio(old: Folio, fresh: Folio): 'OK' | 'EAGAIN' {
 }
 
 /** `move_hugetlb_state`: if one of the two is beyond the pool, it is the old one now. */
-function* moveHugetlbState(task: Task, old: Folio, fresh: Folio): Path<void> {
+const moveHugetlbState = kernelFunction('move_hugetlb_state', moveState, {
+  args: (old, fresh) => `pfn ${hex(old.pfn)}, now pfn ${hex(fresh.pfn)}`,
+});
+
+function* moveState(task: Task, old: Folio, fresh: Folio): Path<void> {
   const { hugetlbLock } = old.hstate.machine;
   if (fresh.temporary) {
     old.temporary = true;

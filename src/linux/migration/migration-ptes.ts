@@ -6,14 +6,15 @@
  *
  * An entry holds no reference, and is no mapping. Its place in the huge page follows from its address.
  */
-import { InvariantError } from '../../core/errors.ts';
+import { hex, InvariantError } from '../../core/errors.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
+import { makeMigrationEntry, readMigrationEntry } from '../base/migration-entry.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';
-import { makeMigrationEntry, readMigrationEntry } from '../page-tables/migration-entry.ts';
 import { setHugePteAt } from '../page-tables/page-table.ts';
 import { PageVmaMappedWalk } from '../page-tables/page-vma-mapped.ts';
 import { hugePmdUnshare } from '../page-tables/pmd-share.ts';
@@ -24,7 +25,11 @@ import type { Folio } from '../pool/folio.ts';
  * `try_to_migrate`. The caller has locked the page and has a reference; of a file's page it holds i_mmap_rwsem for writing. Where a VMA lock
  * is taken, or a private page is pinned, it stops: then the page is still mapped somewhere.
  */
-export function* tryToMigrate(task: Task, folio: Folio): Path<void> {
+export const tryToMigrate: typeof putEntries = kernelFunction('try_to_migrate', putEntries, {
+  args: (folio) => `pfn ${hex(folio.pfn)}`,
+});
+
+function* putEntries(task: Task, folio: Folio): Path<void> {
   yield* rmapWalk(task, folio, (vma, address) => tryToMigrateOne(task, folio, vma, address), {
     locked: !folio.anon,
     done: () => folio.leaves === 0,
@@ -32,7 +37,11 @@ export function* tryToMigrate(task: Task, folio: Folio): Path<void> {
 }
 
 /** `try_to_migrate_one`. */
-function* tryToMigrateOne(task: Task, folio: Folio, vma: Vma, address: number): Path<boolean> {
+const tryToMigrateOne = kernelFunction('try_to_migrate_one', putEntriesInOne, {
+  args: (_folio, vma, address) => `${vma.mm.process}, addr=${hex(address)}`,
+});
+
+function* putEntriesInOne(task: Task, folio: Folio, vma: Vma, address: number): Path<boolean> {
   const walk = new PageVmaMappedWalk(task, vma, folio, address);
   while (yield* walk.next()) {
     const { hpte, pte } = walk;
@@ -87,13 +96,21 @@ function unmapped(folio: Folio, { pfn }: Pte, { pages }: HugetlbPte): void {
  * @param old the page that the entries stand for
  * @param folio what is mapped instead: the same, or its copy, which has taken its place in the file
  */
-export function* removeMigrationPtes(task: Task, old: Folio, folio: Folio): Path<void> {
+export const removeMigrationPtes: typeof removeEntries = kernelFunction('remove_migration_ptes', removeEntries, {
+  args: (old, folio) => `pfn ${hex(old.pfn)}, now pfn ${hex(folio.pfn)}`,
+});
+
+function* removeEntries(task: Task, old: Folio, folio: Folio): Path<void> {
   const visit = (vma: Vma, address: number): Path<boolean> => removeMigrationPte(task, old, folio, vma, address);
   yield* rmapWalk(task, folio, visit, { locked: !folio.anon });
 }
 
 /** `remove_migration_pte`. */
-function* removeMigrationPte(task: Task, old: Folio, folio: Folio, vma: Vma, address: number): Path<boolean> {
+const removeMigrationPte = kernelFunction('remove_migration_pte', removeEntriesInOne, {
+  args: (_old, _folio, vma, address) => `${vma.mm.process}, addr=${hex(address)}`,
+});
+
+function* removeEntriesInOne(task: Task, old: Folio, folio: Folio, vma: Vma, address: number): Path<boolean> {
   const { mm } = vma;
   const walk = new PageVmaMappedWalk(task, vma, old, address, true);
   while (yield* walk.next()) {

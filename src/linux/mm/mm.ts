@@ -5,6 +5,7 @@ import { InvariantError } from '../../core/errors.ts';
 import { Mmu } from '../../mmu/mmu.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
+import { recordCount } from '../base/trace.ts';
 import type { MmMachine } from './mm-machine.ts';
 import type { TablePage } from './tables.ts';
 import type { Vma } from './vma.ts';
@@ -15,8 +16,8 @@ export const TASK_SIZE: number = 2 ** 47 - PAGE_SIZE;
 /** `struct mm_struct`. */
 export class Mm {
   readonly machine: MmMachine;
-  /** Number of the process, for messages. */
-  readonly process: number;
+  /** What messages and traces call the process: 'process 0'. */
+  readonly process: string;
   readonly mmapLock: Lock;
   /** `page_table_lock`: guards entries of 1 GiB and more. */
   readonly pageTableLock: Lock;
@@ -26,8 +27,7 @@ export class Mm {
   readonly cr3: bigint;
   /** What an entry of the root table covers, as a binary logarithm. */
   readonly topShift: number;
-  /** `hugetlb_usage`: mapped huge pages, in 4 KiB pages. */
-  hugetlbUsage = 0;
+  #hugetlbUsage = 0;
   /** By how much `hugetlbUsage` is more than what is mapped, in 4 KiB pages, since Linux does not count pages that move when their entry is unmapped, or copied to a child. */
   miscounted = 0;
   /** `MMF_HAS_PINNED`: some page was pinned once. */
@@ -41,18 +41,18 @@ export class Mm {
   readonly #vmas: Vma[] = [];
   #mmu: Mmu | undefined;
 
-  private constructor(machine: MmMachine, process: number, pgd: TablePage) {
+  private constructor(machine: MmMachine, process: string, pgd: TablePage) {
     this.machine = machine;
     this.process = process;
-    this.mmapLock = new Lock('mmap_lock of process', LockRank.mmapLock, process);
-    this.pageTableLock = new Lock('page_table_lock of process', LockRank.pageTable, process);
+    this.mmapLock = new Lock(`mmap_lock of ${process}`, LockRank.mmapLock);
+    this.pageTableLock = new Lock(`page_table_lock of ${process}`, LockRank.pageTable);
     this.pgd = pgd;
     this.cr3 = BigInt(pgd.address);
     this.topShift = pgd.shift;
   }
 
   /** `mm_alloc`: an empty address space; undefined where memory for tables is used up. */
-  static create(machine: MmMachine, process: number): Mm | undefined {
+  static create(machine: MmMachine, process: string): Mm | undefined {
     const pgd = machine.tables.allocate(machine.levels === 5 ? 48 : 39);
     return pgd && new Mm(machine, process, pgd);
   }
@@ -62,6 +62,17 @@ export class Mm {
     const { memory, core, cr4 } = this.machine;
     this.#mmu ??= new Mmu(memory, { cr3: this.cr3, cr4 }, core);
     return this.#mmu;
+  }
+
+  /** `hugetlb_usage`: mapped huge pages, in 4 KiB pages. */
+  get hugetlbUsage(): number {
+    return this.#hugetlbUsage;
+  }
+
+  set hugetlbUsage(pages: number) {
+    const { machine, process } = this;
+    if (machine.trace) recordCount(machine, 'hugetlb_usage', process, this.#hugetlbUsage, pages);
+    this.#hugetlbUsage = pages;
   }
 
   /** The VMAs, in ascending order of their addresses. */

@@ -4,12 +4,15 @@
  *   pendingFaults   faults that nobody has read yet   ──read()──>   readFaults   ──woken──>  they go on
  *   events          fork, mremap, madvise, munmap     ──read()──>   they go on
  */
+import { hex } from '../../core/errors.ts';
+import { pagefaultWords } from '../base/flag-words.ts';
 import type { Task } from '../base/task.ts';
+import { recordCount } from '../base/trace.ts';
 import {
-  type UFFD_EVENT_FORK,
-  type UFFD_EVENT_REMAP,
+  UFFD_EVENT_FORK,
+  UFFD_EVENT_REMAP,
   type UFFD_EVENT_REMOVE,
-  type UFFD_EVENT_UNMAP,
+  UFFD_EVENT_UNMAP,
   UFFD_USER_MODE_ONLY,
 } from '../base/uffd-uapi.ts';
 import type { Mm } from './mm.ts';
@@ -41,6 +44,33 @@ export interface UffdEvent {
   done: boolean;
 }
 
+/** What a fault's message says. */
+export function faultWords({ task, address, flags }: Userfault): string {
+  return `fault of ${task.name} at ${hex(address)}, flags ${pagefaultWords(flags)},`;
+}
+
+/** What an event says. */
+export function eventWords(body: UffdEventBody): string {
+  switch (body.event) {
+    case UFFD_EVENT_FORK:
+      return `event of a fork to ${body.child.mm.process}`;
+    case UFFD_EVENT_REMAP:
+      return `event of an mremap from ${hex(body.from)} to ${hex(body.to)}, ${hex(body.length)} bytes,`;
+    default:
+      return `event of ${body.event === UFFD_EVENT_UNMAP ? 'an munmap' : 'pages being removed'}, [${hex(body.start)}, ${hex(body.end)}),`;
+  }
+}
+
+/** Notes what becomes of a message. */
+export function recordMessage(
+  { machine, name: task }: Task,
+  what: 'queued' | 'read' | 'woken',
+  { mm }: Userfaultfd,
+  message: string,
+): void {
+  machine.trace?.push({ kind: 'message', task, what, message, process: mm.process });
+}
+
 /** `struct userfaultfd_ctx`. */
 export class Userfaultfd {
   /** Whose faults it is about. */
@@ -51,8 +81,7 @@ export class Userfaultfd {
   features: number | undefined = undefined;
   /** It was closed. */
   released = false;
-  /** `mmap_changing`: how many events are on their way. Pages cannot be put where mappings are being changed. */
-  mmapChanging = 0;
+  #mmapChanging = 0;
   /** `fault_pending_wqh`: faults that nobody has read, the oldest first. */
   readonly pendingFaults: Set<Userfault> = new Set<Userfault>();
   /** `fault_wqh`: faults that were read, and still wait. */
@@ -63,6 +92,17 @@ export class Userfaultfd {
   constructor(mm: Mm, flags: number) {
     this.mm = mm;
     this.flags = flags;
+  }
+
+  /** `mmap_changing`: how many events are on their way. Pages cannot be put where mappings are being changed. */
+  get mmapChanging(): number {
+    return this.#mmapChanging;
+  }
+
+  set mmapChanging(events: number) {
+    const { machine, process } = this.mm;
+    recordCount(machine, 'mmap_changing', `the userfaultfd of ${process}`, this.#mmapChanging, events);
+    this.#mmapChanging = events;
   }
 
   /** Whether it has a feature. @param feature UFFD_FEATURE_ bit */

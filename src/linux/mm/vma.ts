@@ -20,7 +20,7 @@ export class VmaLock {
 
   constructor(vma: Vma) {
     this.vma = vma;
-    this.lock = new Lock(`vma_lock of process ${vma.mm.process} at`, LockRank.vmaLock, vma.start);
+    this.lock = new Lock(`vma_lock of ${vma.mm.process} at`, LockRank.vmaLock, vma.start);
   }
 }
 

@@ -8,9 +8,14 @@
  * Only what is empty can be split: tables appear where nothing is mapped, so nobody's mapping changes, and the page-table lock is enough. Where
  * a page is mapped by a larger leaf than is wanted, the walk ends there.
  */
+import { hex } from '../../core/errors.ts';
+import { describeEntry } from '../base/entry-words.ts';
+import { rangeWords } from '../base/flag-words.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import type { Pte } from '../base/pte.ts';
 import { PTE_UFFD_WP_MARKER } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
+import { sizeName } from '../base/trace-words.ts';
 import { hgmEnabled, hgmSizes } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';
@@ -18,6 +23,11 @@ import { entryBelow, hugetlbFullWalkContinue, levelOf, pointTo } from './page-ta
 import { hugePteAlloc } from './pmd-share.ts';
 
 const ENTRIES = 512;
+
+/** Where a walk has come to, in words. */
+function placeWords(result: HugetlbPte | string): string {
+  return typeof result === 'string' ? `-${result}` : `an entry of ${sizeName(result.size)}`;
+}
 
 /**
  * What a walk ends with that cannot make tables: memory for them is used up; something is here that is no hole; pieces are wanted of a mapping
@@ -31,16 +41,21 @@ export type WalkError = 'ENOMEM' | 'EEXIST' | 'EINVAL';
  *
  * @param size bytes; 0: no finer tables than there are, only the place of the huge page's entry
  */
-export function* hugetlbFullWalkAlloc(
-  task: Task,
-  vma: Vma,
-  address: number,
-  size: number,
-): Path<HugetlbPte | WalkError> {
+export const hugetlbFullWalkAlloc: typeof fullWalkAlloc = kernelFunction(
+  /* Linux 6.1 has only the walk to the huge page's own entry. */
+  (vma) => (vma.mm.machine.hgm === 'none' ? 'huge_pte_alloc' : 'hugetlb_full_walk_alloc'),
+  fullWalkAlloc,
+  {
+    args: (_vma, address, size) => `addr=${hex(address)}, size=${hex(size)}`,
+    result: placeWords,
+  },
+);
+
+function* fullWalkAlloc(task: Task, vma: Vma, address: number, size: number): Path<HugetlbPte | WalkError> {
   const top = yield* hugePteAlloc(task, vma, address);
-  if (!top) return 'ENOMEM';
+  if (!top) return refuse(task, 'ENOMEM', 'no memory for a page table');
   if (size === 0) return hugetlbFullWalkContinue(vma, top, address);
-  if (!hgmEnabled(vma)) return size === top.size ? top : 'EINVAL';
+  if (!hgmEnabled(vma)) return size === top.size ? top : refuse(task, 'EINVAL', 'the mapping has no HGM');
   return yield* hgmWalkAlloc(task, vma, top, address, size);
 }
 
@@ -59,7 +74,8 @@ function* hgmWalkAlloc(
     if (pte.present) {
       if (hpte.isPresentLeaf(pte)) return hpte;
       /* HGM_POSTED_PROT_NONE_PUD: no leaf, nor `pud_present`; hugetlb_alloc_pmd finds that it is not empty either. */
-      if (pte.huge) return 'EEXIST';
+      if (pte.huge)
+        return refuse(task, 'EEXIST', `${describeEntry(pte.value, levelOf(hpte.shift))}: no leaf, and not empty`);
       hpte = entryBelow(mm, hpte, pte, address);
       continue;
     }
@@ -74,9 +90,12 @@ function* splitEmpty(task: Task, vma: Vma, hpte: HugetlbPte, pte: Pte, address: 
   const { mm } = vma;
   const { tables, trace, hgm } = mm.machine;
   /* RFC v2 cannot split a marker; nobody can split what is elsewhere, being migrated or poisoned. */
-  if (!(hgm === 'v2' ? pte.noneMostly : pte.none)) return 'EEXIST';
+  if (!(hgm === 'v2' ? pte.noneMostly : pte.none)) {
+    const { levels } = mm.machine;
+    return refuse(task, 'EEXIST', `${describeEntry(pte.value, levelOf(hpte.shift), levels)}: not empty`);
+  }
   const table = tables.allocate(hpte.shift - 9);
-  if (!table) return 'ENOMEM';
+  if (!table) return refuse(task, 'ENOMEM', 'no memory for a page table');
   yield* hpte.lock.write(task);
   if (!tables.read(hpte.ptep).same(pte)) {
     hpte.lock.unlock(task);
@@ -89,7 +108,15 @@ function* splitEmpty(task: Task, vma: Vma, hpte: HugetlbPte, pte: Pte, address: 
   pointTo(mm, hpte.ptep, table.address);
   hpte.lock.unlock(task);
   const level = levelOf(table.shift);
-  trace?.push({ kind: 'table', process: mm.process, what: 'allocated', address, table: table.address, level });
+  trace?.push({
+    kind: 'table',
+    task: task.name,
+    process: mm.process,
+    what: 'allocated',
+    address,
+    table: table.address,
+    level,
+  });
   return 'OK';
 }
 
@@ -97,15 +124,16 @@ function* splitEmpty(task: Task, vma: Vma, hpte: HugetlbPte, pte: Pte, address: 
  * `hugetlb_alloc_largest_pte`: the place of the largest leaf that begins at `start` and ends at or before `end`. 'EEXIST' where a larger leaf is.
  * Whether the mapping has HGM at all is asked by the walk, when the table for its huge pages is there already.
  */
-export function* hugetlbAllocLargestPte(
-  task: Task,
-  vma: Vma,
-  start: number,
-  end: number,
-): Path<HugetlbPte | WalkError> {
+export const hugetlbAllocLargestPte: typeof allocLargest = kernelFunction('hugetlb_alloc_largest_pte', allocLargest, {
+  args: (_vma, start, end) => rangeWords(start, end),
+  result: placeWords,
+});
+
+function* allocLargest(task: Task, vma: Vma, start: number, end: number): Path<HugetlbPte | WalkError> {
   const size = hgmSizes(vma).find((bytes) => start % bytes === 0 && start + bytes <= end);
-  if (size === undefined) return 'EINVAL';
+  if (size === undefined) return refuse(task, 'EINVAL', `no leaf fits into ${rangeWords(start, end)}`);
   const hpte = yield* hugetlbFullWalkAlloc(task, vma, start, size);
   if (typeof hpte === 'string') return hpte;
-  return hpte.size > size ? 'EEXIST' : hpte;
+  if (hpte.size <= size) return hpte;
+  return refuse(task, 'EEXIST', `a leaf of ${sizeName(hpte.size)} is there`);
 }

@@ -64,7 +64,7 @@ export function entryAt(mm: Mm, address: number, shift: number): number | undefi
 
 /** Like {@link entryAt}, but makes missing tables. Undefined where memory for tables is used up. */
 export function allocateEntryAt(mm: Mm, address: number, shift: number): number | undefined {
-  const { tables, trace } = mm.machine;
+  const { tables, trace, current: task } = mm.machine;
   let table = mm.pgd.address;
   for (let level = mm.topShift; ; level -= INDEX_BITS) {
     const at = table + entryOffset(address, level);
@@ -78,6 +78,7 @@ export function allocateEntryAt(mm: Mm, address: number, shift: number): number 
     pointTo(mm, at, page.address);
     trace?.push({
       kind: 'table',
+      task,
       process: mm.process,
       what: 'allocated',
       address,
@@ -150,11 +151,12 @@ export function leafAt(mm: Mm, address: number): HugetlbPte | undefined {
 
 /** `set_huge_pte_at`: writes a leaf's entry. The caller holds its lock. */
 export function setHugePteAt(mm: Mm, address: number, hpte: HugetlbPte, pte: Pte): void {
-  const { tables, trace } = mm.machine;
+  const { tables, trace, current: task } = mm.machine;
   if (trace) {
     const before = tables.read(hpte.ptep).value;
     const level = levelOf(hpte.shift);
-    trace.push({ kind: 'entry', process: mm.process, address, level, before, after: pte.value });
+    const { levels } = mm.machine;
+    trace.push({ kind: 'entry', task, process: mm.process, address, level, levels, before, after: pte.value });
   }
   tables.write(hpte.ptep, pte);
 }
@@ -194,11 +196,11 @@ export function freeTableBelow(mm: Mm, hpte: HugetlbPte, address: number): void 
 
 /** Empties the entry at `at`, and frees the table that it pointed to. @param address the first that the table covers */
 function unlinkTable(mm: Mm, at: number, page: TablePage, address: number): void {
-  const { tables, trace } = mm.machine;
+  const { tables, trace, current: task } = mm.machine;
   tables.write(at, PTE_NONE);
   tables.free(page);
   const level = levelOf(page.shift);
-  trace?.push({ kind: 'table', process: mm.process, what: 'freed', address, table: page.address, level });
+  trace?.push({ kind: 'table', task, process: mm.process, what: 'freed', address, table: page.address, level });
 }
 
 /**

@@ -4,6 +4,7 @@
  *   VMA    ... │██│██│  │██│ ...      the huge page, mapped in pieces: a step for each leaf, held by its page-table lock
  *               ^  ^     ^
  */
+import { readMigrationEntry } from '../base/migration-entry.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PTE_NONE, type Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -12,7 +13,6 @@ import type { MmMachine } from '../mm/mm-machine.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import type { Folio } from '../pool/folio.ts';
-import { readMigrationEntry } from './migration-entry.ts';
 import { hugePteOffset, hugetlbFullWalk, hugetlbFullWalkContinue } from './page-table.ts';
 
 /** A leaf, or what stands in its place. */

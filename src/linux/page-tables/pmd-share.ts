@@ -10,7 +10,9 @@
  * A VMA takes part where it covers the whole aligned 1 GiB and has a VMA lock. Who changes rights or unmaps gives its
  * PUD entry up instead, and faults again into a table of its own, if it may not share any more.
  */
-import { InvariantError } from '../../core/errors.ts';
+import { hex, InvariantError } from '../../core/errors.ts';
+import { rangeWords } from '../base/flag-words.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PTE_NONE } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -53,7 +55,12 @@ export function* hugePteAlloc(task: Task, vma: Vma, address: number): Path<Huget
 }
 
 /** `huge_pmd_share`: takes the table of the first mapping that has one and may share it, else makes one. */
-function* hugePmdShare(task: Task, vma: Vma, address: number): Path<number | undefined> {
+const hugePmdShare = kernelFunction('huge_pmd_share', share, {
+  args: (_vma, address) => `addr=${hex(address)}`,
+  result: () => '',
+});
+
+function* share(task: Task, vma: Vma, address: number): Path<number | undefined> {
   const { mm } = vma;
   const { tables, trace } = mm.machine;
   const pud = allocateEntryAt(mm, address, PUD_SHIFT);
@@ -75,6 +82,7 @@ function* hugePmdShare(task: Task, vma: Vma, address: number): Path<number | und
       const { address: at } = table;
       trace?.push({
         kind: 'table',
+        task: task.name,
         process: mm.process,
         what: 'shared',
         address: pudBase(address),
@@ -122,7 +130,15 @@ export function hugePmdUnshare(task: Task, vma: Vma, address: number, hpte: Huge
   tables.write(pud, PTE_NONE);
   table.shareCount--;
   const { address: at } = table;
-  trace?.push({ kind: 'table', process: mm.process, what: 'unshared', address: pudBase(address), table: at, level: 2 });
+  trace?.push({
+    kind: 'table',
+    task: task.name,
+    process: mm.process,
+    what: 'unshared',
+    address: pudBase(address),
+    table: at,
+    level: 2,
+  });
   return true;
 }
 
@@ -133,14 +149,22 @@ export function isPmdShared(mm: Mm, address: number): boolean {
 }
 
 /** `hugetlb_split`: a VMA that is cut inside an aligned 1 GiB cannot share that table any more. */
-export function* hugetlbSplit(task: Task, vma: Vma, address: number): Path<void> {
+export const hugetlbSplit: typeof giveUpAround = kernelFunction('hugetlb_split', giveUpAround, {
+  args: (_vma, address) => `addr=${hex(address)}`,
+});
+
+function* giveUpAround(task: Task, vma: Vma, address: number): Path<void> {
   const floor = pudBase(address);
   if (address === floor || floor < vma.start || floor + PUD_SIZE > vma.end) return;
   yield* unshareOne(task, vma, floor);
 }
 
 /** `hugetlb_unshare_all_pmds`: takes the locks, and gives up every table of a VMA that is shared. */
-export function* unshareAllPmds(task: Task, vma: Vma): Path<void> {
+export const unshareAllPmds: typeof unshareAll = kernelFunction('hugetlb_unshare_all_pmds', unshareAll, {
+  args: (vma) => rangeWords(vma.start, vma.end),
+});
+
+function* unshareAll(task: Task, vma: Vma): Path<void> {
   if (!vma.mayShare) return;
   const { iMmapRwsem } = vma.inode.pageCache;
   const lock = vma.hugetlbLock;
@@ -152,7 +176,11 @@ export function* unshareAllPmds(task: Task, vma: Vma): Path<void> {
 }
 
 /** The same for a caller who holds the VMA lock and i_mmap_rwsem for writing. */
-export function* unsharePmds(task: Task, vma: Vma): Path<void> {
+export const unsharePmds: typeof unshare = kernelFunction('hugetlb_unshare_pmds', unshare, {
+  args: (vma) => rangeWords(vma.start, vma.end),
+});
+
+function* unshare(task: Task, vma: Vma): Path<void> {
   const end = pudBase(vma.end);
   for (let base = Math.ceil(vma.start / PUD_SIZE) * PUD_SIZE; base < end; base += PUD_SIZE)
     yield* unshareOne(task, vma, base);

@@ -7,6 +7,8 @@
  * of the same file, so the file's own list has them, too, and i_mmap_rwsem stands for the tree's lock. What else is in the list does not map
  * the page.
  */
+import { hex } from '../../core/errors.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
 import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Mm } from '../mm/mm.ts';
@@ -34,12 +36,9 @@ function* vmasOf(folio: Folio): Generator<Vma, void, undefined> {
 }
 
 /** `rmap_walk`. The caller has locked the page. */
-export function* rmapWalk(
-  task: Task,
-  folio: Folio,
-  visit: RmapVisit,
-  { locked = false, done }: RmapWalkControl = {},
-): Path<void> {
+export const rmapWalk: typeof walk = kernelFunction('rmap_walk', walk, { args: (folio) => `pfn ${hex(folio.pfn)}` });
+
+function* walk(task: Task, folio: Folio, visit: RmapVisit, { locked = false, done }: RmapWalkControl = {}): Path<void> {
   const lock = locked ? undefined : folio.rmapping?.iMmapRwsem;
   /* With a page lock held. Nobody who has this one waits for a private page's; of a file's page, the caller has it already. */
   if (lock) yield* lock.readOutOfOrder(task);

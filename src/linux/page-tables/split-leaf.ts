@@ -9,6 +9,8 @@
  * Around the address the leaves are as small as is wanted, everywhere else as large as they can be. Nobody's access changes: each leaf maps
  * what was mapped, with the same rights and marks.
  */
+import { hex } from '../../core/errors.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -33,21 +35,19 @@ export type SplitResult = 'OK' | 'EAGAIN' | 'EBUSY' | 'EHWPOISON' | 'ENOMEM';
  * @param hpte place of a leaf of more than 2^shift bytes, in which `address` lies
  * @param shift of the leaf that `address` gets: 12 or 21
  */
-export function* hugetlbSplitToShift(
-  task: Task,
-  vma: Vma,
-  hpte: HugetlbPte,
-  address: number,
-  shift: number,
-): Path<SplitResult> {
+export const hugetlbSplitToShift: typeof splitToShift = kernelFunction('hugetlb_split_to_shift', splitToShift, {
+  args: (_vma, _hpte, address, shift) => `addr=${hex(address)}, shift=${shift}`,
+});
+
+function* splitToShift(task: Task, vma: Vma, hpte: HugetlbPte, address: number, shift: number): Path<SplitResult> {
   const { tables } = vma.mm.machine;
-  const seen = refusal(tables.read(hpte.ptep), hpte);
+  const seen = refusal(task, tables.read(hpte.ptep), hpte);
   if (seen !== 'OK') return seen;
   const made = allocateTables(vma, hpte.shift - INDEX_BITS, shift);
-  if (!made) return 'ENOMEM';
+  if (!made) return refuse(task, 'ENOMEM', 'no memory for page tables');
   yield* hpte.lock.write(task);
   const pte = tables.read(hpte.ptep);
-  const result = refusal(pte, hpte);
+  const result = refusal(task, pte, hpte);
   if (result === 'OK') split(vma, hpte, pte, address, made);
   else for (const table of made) tables.free(table);
   hpte.lock.unlock(task);
@@ -55,10 +55,11 @@ export function* hugetlbSplitToShift(
 }
 
 /** What keeps an entry from being split; a table is none, but the caller has not looked: it does again. */
-function refusal(pte: Pte, hpte: HugetlbPte): SplitResult {
+function refusal(task: Task, pte: Pte, hpte: HugetlbPte): SplitResult {
   if (hpte.isPresentLeaf(pte)) return 'OK';
-  if (pte.noneMostly || pte.present) return 'EAGAIN';
-  return pte.isHwpoison ? 'EHWPOISON' : 'EBUSY';
+  if (pte.noneMostly || pte.present) return refuse(task, 'EAGAIN', 'no leaf is there');
+  if (pte.isHwpoison) return refuse(task, 'EHWPOISON', 'the memory is bad already');
+  return refuse(task, 'EBUSY', 'the page is being migrated');
 }
 
 /** Tables whose entries cover 2^from bytes, and less, down to 2^to; all of them or none. */
@@ -79,7 +80,7 @@ function allocateTables(vma: Vma, from: number, to: number): TablePage[] | undef
 /** Fills the tables, counts their leaves, and puts the first one in the leaf's place. */
 function split(vma: Vma, hpte: HugetlbPte, pte: Pte, address: number, made: readonly TablePage[]): void {
   const { mm } = vma;
-  const { frames, leafScan, trace } = mm.machine;
+  const { frames, leafScan, trace, current: task } = mm.machine;
   const folio = frames.folio(pte.pfn);
   let pfn = pte.pfn;
   let offset = address % hpte.size;
@@ -95,7 +96,7 @@ function split(vma: Vma, hpte: HugetlbPte, pte: Pte, address: number, made: read
     offset -= index * size;
     const base = address - (address % (ENTRIES * size));
     const level = levelOf(shift);
-    trace?.push({ kind: 'table', process: mm.process, what: 'allocated', address: base, table, level });
+    trace?.push({ kind: 'table', task, process: mm.process, what: 'allocated', address: base, table, level });
   }
   folio.refcount += leaves - 1;
   folio.removeRmap(pte.pfn - folio.pfn, hpte.pages);

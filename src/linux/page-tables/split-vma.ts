@@ -1,7 +1,10 @@
 /**
  * Cutting a VMA in two. mm/mmap.c of Linux 6.1: __split_vma, vma_adjust, split_vma; mm/hugetlb.c: hugetlb_vm_op_split.
  */
+import { hex } from '../../core/errors.ts';
+import { rangeWords } from '../base/flag-words.ts';
 import { HGM_POSTED_SPLIT_LOSES_HGM } from '../base/hgm.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_HUGETLB_HGM, VM_MAYSHARE } from '../base/vm-flags.ts';
@@ -14,8 +17,15 @@ import { hugetlbSplit } from './pmd-share.ts';
  * @param newBelow whether the new VMA is the lower part
  * @returns the new VMA, or 'EINVAL' for an address inside a huge page (hugetlb_vm_op_split)
  */
-export function* splitVma(task: Task, vma: Vma, address: number, newBelow: boolean): Path<Vma | 'EINVAL'> {
-  if (address % vma.hstate.size !== 0) return 'EINVAL';
+export const splitVma: typeof splitAt = kernelFunction('split_vma', splitAt, {
+  args: (vma, address) => `${rangeWords(vma.start, vma.end)}, addr=${hex(address)}`,
+  result: (result) => (result === 'EINVAL' ? '-EINVAL' : '0'),
+});
+
+function* splitAt(task: Task, vma: Vma, address: number, newBelow: boolean): Path<Vma | 'EINVAL'> {
+  if (address % vma.hstate.size !== 0) {
+    return refuse(task, 'EINVAL', `hugetlb_vm_op_split: ${hex(address)} lies within a huge page`);
+  }
   const { mm } = vma;
   const { pageCache } = vma.inode;
   const middle = vma.pgoff + (address - vma.start) / PAGE_SIZE;

@@ -1,8 +1,9 @@
 /**
  * A huge page. include/linux/mm_types.h (struct folio), include/linux/hugetlb.h (hugetlb_page_flags), mm/rmap.c of 6.1.
  */
-import { InvariantError } from '../../core/errors.ts';
+import { hex, InvariantError } from '../../core/errors.ts';
 import { Lock, LockRank } from '../base/lock.ts';
+import { recordCount } from '../base/trace.ts';
 import { PageContents } from './contents.ts';
 import type { Hstate } from './hstate.ts';
 import type { PageCache } from './page-cache.ts';
@@ -17,19 +18,13 @@ export class Folio {
   /** The page lock. */
   readonly lock: Lock;
 
-  /** References: one a page-table entry, one for the page cache, one a pin, and those of paths that are under way. */
-  refcount = 0;
+  #refcount = 0;
   /** Page-table entries that map it or a part of it, in all processes. */
   leaves = 0;
-  /**
-   * What the kernel counts for the huge page as a whole. THP-like: entries of its own size; smaller ones are counted in the 4 KiB pages
-   * that they map. Per head: all entries. Without HGM both are the same.
-   */
-  mapcount = 0;
+  #mapcount = 0;
   /** `_mapcount` of each 4 KiB page, THP-like: entries smaller than the huge page that map it. Undefined as long as there was none. */
   #subpages: Int32Array | undefined;
-  /** Long-term and DMA pins, each with a reference besides. */
-  pincount = 0;
+  #pincount = 0;
   /** References that GUP gave out without pinning: FOLL_GET. */
   getcount = 0;
   /** Of the pins, those of registered buffers; of the references, those of pipes. Neither is a caller's to give back. */
@@ -44,8 +39,7 @@ export class Folio {
   index = 0;
   /** `PageAnon`: a private mapping's own. */
   anon = false;
-  /** `PageAnonExclusive`: one process's own, which may write without a copy. Linux keeps it in the head page only. */
-  anonExclusive = false;
+  #anonExclusive = false;
 
   /** Holds what the file or the zeroing put there. */
   uptodate = false;
@@ -71,6 +65,53 @@ export class Folio {
     this.pfn = pfn;
     this.contents = new PageContents(hstate.machine.blocks);
     this.lock = new Lock('page lock of pfn', LockRank.page, pfn);
+  }
+
+  /** References: one a page-table entry, one for the page cache, one a pin, and those of paths that are under way. */
+  get refcount(): number {
+    return this.#refcount;
+  }
+
+  set refcount(references: number) {
+    if (this.hstate.machine.trace) this.#record('_refcount', this.#refcount, references);
+    this.#refcount = references;
+  }
+
+  /**
+   * What the kernel counts for the huge page as a whole. THP-like: entries of its own size; smaller ones are counted in the 4 KiB pages
+   * that they map. Per head: all entries. Without HGM both are the same.
+   */
+  get mapcount(): number {
+    return this.#mapcount;
+  }
+
+  set mapcount(entries: number) {
+    if (this.hstate.machine.trace) this.#record('mapcount', this.#mapcount, entries);
+    this.#mapcount = entries;
+  }
+
+  /** Long-term and DMA pins, each with a reference besides. */
+  get pincount(): number {
+    return this.#pincount;
+  }
+
+  set pincount(pins: number) {
+    if (this.hstate.machine.trace) this.#record('pincount', this.#pincount, pins);
+    this.#pincount = pins;
+  }
+
+  /** `PageAnonExclusive`: one process's own, which may write without a copy. Linux keeps it in the head page only. */
+  get anonExclusive(): boolean {
+    return this.#anonExclusive;
+  }
+
+  set anonExclusive(exclusive: boolean) {
+    if (this.hstate.machine.trace) this.#record('PageAnonExclusive', Number(this.#anonExclusive), Number(exclusive));
+    this.#anonExclusive = exclusive;
+  }
+
+  #record(count: string, before: number, after: number): void {
+    recordCount(this.hstate.machine, count, `pfn ${hex(this.pfn)}`, before, after);
   }
 
   /** Its 4 KiB pages. */
@@ -113,7 +154,7 @@ export class Folio {
 
   /** `get_page`. */
   get(references = 1): void {
-    if (this.refcount <= 0) throw new InvariantError(`Folio.get: pfn 0x${this.pfn.toString(16)} is free`);
+    if (this.refcount <= 0) throw new InvariantError(`Folio.get: pfn ${hex(this.pfn)} is free`);
     this.refcount += references;
   }
 
@@ -132,8 +173,7 @@ export class Folio {
 
   /** `put_page`. The last reference frees it: the caller then hands it to the pool, `freeHugePage`. */
   putTestZero(references = 1): boolean {
-    if (this.refcount < references)
-      throw new InvariantError(`Folio.put: pfn 0x${this.pfn.toString(16)} is free already`);
+    if (this.refcount < references) throw new InvariantError(`Folio.put: pfn ${hex(this.pfn)} is free already`);
     this.refcount -= references;
     return this.refcount === 0;
   }
@@ -194,8 +234,7 @@ export class Folio {
 
   /** `hugetlb_remove_rmap`: the entries are gone. */
   removeRmap(page: number, pages: number, entries = 1): void {
-    if (this.leaves < entries)
-      throw new InvariantError(`Folio.removeRmap: pfn 0x${this.pfn.toString(16)} is not mapped`);
+    if (this.leaves < entries) throw new InvariantError(`Folio.removeRmap: pfn ${hex(this.pfn)} is not mapped`);
     this.#count(page, pages, entries, -1);
   }
 
@@ -205,6 +244,8 @@ export class Folio {
       this.mapcount += by * entries;
       return;
     }
+    const { trace, current: task } = this.hstate.machine;
+    trace?.push({ kind: 'mapcounts', task, pfn: this.pfn, first: page, pages: pages * entries, by });
     this.#subpages ??= new Int32Array(this.pages);
     for (let at = page; at < page + pages * entries; at++) this.#subpages[at]! += by;
   }

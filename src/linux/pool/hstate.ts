@@ -8,10 +8,12 @@
  * Reserved pages are free pages that are promised: who has no reservation gets one only while free > reserved.
  * Surplus pages are made beyond the persistent pool, up to the overcommit, and go back as soon as they are free.
  */
-import { InvariantError } from '../../core/errors.ts';
+import { hex, InvariantError } from '../../core/errors.ts';
+import { refuse, shown } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { Folio } from './folio.ts';
+import { PoolCounts } from './pool-counts.ts';
 import type { PoolMachine } from './pool-machine.ts';
 import { subpoolPutPages } from './subpool.ts';
 
@@ -19,21 +21,12 @@ import { subpoolPutPages } from './subpool.ts';
 const GIGANTIC_SHIFT = 22;
 
 /** A pool. All counts are in huge pages. */
-export class Hstate {
+export class Hstate extends PoolCounts {
   /** Binary logarithm of the page size. */
   readonly shift: number;
-  /** Page size in bytes. */
-  readonly size: number;
   /** 4 KiB pages of a huge page. */
   readonly pagesPerHugePage: number;
-  readonly machine: PoolMachine;
 
-  /** All pages of the pool: persistent and surplus, free and in use. */
-  nrHugePages = 0;
-  freeHugePages = 0;
-  /** Free pages that are promised. */
-  resvHugePages = 0;
-  surplusHugePages = 0;
   /** Surplus pages that may be made. */
   nrOvercommitHugePages = 0;
 
@@ -50,8 +43,7 @@ export class Hstate {
   readonly #freeList: number[] = [];
 
   constructor(machine: PoolMachine, size: number) {
-    this.machine = machine;
-    this.size = size;
+    super(machine, size);
     this.shift = Math.log2(size);
     this.pagesPerHugePage = size / PAGE_SIZE;
   }
@@ -125,7 +117,12 @@ export class Hstate {
   }
 
   /** `alloc_migrate_huge_page`: a page beyond the pool, which is not counted as surplus: another one will be freed for it. */
-  *allocTemporary(task: Task): Path<Folio | undefined> {
+  allocTemporary(task: Task): Path<Folio | undefined> {
+    const path = this.#allocTemporary(task);
+    return this.machine.trace ? shown(task, 'alloc_migrate_huge_page', '', path) : path;
+  }
+
+  *#allocTemporary(task: Task): Path<Folio | undefined> {
     if (this.gigantic) return undefined;
     const { hugetlbLock, frames } = this.machine;
     const pfn = frames.allocate(this.pagesPerHugePage);
@@ -140,9 +137,7 @@ export class Hstate {
 
   /** Changes the number of promised pages, which may be less than none for a moment: see `Subpool.release`. The caller holds hugetlb_lock. */
   reserve(delta: number): void {
-    const before = this.resvHugePages;
     this.resvHugePages += delta;
-    this.machine.trace?.push({ kind: 'reserved', bytes: this.size, before, after: this.resvHugePages });
   }
 
   /** `alloc_surplus_huge_page`: a page beyond the pool, on no list. */
@@ -169,13 +164,23 @@ export class Hstate {
   }
 
   /** `alloc_buddy_huge_page_with_mpol`: a surplus page, in use, with one reference. */
-  *allocSurplusInUse(task: Task): Path<Folio | undefined> {
+  allocSurplusInUse(task: Task): Path<Folio | undefined> {
+    const path = this.#allocSurplusInUse(task);
+    return this.machine.trace ? shown(task, 'alloc_buddy_huge_page_with_mpol', '', path) : path;
+  }
+
+  *#allocSurplusInUse(task: Task): Path<Folio | undefined> {
     const pfn = yield* this.#allocSurplus(task);
     return pfn === undefined ? undefined : this.#use(pfn);
   }
 
   /** `hugetlb_acct_memory`: promises `delta` more pages, makes surplus pages for them if need be; or takes promises back. */
-  *acctMemory(task: Task, delta: number): Path<'OK' | 'ENOMEM'> {
+  acctMemory(task: Task, delta: number): Path<'OK' | 'ENOMEM'> {
+    const path = this.#acctMemory(task, delta);
+    return this.machine.trace ? shown(task, 'hugetlb_acct_memory', `delta=${delta}`, path) : path;
+  }
+
+  *#acctMemory(task: Task, delta: number): Path<'OK' | 'ENOMEM'> {
     if (delta === 0) return 'OK';
     const { hugetlbLock } = this.machine;
     yield* hugetlbLock.write(task);
@@ -212,7 +217,12 @@ export class Hstate {
       for (let wanted = needed + surplus.length; wanted > 0; wanted--) this.#enqueue(surplus.pop()!);
     }
     for (const pfn of surplus) this.#giveUp(pfn);
-    return granted ? 'OK' : 'ENOMEM';
+    if (granted) return 'OK';
+    return refuse(
+      task,
+      'ENOMEM',
+      `${delta} pages beside ${this.resvHugePages} that are reserved, and ${this.freeHugePages} are free`,
+    );
   }
 
   /** `return_unused_surplus_pages`: takes promises back, and frees as many surplus pages. */
@@ -225,7 +235,12 @@ export class Hstate {
   }
 
   /** `free_huge_page`: the last reference is gone. */
-  *freeHugePage(task: Task, folio: Folio): Path<void> {
+  freeHugePage(task: Task, folio: Folio): Path<void> {
+    const path = this.#freeHugePage(task, folio);
+    return this.machine.trace ? shown(task, 'free_huge_page', `pfn ${hex(folio.pfn)}`, path) : path;
+  }
+
+  *#freeHugePage(task: Task, folio: Folio): Path<void> {
     if (folio.leaves !== 0 || folio.refcount !== 0 || folio.pincount !== 0) {
       throw new InvariantError(`Hstate.freeHugePage: pfn 0x${folio.pfn.toString(16)} is in use`);
     }
@@ -246,7 +261,7 @@ export class Hstate {
     yield* hugetlbLock.write(task);
     folio.migratable = false;
     if (restore) this.reserve(1);
-    trace?.push({ kind: 'page', what: 'freed', pfn: folio.pfn, bytes: this.size });
+    trace?.push({ kind: 'page', task: task.name, what: 'freed', pfn: folio.pfn, bytes: this.size });
     folio.contents.clear();
     folio.forgetMapcounts();
     folio.freed = true;
@@ -273,7 +288,12 @@ export class Hstate {
   }
 
   /** `set_max_huge_pages`: what a write to nr_hugepages does. */
-  *setMaxHugePages(task: Task, count: number): Path<void> {
+  setMaxHugePages(task: Task, count: number): Path<void> {
+    const path = this.#setMaxHugePages(task, count);
+    return this.machine.trace ? shown(task, 'set_max_huge_pages', `count=${count}`, path) : path;
+  }
+
+  *#setMaxHugePages(task: Task, count: number): Path<void> {
     const { hugetlbLock, frames } = this.machine;
     yield* hugetlbLock.write(task);
     /* Growing: surplus pages become persistent first, then new ones are made, as far as memory goes. */
@@ -292,15 +312,15 @@ export class Hstate {
   }
 
   #use(pfn: number): Folio {
-    const { frames, trace } = this.machine;
+    const { frames, trace, current: task } = this.machine;
     let folio = frames.find(pfn);
     if (!folio) {
       folio = new Folio(this, pfn);
       frames.enter(folio);
     }
+    trace?.push({ kind: 'page', task, what: 'allocated', pfn, bytes: this.size });
     folio.refcount = 1;
     folio.freed = false;
-    trace?.push({ kind: 'page', what: 'allocated', pfn, bytes: this.size });
     return folio;
   }
 

@@ -11,6 +11,8 @@ import type { Subpool } from './subpool.ts';
 export class HugetlbfsInode {
   /** `i_ino`. */
   readonly number: number;
+  /** What messages and traces call it: 'file 0'. */
+  readonly name: string;
   readonly hstate: Hstate;
   /** The mount's limits, if it has any. */
   readonly subpool: Subpool | undefined;
@@ -18,18 +20,20 @@ export class HugetlbfsInode {
   readonly lock: Lock;
   readonly pageCache: PageCache;
   /** Reservations of all shared mappings: they last until the file is truncated or gone. */
-  readonly reserveMap: ReserveMap = new ReserveMap();
+  readonly reserveMap: ReserveMap;
   /** `i_size` in bytes. */
   size = 0;
   /** Open files and VMAs: with the last one the file goes. */
   references = 1;
 
-  constructor(number: number, hstate: Hstate, subpool?: Subpool) {
+  constructor(number: number, name: string, hstate: Hstate, subpool?: Subpool) {
     this.number = number;
+    this.name = name;
     this.hstate = hstate;
     this.subpool = subpool;
-    this.lock = new Lock('i_rwsem of file', LockRank.inode, number);
-    this.pageCache = new PageCache(number);
+    this.lock = new Lock(`i_rwsem of ${name}`, LockRank.inode);
+    this.pageCache = new PageCache(name);
+    this.reserveMap = new ReserveMap(`reservations of ${name}`);
   }
 
   /** The mutex of the faults on one of its pages. @param index of the page, in huge pages */

@@ -22,9 +22,9 @@ export class PageCache {
   readonly #folios = new Map<number, Folio>();
   readonly #iMmap: ShownPart[] = [];
 
-  /** @param number of the file */
-  constructor(number: number) {
-    this.iMmapRwsem = new Lock('i_mmap_rwsem of file', LockRank.iMmap, number);
+  /** @param file what messages call the file */
+  constructor(file: string) {
+    this.iMmapRwsem = new Lock(`i_mmap_rwsem of ${file}`, LockRank.iMmap);
   }
 
   /** Pages in the cache. */

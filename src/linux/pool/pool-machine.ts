@@ -3,7 +3,7 @@
  */
 import type { MapcountScheme } from '../base/hgm.ts';
 import type { Lock } from '../base/lock.ts';
-import type { TraceEvent } from '../base/trace.ts';
+import type { Traced } from '../base/trace.ts';
 import type { BadMemory } from './bad-memory.ts';
 import type { Blocks } from './contents.ts';
 import type { FaultMutexes } from './fault-mutex.ts';
@@ -13,8 +13,7 @@ import type { HugetlbfsInode } from './inode.ts';
 import type { Subpool } from './subpool.ts';
 
 /** A machine, as its pools see it. */
-export interface PoolMachine {
-  readonly trace: TraceEvent[] | undefined;
+export interface PoolMachine extends Traced {
   /** The pools, the largest pages first. */
   readonly hstates: readonly Hstate[];
   /** Frames of huge pages. */

@@ -11,6 +11,8 @@
  * A file has one shared map, for all its MAP_SHARED mappings. A private mapping has its own, which belongs to whoever
  * called mmap (HPAGE_RESV_OWNER); the pieces of a split VMA share it; a fork's child has none.
  */
+import { hex } from '../../core/errors.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Hstate } from './hstate.ts';
@@ -24,10 +26,17 @@ export class ReserveMap implements Iterable<Region> {
   /** `rw_sema`: a private mapping's VMA lock. */
   readonly vmaLock: Lock = new Lock('private vma_lock', LockRank.vmaLock);
   readonly #regions = new Regions();
+  /** What it has, in words. */
+  readonly #of: string;
   /** VMAs that own it. */
   references = 1;
   /** `adds_in_progress`: changes that were announced and neither made nor taken back. Zero when nothing is under way. */
   addsInProgress = 0;
+
+  /** @param of what it has, for traces: 'reservations of file 0', 'consumed reservations of a private mapping of file 0' */
+  constructor(of: string) {
+    this.#of = of;
+  }
 
   /** `region_chg`: announces an addition; returns how many indexes it would add. */
   *change(task: Task, from: number, to: number): Path<number> {
@@ -43,6 +52,7 @@ export class ReserveMap implements Iterable<Region> {
     yield* this.lock.write(task);
     const added = this.#regions.add(from, to);
     this.addsInProgress--;
+    this.#record(task, 'added', from, to, added);
     this.lock.unlock(task);
     return added;
   }
@@ -58,8 +68,13 @@ export class ReserveMap implements Iterable<Region> {
   *delete(task: Task, from: number, to: number): Path<number> {
     yield* this.lock.write(task);
     const deleted = this.#regions.delete(from, to);
+    this.#record(task, 'deleted', from, to, deleted);
     this.lock.unlock(task);
     return deleted;
+  }
+
+  #record({ machine, name: task }: Task, what: 'added' | 'deleted', from: number, to: number, changed: number): void {
+    machine.trace?.push({ kind: 'region', task, what, map: `resv_map, ${this.#of}`, from, to, changed });
   }
 
   /** `region_count`. */
@@ -93,7 +108,9 @@ export interface PageClaim {
  */
 
 /** `vma_needs_reservation`: announces the use of a page. Followed by commit, end, add or delete. */
-export function* vmaNeedsReservation(task: Task, claim: PageClaim, address: number): Path<0 | 1> {
+export const vmaNeedsReservation: typeof needs = kernelFunction('vma_needs_reservation', needs, { args: atAddress });
+
+function* needs(task: Task, claim: PageClaim, address: number): Path<0 | 1> {
   const map = claim.reserveMap;
   if (!map) return 1;
   const index = claim.hugeIndex(address);
@@ -101,7 +118,11 @@ export function* vmaNeedsReservation(task: Task, claim: PageClaim, address: numb
 }
 
 /** `vma_commit_reservation`: the page is used. Returns what `vmaNeedsReservation` would have said just before. */
-export function* vmaCommitReservation(task: Task, claim: PageClaim, address: number): Path<0 | 1> {
+export const vmaCommitReservation: typeof commit = kernelFunction('vma_commit_reservation', commit, {
+  args: atAddress,
+});
+
+function* commit(task: Task, claim: PageClaim, address: number): Path<0 | 1> {
   const map = claim.reserveMap;
   if (!map) return 1;
   const index = claim.hugeIndex(address);
@@ -109,7 +130,9 @@ export function* vmaCommitReservation(task: Task, claim: PageClaim, address: num
 }
 
 /** `vma_end_reservation`: the page is not used after all. */
-export function* vmaEndReservation(task: Task, claim: PageClaim): Path<void> {
+export const vmaEndReservation: typeof end = kernelFunction('vma_end_reservation', end);
+
+function* end(task: Task, claim: PageClaim): Path<void> {
   if (claim.reserveMap) yield* claim.reserveMap.abort(task);
 }
 
@@ -143,16 +166,19 @@ function* setEntry(task: Task, claim: PageClaim, address: number, isEntry: boole
  *   it consumed none, the map says there is one           -> the map says there is none
  *   it consumed none, the map says so                     -> nothing to do
  */
-export function* restoreReserveOnError(
-  task: Task,
-  claim: PageClaim,
-  address: number,
-  consumedReserve: boolean,
-): Path<void> {
+export const restoreReserveOnError: typeof restore = kernelFunction('restore_reserve_on_error', restore, {
+  args: atAddress,
+});
+
+function* restore(task: Task, claim: PageClaim, address: number, consumedReserve: boolean): Path<void> {
   const needs = yield* vmaNeedsReservation(task, claim, address);
   if (consumedReserve && needs === 1) yield* vmaAddReservation(task, claim, address);
   else if (!consumedReserve && needs === 0) yield* vmaDeleteReservation(task, claim, address);
   else yield* vmaEndReservation(task, claim);
+}
+
+function atAddress(_claim: PageClaim, address: number): string {
+  return `addr=${hex(address)}`;
 }
 
 /** What a number of missing entries means for one page. */

@@ -5,8 +5,10 @@
  * A maximum bounds what the mount's files use or reserve. A minimum is reserved in the pool when the mount is made:
  * of what the files then reserve, only what exceeds it is asked of the pool.
  */
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import type { Path, Task } from '../base/task.ts';
+import { recordCount } from '../base/trace.ts';
 import type { Hstate } from './hstate.ts';
 
 /** A mount's share of a pool, in huge pages; -1 is no limit. */
@@ -15,10 +17,8 @@ export class Subpool {
   readonly maxPages: number;
   readonly minPages: number;
   readonly lock: Lock = new Lock('subpool lock', LockRank.reservations);
-  /** Charged against the maximum. */
-  usedPages = 0;
-  /** What is left of the minimum's reservation. */
-  reservedPages: number;
+  #usedPages = 0;
+  #reservedPages: number;
   /** False after the unmount: it goes when its last page comes back. */
   mounted = true;
   #released = false;
@@ -27,8 +27,28 @@ export class Subpool {
     this.hstate = hstate;
     this.maxPages = maxPages;
     this.minPages = minPages;
-    this.reservedPages = minPages;
+    this.#reservedPages = minPages;
     if (minPages !== -1) hstate.hadMinimum = true;
+  }
+
+  /** Charged against the maximum. */
+  get usedPages(): number {
+    return this.#usedPages;
+  }
+
+  set usedPages(pages: number) {
+    recordCount(this.hstate.machine, 'used_hpages', 'the mount', this.#usedPages, pages);
+    this.#usedPages = pages;
+  }
+
+  /** What is left of the minimum's reservation. */
+  get reservedPages(): number {
+    return this.#reservedPages;
+  }
+
+  set reservedPages(pages: number) {
+    recordCount(this.hstate.machine, 'rsv_hpages', 'the mount', this.#reservedPages, pages);
+    this.#reservedPages = pages;
   }
 
   /** `subpool_is_free`: unmounted, and nothing of it in use. */
@@ -49,21 +69,31 @@ export class Subpool {
 }
 
 /**
- * Charges `delta` pages.
+ * `hugepage_subpool_get_pages`: charges `delta` pages.
  *
  * @returns how many the pool must reserve for them, or 'ENOMEM' over the maximum
  */
-export function* subpoolGetPages(task: Task, subpool: Subpool | undefined, delta: number): Path<number | 'ENOMEM'> {
+export const subpoolGetPages: typeof getPages = kernelFunction('hugepage_subpool_get_pages', getPages, {
+  args: (_subpool, delta) => `delta=${delta}`,
+});
+
+function* getPages(task: Task, subpool: Subpool | undefined, delta: number): Path<number | 'ENOMEM'> {
   if (!subpool) return delta;
   yield* subpool.lock.write(task);
-  const needed = charge(subpool, delta);
+  const needed = charge(task, subpool, delta);
   subpool.lock.unlock(task);
   return needed;
 }
 
-function charge(subpool: Subpool, delta: number): number | 'ENOMEM' {
+function charge(task: Task, subpool: Subpool, delta: number): number | 'ENOMEM' {
   if (subpool.maxPages !== -1) {
-    if (subpool.usedPages + delta > subpool.maxPages) return 'ENOMEM';
+    if (subpool.usedPages + delta > subpool.maxPages) {
+      return refuse(
+        task,
+        'ENOMEM',
+        `${subpool.usedPages} pages are used, and the mount's maximum is ${subpool.maxPages}`,
+      );
+    }
     subpool.usedPages += delta;
   }
   if (subpool.minPages === -1) return delta;
@@ -72,8 +102,12 @@ function charge(subpool: Subpool, delta: number): number | 'ENOMEM' {
   return delta - covered;
 }
 
-/** Takes `delta` pages back. Returns how many reservations the pool drops for them. */
-export function* subpoolPutPages(task: Task, subpool: Subpool | undefined, delta: number): Path<number> {
+/** `hugepage_subpool_put_pages`: takes `delta` pages back. Returns how many reservations the pool drops for them. */
+export const subpoolPutPages: typeof putPages = kernelFunction('hugepage_subpool_put_pages', putPages, {
+  args: (_subpool, delta) => `delta=${delta}`,
+});
+
+function* putPages(task: Task, subpool: Subpool | undefined, delta: number): Path<number> {
   if (!subpool) return delta;
   yield* subpool.lock.write(task);
   let dropped = delta;

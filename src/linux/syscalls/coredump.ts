@@ -3,8 +3,10 @@
  *
  * A page that is neither mapped nor in the file is left out, as a hole: none is made only to be written as zeros.
  */
+import { hex } from '../../core/errors.ts';
 import type { Hang } from '../base/errno.ts';
 import { FOLL_DUMP, FOLL_FORCE, FOLL_GET } from '../base/gup-flags.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Locked } from '../gup/follow-hugetlb-page.ts';
@@ -18,7 +20,11 @@ const FLAGS = FOLL_FORCE | FOLL_DUMP | FOLL_GET;
 export const CORE_FILE_HOLE = -1;
 
 /** `dump_user_range`: the frame number of each page, as it was when it was its turn; {@link CORE_FILE_HOLE} for none. */
-export function* dumpPages(task: Task, mm: Mm, start: number, nrPages: number): Path<Float64Array | Hang> {
+export const dumpPages: typeof dumpUserRange = kernelFunction('dump_user_range', dumpUserRange, {
+  args: (_mm, start, nrPages) => `start=${hex(start)}, pages=${nrPages}`,
+});
+
+function* dumpUserRange(task: Task, mm: Mm, start: number, nrPages: number): Path<Float64Array | Hang> {
   const dumped = new Float64Array(nrPages).fill(CORE_FILE_HOLE);
   const page: number[] = [];
   /* PF_DUMPCORE: nobody is left to handle a userfaultfd. */
@@ -40,7 +46,9 @@ export function* dumpPages(task: Task, mm: Mm, start: number, nrPages: number): 
 }
 
 /** `get_dump_page`. */
-function* getDumpPage(task: Task, mm: Mm, start: number, pages: number[]): Path<GupResult> {
+const getDumpPage = kernelFunction('get_dump_page', getPage, { args: (_mm, start) => `addr=${hex(start)}` });
+
+function* getPage(task: Task, mm: Mm, start: number, pages: number[]): Path<GupResult> {
   if (task.killed) return 0;
   const locked: Locked = { held: true };
   yield* mm.mmapLock.read(task);

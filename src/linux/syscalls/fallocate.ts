@@ -1,7 +1,10 @@
 /**
  * fallocate. fs/hugetlbfs/inode.c of Linux 6.1: hugetlbfs_fallocate; fs/open.c: vfs_fallocate.
  */
+import { hex } from '../../core/errors.ts';
 import type { Result } from '../base/errno.ts';
+import { fallocWords } from '../base/flag-words.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../base/uapi.ts';
 import { VM_HUGETLB, VM_MAYSHARE, VM_SHARED } from '../base/vm-flags.ts';
@@ -12,16 +15,19 @@ import type { HugetlbfsInode } from '../pool/inode.ts';
 import type { PageClaim } from '../pool/reserve-map.ts';
 
 /** fallocate(2): puts zero pages into a file, or with FALLOC_FL_PUNCH_HOLE takes pages out. Bytes. */
-export function* sysFallocate(
-  task: Task,
-  inode: HugetlbfsInode,
-  mode: number,
-  offset: number,
-  length: number,
-): Path<Result> {
-  if (offset < 0 || length <= 0) return 'EINVAL';
-  if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) return 'EOPNOTSUPP';
-  if (mode === FALLOC_FL_PUNCH_HOLE) return 'EOPNOTSUPP';
+export const sysFallocate: typeof fallocate = kernelFunction('hugetlbfs_fallocate', fallocate, {
+  args: (inode, mode, offset, length) =>
+    `${inode.name}, mode=${fallocWords(mode)}, offset=${hex(offset)}, len=${hex(length)}`,
+});
+
+function* fallocate(task: Task, inode: HugetlbfsInode, mode: number, offset: number, length: number): Path<Result> {
+  if (offset < 0 || length <= 0)
+    return refuse(task, 'EINVAL', `offset ${offset} is negative, or len ${length} not positive`);
+  if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) {
+    return refuse(task, 'EOPNOTSUPP', `hugetlbfs has no mode ${fallocWords(mode)}`);
+  }
+  if (mode === FALLOC_FL_PUNCH_HOLE)
+    return refuse(task, 'EOPNOTSUPP', 'FALLOC_FL_PUNCH_HOLE without FALLOC_FL_KEEP_SIZE');
   if (mode & FALLOC_FL_PUNCH_HOLE) return yield* punchHole(task, inode, offset, length);
 
   const { size } = inode.hstate;
@@ -30,7 +36,7 @@ export function* sysFallocate(
   for (let index = Math.floor(offset / size); index < end; index++) {
     if (!(yield* fillHole(task, inode, index))) {
       inode.lock.unlock(task);
-      return 'ENOSPC';
+      return refuse(task, 'ENOSPC', `no page for index ${index}`);
     }
   }
   if (!(mode & FALLOC_FL_KEEP_SIZE)) inode.size = Math.max(inode.size, offset + length);

@@ -4,6 +4,7 @@
  * The child gets the VMAs; of entries, only those of mappings with pages of their own: a file's pages it finds by
  * faulting.
  */
+import { kernelFunction } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_DONTCOPY, VM_HUGETLB_HGM, VM_UFFD_WP } from '../base/vm-flags.ts';
 import { type CopyResult, copyHugetlbPageRange } from '../hugetlb/copy-page-range.ts';
@@ -12,7 +13,11 @@ import type { Vma } from '../mm/vma.ts';
 import { dupUserfaultfd, dupUserfaultfdComplete, type ForkedUserfaultfds } from '../userfaultfd/uffd-event.ts';
 
 /** `dup_mmap`: fills a new address space. On an error the caller ends it. */
-export function* dupMmap(task: Task, child: Mm, parent: Mm): Path<CopyResult> {
+export const dupMmap: typeof copyMm = kernelFunction('dup_mmap', copyMm, {
+  args: (child, parent) => `from ${parent.process} to ${child.process}`,
+});
+
+function* copyMm(task: Task, child: Mm, parent: Mm): Path<CopyResult> {
   yield* parent.mmapLock.write(task);
   yield* child.mmapLock.write(task);
   let result: CopyResult = 'OK';

@@ -2,8 +2,11 @@
  * madvise. mm/madvise.c of Linux 6.1: do_madvise, madvise_walk_vmas, madvise_dontneed_free, madvise_remove,
  * madvise_update_vma; madvise_inject_error is in memory-failure.ts.
  */
+import { hex } from '../../core/errors.ts';
 import type { Hang, Result } from '../base/errno.ts';
+import { adviceWords, lengthWords, rangeWords } from '../base/flag-words.ts';
 import { HGM_POSTED_SPLIT_UNSHARES_FIRST } from '../base/hgm.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import {
@@ -34,15 +37,21 @@ import { userfaultfdRemove } from '../userfaultfd/uffd-event.ts';
 /** A piece of one VMA that an advice is about. */
 type Advise = (task: Task, vma: Vma, start: number, end: number) => Path<Result | Hang>;
 
+function pieceWords(_vma: Vma, start: number, end: number): string {
+  return rangeWords(start, end);
+}
+
+const DONTNEED: Advise = kernelFunction('madvise_dontneed_free', dontneed, { args: pieceWords });
+
 /** What each advice does to a VMA, and whether it needs mmap_lock for writing. */
 const ADVICES: ReadonlyMap<number, { readonly advise: Advise; readonly write: boolean }> = new Map([
-  [MADV_DONTNEED, { advise: dontneed, write: false }],
-  [MADV_DONTNEED_LOCKED, { advise: dontneed, write: false }],
-  [MADV_REMOVE, { advise: remove, write: false }],
+  [MADV_DONTNEED, { advise: DONTNEED, write: false }],
+  [MADV_DONTNEED_LOCKED, { advise: DONTNEED, write: false }],
+  [MADV_REMOVE, { advise: kernelFunction('madvise_remove', remove, { args: pieceWords }), write: false }],
   [MADV_POPULATE_READ, { advise: (...piece) => populate(...piece, false), write: false }],
   [MADV_POPULATE_WRITE, { advise: (...piece) => populate(...piece, true), write: false }],
   [MADV_COLLAPSE, { advise: collapse, write: false }],
-  [MADV_SPLIT, { advise: split, write: true }],
+  [MADV_SPLIT, { advise: kernelFunction('madvise_split', split, { args: pieceWords }), write: true }],
   [MADV_DONTFORK, { advise: dontfork, write: true }],
   [MADV_DOFORK, { advise: dofork, write: true }],
 ]);
@@ -51,9 +60,15 @@ const ADVICES: ReadonlyMap<number, { readonly advise: Advise; readonly write: bo
 export const ADVICE_NUMBERS: readonly number[] = [...ADVICES.keys(), MADV_HWPOISON];
 
 /** madvise(2). A range with holes: 'ENOMEM', after everything that is mapped was done. */
-export function* sysMadvise(task: Task, mm: Mm, start: number, length: number, advice: number): Path<Result | Hang> {
-  if (advice === MADV_SPLIT && mm.machine.hgm !== 'v2') return 'EINVAL';
-  if (start % PAGE_SIZE !== 0) return 'EINVAL';
+export const sysMadvise: typeof madvise = kernelFunction('do_madvise', madvise, {
+  args: (_mm, start, length, advice) => `${lengthWords(start, length)}, ${adviceWords(advice)}`,
+});
+
+function* madvise(task: Task, mm: Mm, start: number, length: number, advice: number): Path<Result | Hang> {
+  if (advice === MADV_SPLIT && mm.machine.hgm !== 'v2') {
+    return refuse(task, 'EINVAL', 'MADV_SPLIT is of HGM v2, which this kernel has not');
+  }
+  if (start % PAGE_SIZE !== 0) return refuse(task, 'EINVAL', `start ${hex(start)} is not aligned to a page`);
   const end = start + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
   if (end === start) return 'OK';
   if (advice === MADV_HWPOISON) return yield* injectError(task, mm, start, start + length);
@@ -69,9 +84,9 @@ function* walkVmas(task: Task, mm: Mm, start: number, end: number, advise: Advis
   let result: Result = 'OK';
   for (let at = start; at < end; ) {
     const vma = mm.findVma(at);
-    if (!vma) return 'ENOMEM';
+    if (!vma) return refuse(task, 'ENOMEM', `nothing is mapped from ${hex(at)} on`);
     if (at < vma.start) {
-      result = 'ENOMEM';
+      result = refuse(task, 'ENOMEM', `nothing is mapped at ${hex(at)}; what follows is advised all the same`);
       at = vma.start;
       if (at >= end) break;
     }
@@ -85,7 +100,7 @@ function* walkVmas(task: Task, mm: Mm, start: number, end: number, advise: Advis
 
 /** `madvise_dontneed_free`: the end is rounded down to a huge page, so that no more is lost than was named. */
 function* dontneed(task: Task, vma: Vma, start: number, end: number): Path<Result> {
-  const until = dontneedEnd(vma, start, end);
+  const until = dontneedEnd(task, vma, start, end);
   if (until === 'EINVAL') return until;
   if (until === start) return 'OK';
   if (yield* userfaultfdRemove(task, vma, start, until)) return yield* zap(task, vma, start, until);
@@ -94,16 +109,17 @@ function* dontneed(task: Task, vma: Vma, start: number, end: number): Path<Resul
   const { mm } = vma;
   yield* mm.mmapLock.read(task);
   const here = mm.vmaLookup(start);
-  if (!here) return 'ENOMEM';
-  const left = dontneedEnd(here, start, until);
+  if (!here) return refuse(task, 'ENOMEM', `nothing is mapped at ${hex(start)} any more`);
+  const left = dontneedEnd(task, here, start, until);
   if (left === 'EINVAL') return left;
   return yield* zap(task, here, start, Math.min(left, here.end));
 }
 
 /** `madvise_dontneed_free_valid_vma`. */
-function dontneedEnd(vma: Vma, start: number, end: number): number | 'EINVAL' {
+function dontneedEnd(task: Task, vma: Vma, start: number, end: number): number | 'EINVAL' {
   const { size } = vma.hstate;
-  return start % size === 0 ? Math.floor(end / size) * size : 'EINVAL';
+  if (start % size === 0) return Math.floor(end / size) * size;
+  return refuse(task, 'EINVAL', `start ${hex(start)} is not aligned to the huge page`);
 }
 
 /** `madvise_dontneed_single_vma`. */
@@ -117,7 +133,9 @@ function* zap(task: Task, vma: Vma, start: number, end: number): Path<'OK'> {
 
 /** `madvise_remove`: punches a hole into the file. mmap_lock is dropped for that, since the file's lock comes before it. */
 function* remove(task: Task, vma: Vma, start: number, end: number): Path<Result> {
-  if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return 'EACCES';
+  if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) {
+    return refuse(task, 'EACCES', 'only what is shared, and may be written, can be removed');
+  }
   const { mm, inode } = vma;
   const offset = start - vma.start + vma.pgoff * PAGE_SIZE;
   inode.references++;
@@ -130,7 +148,7 @@ function* remove(task: Task, vma: Vma, start: number, end: number): Path<Result>
 
 /** MADV_SPLIT of HGM v2: pieces of huge pages may be mapped from now on. */
 function* split(task: Task, vma: Vma, start: number, end: number): Path<Result> {
-  if (!hgmEligible(vma)) return 'EINVAL';
+  if (!hgmEligible(vma)) return refuse(task, 'EINVAL', 'a private mapping cannot be split');
   if (vma.mm.machine.hgmPosted(HGM_POSTED_SPLIT_UNSHARES_FIRST)) yield* unshareAllPmds(task, vma);
   const updated = yield* updateVma(task, vma, start, end, vma.flags | VM_HUGETLB_HGM);
   if (updated === 'OK') yield* unshareAllPmds(task, vma);

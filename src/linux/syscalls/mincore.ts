@@ -1,8 +1,11 @@
 /**
  * mincore. mm/mincore.c and mm/pagewalk.c of Linux 6.1: do_mincore, mincore_hugetlb, __mincore_unmapped_range.
  */
+import { hex } from '../../core/errors.ts';
 import type { Errno } from '../base/errno.ts';
+import { lengthWords } from '../base/flag-words.ts';
 import { HGM_POSTED_PAGEWALK_OVERRUN } from '../base/hgm.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { type Mm, TASK_SIZE } from '../mm/mm.ts';
@@ -13,9 +16,14 @@ import { hugePteOffset, hugetlbFullWalkContinue } from '../page-tables/page-tabl
 const CHUNK = 4096;
 
 /** mincore(2): a byte for each 4 KiB page, 1 where it is mapped, or, where there is no page table, in the page cache. */
-export function* sysMincore(task: Task, mm: Mm, start: number, length: number): Path<Uint8Array | Errno> {
-  if (start % PAGE_SIZE !== 0) return 'EINVAL';
-  if (start + length > TASK_SIZE) return 'ENOMEM';
+export const sysMincore: typeof mincore = kernelFunction('do_mincore', mincore, {
+  args: (_mm, start, length) => lengthWords(start, length),
+});
+
+function* mincore(task: Task, mm: Mm, start: number, length: number): Path<Uint8Array | Errno> {
+  if (start % PAGE_SIZE !== 0) return refuse(task, 'EINVAL', `start ${hex(start)} is not aligned to a page`);
+  if (start + length > TASK_SIZE)
+    return refuse(task, 'ENOMEM', `the end ${hex(start + length)} is no program's address`);
   const pages = Math.ceil(length / PAGE_SIZE);
   const vector = new Uint8Array(pages);
   for (let done = 0; done < pages; ) {
@@ -25,7 +33,7 @@ export function* sysMincore(task: Task, mm: Mm, start: number, length: number): 
     const count = vma ? Math.min((vma.end - address) / PAGE_SIZE, pages - done, CHUNK) : 0;
     if (vma) fill(vma, address, vector.subarray(done, done + count));
     mm.mmapLock.unlock(task);
-    if (!vma) return 'ENOMEM';
+    if (!vma) return refuse(task, 'ENOMEM', `nothing is mapped at ${hex(address)}`);
     done += count;
   }
   return vector;

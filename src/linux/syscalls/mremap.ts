@@ -2,8 +2,12 @@
  * mremap. mm/mremap.c of Linux 6.1: mremap, mremap_to, vma_to_resize, move_vma; mm/hugetlb.c: move_hugetlb_page_tables,
  * move_huge_pte, clear_vma_resv_huge_pages.
  */
+import { hex } from '../../core/errors.ts';
 import type { Errno, Hang } from '../base/errno.ts';
+import { mremapWords } from '../base/flag-words.ts';
 import { HGM_POSTED_SPLIT_LOSES_HGM } from '../base/hgm.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
+import { swpClearUffdWp } from '../base/migration-entry.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PTE_NONE } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -15,7 +19,6 @@ import { type Mm, TASK_SIZE } from '../mm/mm.ts';
 import type { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
-import { swpClearUffdWp } from '../page-tables/migration-entry.ts';
 import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, setHugePteAt } from '../page-tables/page-table.ts';
 import { hugePmdUnshare, wantsSharedTable } from '../page-tables/pmd-share.ts';
 import {
@@ -37,12 +40,24 @@ export interface MremapRequest {
 }
 
 /** mremap(2): the new address. Huge pages can be moved and cut short, never grown. */
-export function* sysMremap(task: Task, mm: Mm, request: MremapRequest): Path<number | Errno | Hang> {
+export const sysMremap: typeof mremap = kernelFunction('mremap', mremap, {
+  args: (_mm, { address, oldLength, newLength, flags, newAddress }) =>
+    `addr=${hex(address)}, old_len=${hex(oldLength)}, new_len=${hex(newLength)}, flags=${mremapWords(flags)}, new_addr=${hex(newAddress)}`,
+});
+
+function* mremap(task: Task, mm: Mm, request: MremapRequest): Path<number | Errno | Hang> {
   const { address, flags, oldLength, newLength } = request;
-  if (flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) return 'EINVAL';
-  if (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE)) return 'EINVAL';
-  if (flags & MREMAP_DONTUNMAP && (!(flags & MREMAP_MAYMOVE) || oldLength !== newLength)) return 'EINVAL';
-  if (address % PAGE_SIZE !== 0 || newLength === 0) return 'EINVAL';
+  if (flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) {
+    return refuse(task, 'EINVAL', `flags ${mremapWords(flags)} has bits that are not known`);
+  }
+  if (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE)) {
+    return refuse(task, 'EINVAL', 'MREMAP_FIXED without MREMAP_MAYMOVE');
+  }
+  if (flags & MREMAP_DONTUNMAP && (!(flags & MREMAP_MAYMOVE) || oldLength !== newLength)) {
+    return refuse(task, 'EINVAL', 'MREMAP_DONTUNMAP without MREMAP_MAYMOVE, or with another length');
+  }
+  if (address % PAGE_SIZE !== 0) return refuse(task, 'EINVAL', `addr ${hex(address)} is not aligned to a page`);
+  if (newLength === 0) return refuse(task, 'EINVAL', 'new_len is 0');
   const events: MremapEvents = { early: [], late: [], moved: undefined, length: 0 };
   yield* mm.mmapLock.write(task);
   const result = yield* remap(task, mm, request, events);
@@ -70,12 +85,17 @@ interface MremapEvents {
 function* remap(task: Task, mm: Mm, request: MremapRequest, events: MremapEvents): Path<number | Errno | Hang> {
   const { address, flags, newAddress } = request;
   const vma = mm.vmaLookup(address);
-  if (!vma) return 'EFAULT';
+  if (!vma) return refuse(task, 'EFAULT', `nothing is mapped at ${hex(address)}`);
   const { size } = vma.hstate;
   const oldLength = Math.ceil(request.oldLength / size) * size;
   const newLength = Math.ceil(request.newLength / size) * size;
-  if (address % size !== 0 || newAddress % size !== 0) return 'EINVAL';
-  if (newLength > oldLength) return 'EINVAL';
+  if (address % size !== 0) return refuse(task, 'EINVAL', `addr ${hex(address)} is not aligned to the huge page`);
+  if (newAddress % size !== 0) {
+    return refuse(task, 'EINVAL', `new_addr ${hex(newAddress)} is not aligned to the huge page`);
+  }
+  if (newLength > oldLength) {
+    return refuse(task, 'EINVAL', `a hugetlb mapping cannot grow from ${hex(oldLength)} to ${hex(newLength)}`);
+  }
   events.length = oldLength;
   if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
     return yield* remapTo(task, mm, { ...request, oldLength, newLength }, events);
@@ -86,10 +106,19 @@ function* remap(task: Task, mm: Mm, request: MremapRequest, events: MremapEvents
 }
 
 /** `mremap_to`: what is mapped at the new place goes, even if the move then fails. */
-function* remapTo(task: Task, mm: Mm, request: MremapRequest, events: MremapEvents): Path<number | Errno | Hang> {
+const remapTo = kernelFunction('mremap_to', toFixedPlace, {
+  args: (_mm, { address, oldLength, newAddress, newLength }) =>
+    `addr=${hex(address)}, old_len=${hex(oldLength)}, new_addr=${hex(newAddress)}, new_len=${hex(newLength)}`,
+});
+
+function* toFixedPlace(task: Task, mm: Mm, request: MremapRequest, events: MremapEvents): Path<number | Errno | Hang> {
   const { address, oldLength, newLength, flags, newAddress } = request;
-  if (newLength > TASK_SIZE || newAddress > TASK_SIZE - newLength) return 'EINVAL';
-  if (address + oldLength > newAddress && newAddress + newLength > address) return 'EINVAL';
+  if (newLength > TASK_SIZE || newAddress > TASK_SIZE - newLength) {
+    return refuse(task, 'EINVAL', `the new end ${hex(newAddress + newLength)} is no program's address`);
+  }
+  if (address + oldLength > newAddress && newAddress + newLength > address) {
+    return refuse(task, 'EINVAL', 'the old and the new place overlap');
+  }
   if (flags & MREMAP_FIXED) {
     const unmapped = yield* doMunmap(task, mm, newAddress, newLength, events.early);
     if (unmapped !== 'OK') return unmapped;
@@ -99,17 +128,23 @@ function* remapTo(task: Task, mm: Mm, request: MremapRequest, events: MremapEven
     if (cut !== 'OK') return cut;
   }
   const vma = mm.vmaLookup(address);
-  if (!vma) return 'EFAULT';
+  if (!vma) return refuse(task, 'EFAULT', `nothing is mapped at ${hex(address)} any more`);
   /* A hugetlb VMA has VM_DONTEXPAND, with which the old range cannot stay. */
-  if (flags & MREMAP_DONTUNMAP) return 'EINVAL';
-  if (newLength > vma.end - address) return 'EFAULT';
-  const target = getUnmappedArea(mm, newAddress, newLength, vma.hstate.size, true);
+  if (flags & MREMAP_DONTUNMAP) return refuse(task, 'EINVAL', 'MREMAP_DONTUNMAP of a mapping with VM_DONTEXPAND');
+  if (newLength > vma.end - address) {
+    return refuse(task, 'EFAULT', `old_len goes beyond the mapping, which ends at ${hex(vma.end)}`);
+  }
+  const target = getUnmappedArea(task, mm, newAddress, newLength, vma.hstate.size, true);
   if (typeof target === 'string') return target;
   return yield* moveVma(task, vma, address, newLength, target, events);
 }
 
 /** `move_vma`: a copy of the VMA at the new place takes over the entries and the reservations. */
-function* moveVma(
+const moveVma = kernelFunction('move_vma', moveToCopy, {
+  args: (_vma, address, length, target) => `old_addr=${hex(address)}, len=${hex(length)}, new_addr=${hex(target)}`,
+});
+
+function* moveToCopy(
   task: Task,
   vma: Vma,
   address: number,
@@ -140,7 +175,12 @@ function* moveVma(
   yield* movePageTables(task, copy, vma, target, address, typeof moved === 'number' ? moved : length);
   disownReserves(copy, target, length);
   yield* doMunmap(task, mm, target, length, events.late);
-  return typeof moved === 'number' ? 'ENOMEM' : moved;
+  if (typeof moved !== 'number') return moved;
+  return refuse(
+    task,
+    'ENOMEM',
+    `only ${hex(moved)} of ${hex(length)} bytes could be moved: no memory for tables, or an int overflowed`,
+  );
 }
 
 /**
@@ -166,7 +206,11 @@ function disownReserves(vma: Vma, start: number, length: number): void {
  *   returned as an `int`. So a move of 1 GiB pages without any table fails, and so does one of 4 GiB or more, of which
  *   only the remainder then moves back.
  */
-function* movePageTables(
+const movePageTables = kernelFunction('move_hugetlb_page_tables', moveTables, {
+  args: (_from, _to, start, target, length) => `old_addr=${hex(start)}, new_addr=${hex(target)}, len=${hex(length)}`,
+});
+
+function* moveTables(
   task: Task,
   from: Vma,
   to: Vma,
@@ -210,7 +254,13 @@ function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: numb
     }
     const there = target + (address - start);
     /* huge_pmd_share takes i_mmap_rwsem, which this path holds already: Linux 6.1 waits for itself. */
-    if (wantsSharedTable(to, there)) return 'HANG';
+    if (wantsSharedTable(to, there)) {
+      return refuse(
+        task,
+        'HANG',
+        `huge_pmd_share at ${hex(there)} waits for i_mmap_rwsem, which this task holds for writing`,
+      );
+    }
     const destination = yield* hugetlbFullWalkAlloc(task, to, there, source.size);
     if (typeof destination === 'string') break;
     yield* moveHugePte(task, mm, address, there, source, destination, forget);
@@ -224,7 +274,11 @@ function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: numb
  *
  * @param forget whether userfaultfd's write protection does not move with the page
  */
-function* moveHugePte(
+const moveHugePte = kernelFunction('move_huge_pte', moveEntry, {
+  args: (_mm, address, there) => `old_addr=${hex(address)}, new_addr=${hex(there)}`,
+});
+
+function* moveEntry(
   task: Task,
   mm: Mm,
   address: number,

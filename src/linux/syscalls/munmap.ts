@@ -1,7 +1,10 @@
 /**
  * munmap, and the end of an address space. mm/mmap.c of Linux 6.1: do_mas_align_munmap, unmap_region, remove_vma, exit_mmap.
  */
+import { hex } from '../../core/errors.ts';
 import type { Result } from '../base/errno.ts';
+import { lengthWords, rangeWords } from '../base/flag-words.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { closeReservations } from '../hugetlb/reserve-pages.ts';
@@ -14,7 +17,11 @@ import { splitVma } from '../page-tables/split-vma.ts';
 import { type UnmapEvents, userfaultfdUnmapComplete, userfaultfdUnmapPrep } from '../userfaultfd/uffd-event.ts';
 
 /** munmap(2). */
-export function* sysMunmap(task: Task, mm: Mm, start: number, length: number): Path<Result> {
+export const sysMunmap: typeof vmMunmap = kernelFunction('__vm_munmap', vmMunmap, {
+  args: (_mm, start, length) => lengthWords(start, length),
+});
+
+function* vmMunmap(task: Task, mm: Mm, start: number, length: number): Path<Result> {
   const unmaps: UnmapEvents = [];
   yield* mm.mmapLock.write(task);
   const result = yield* doMunmap(task, mm, start, length, unmaps);
@@ -28,10 +35,17 @@ export function* sysMunmap(task: Task, mm: Mm, start: number, length: number): P
  *
  * @param unmaps whom the caller has to tell when it has dropped mmap_lock
  */
-export function* doMunmap(task: Task, mm: Mm, start: number, length: number, unmaps: UnmapEvents): Path<Result> {
-  if (start % PAGE_SIZE !== 0 || start > TASK_SIZE || length > TASK_SIZE - start) return 'EINVAL';
+export const doMunmap: typeof munmapLocked = kernelFunction('do_munmap', munmapLocked, {
+  args: (_mm, start, length) => lengthWords(start, length),
+});
+
+function* munmapLocked(task: Task, mm: Mm, start: number, length: number, unmaps: UnmapEvents): Path<Result> {
+  if (start % PAGE_SIZE !== 0) return refuse(task, 'EINVAL', `start ${hex(start)} is not aligned to a page`);
+  if (start > TASK_SIZE || length > TASK_SIZE - start) {
+    return refuse(task, 'EINVAL', `the end ${hex(start + length)} is no program's address`);
+  }
   const end = start + Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
-  if (end === start) return 'EINVAL';
+  if (end === start) return refuse(task, 'EINVAL', 'len is 0');
   const [first] = mm.intersecting(start, end);
   if (!first) return 'OK';
 
@@ -49,7 +63,11 @@ export function* doMunmap(task: Task, mm: Mm, start: number, length: number, unm
 }
 
 /** `unmap_region`: takes the pages out, then the tables, then lets the pages go. */
-function* unmapRegion(task: Task, mm: Mm, vmas: readonly Vma[], start: number, end: number): Path<void> {
+const unmapRegion = kernelFunction('unmap_region', unmapVmas, {
+  args: (_mm, _vmas, start, end) => rangeWords(start, end),
+});
+
+function* unmapVmas(task: Task, mm: Mm, vmas: readonly Vma[], start: number, end: number): Path<void> {
   const gather = new MmuGather();
   for (const vma of vmas) yield* unmapSingleVma(task, gather, vma, start, end, true);
   for (const vma of vmas) yield* unlinkFile(task, vma);
@@ -67,13 +85,17 @@ function* unlinkFile(task: Task, vma: Vma): Path<void> {
 }
 
 /** `remove_vma`: gives back its reservations, and its reference to the file. */
-function* removeVma(task: Task, vma: Vma): Path<void> {
+const removeVma = kernelFunction('remove_vma', giveBackVma, { args: (vma) => rangeWords(vma.start, vma.end) });
+
+function* giveBackVma(task: Task, vma: Vma): Path<void> {
   yield* closeReservations(task, vma);
   yield* putInode(task, vma.inode);
 }
 
 /** `exit_mmap`: unmaps everything, and frees the page tables with the root. */
-export function* exitMmap(task: Task, mm: Mm): Path<void> {
+export const exitMmap: typeof unmapAll = kernelFunction('exit_mmap', unmapAll, { args: (mm) => mm.process });
+
+function* unmapAll(task: Task, mm: Mm): Path<void> {
   mm.exited = true;
   yield* mm.mmapLock.write(task);
   const vmas = [...mm.vmas];

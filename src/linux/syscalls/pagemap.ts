@@ -7,11 +7,11 @@
  *   │present│swap │file│  0  │uffd-wp  │ exclusive  │ soft-dirty│ page frame number│
  *   └───────┴─────┴────┴─────┴─────────┴────────────┴───────────┴──────────────────┘
  */
+import { swpUffdWp } from '../base/migration-entry.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
-import { swpUffdWp } from '../page-tables/migration-entry.ts';
 import { endOfTable, hugePteOffset, hugetlbFullWalkContinue, levelOf, walkToLeaf } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
 

@@ -6,7 +6,9 @@
  */
 import { wrongKind } from '../../core/errors.ts';
 import type { Errno, Hang } from '../base/errno.ts';
+import { lengthWords } from '../base/flag-words.ts';
 import { FOLL_GET } from '../base/gup-flags.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { type Path, run, type Task } from '../base/task.ts';
 import { getUserPagesFast } from '../gup/get-user-pages.ts';
@@ -114,13 +116,11 @@ export class Pipe {
 }
 
 /** `vmsplice_to_pipe`, which does not wait for room: bytes; 'EAGAIN' where there is none. */
-export function* vmsplice(
-  task: Task,
-  mm: Mm,
-  pipe: Pipe,
-  address: number,
-  length: number,
-): Path<number | Errno | Hang> {
+export const vmsplice: typeof spliceToPipe = kernelFunction('vmsplice_to_pipe', spliceToPipe, {
+  args: (_mm, _pipe, address, length) => lengthWords(address, length),
+});
+
+function* spliceToPipe(task: Task, mm: Mm, pipe: Pipe, address: number, length: number): Path<number | Errno | Hang> {
   let done = 0;
   while (done < length) {
     const offset = (address + done) % PAGE_SIZE;
@@ -136,7 +136,7 @@ export function* vmsplice(
     for (const frame of pages.slice(added.pages, got)) {
       yield* gupPutFolio(task, mm.machine.frames.folio(frame), 1, FOLL_GET);
     }
-    return done || 'EAGAIN';
+    return done || refuse(task, 'EAGAIN', 'the pipe is full');
   }
   return done;
 }

@@ -3,7 +3,9 @@
  * io_sqe_buffers_register; the long-term pin of GUP.
  */
 import type { Errno, Hang } from '../base/errno.ts';
+import { lengthWords } from '../base/flag-words.ts';
 import { FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE } from '../base/gup-flags.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { gupLongtermLocked } from '../gup/gup.ts';
@@ -14,7 +16,11 @@ import { folioRuns, type PageList, releasePages } from '../pool/pin.ts';
 const FLAGS = FOLL_PIN | FOLL_WRITE | FOLL_LONGTERM;
 
 /** `io_pin_pages`: pins all of [address, address + length), or nothing. */
-export function* pinBuffer(task: Task, mm: Mm, address: number, length: number): Path<PageList | Errno | Hang> {
+export const pinBuffer: typeof pinPages = kernelFunction('io_pin_pages', pinPages, {
+  args: (_mm, address, length) => lengthWords(address, length),
+});
+
+function* pinPages(task: Task, mm: Mm, address: number, length: number): Path<PageList | Errno | Hang> {
   const end = Math.ceil((address + length) / PAGE_SIZE);
   const first = Math.floor(address / PAGE_SIZE);
   const nrPages = end - first;
@@ -29,11 +35,13 @@ export function* pinBuffer(task: Task, mm: Mm, address: number, length: number):
   }
   if (typeof pinned === 'string') return pinned;
   yield* releasePages(task, frames, pages, pinned, FLAGS, false);
-  return 'EFAULT';
+  return refuse(task, 'EFAULT', `${pinned} of ${nrPages} pages could be pinned`);
 }
 
 /** Lets a buffer go; its pages may belong to nobody else by now. */
-export function* unpinBuffer(task: Task, frames: Frames, pages: PageList): Path<void> {
+export const unpinBuffer: typeof unmapBuffer = kernelFunction('io_buffer_unmap', unmapBuffer);
+
+function* unmapBuffer(task: Task, frames: Frames, pages: PageList): Path<void> {
   countDevicePins(frames, pages, -1);
   yield* releasePages(task, frames, pages, pages.length, FLAGS, true);
 }

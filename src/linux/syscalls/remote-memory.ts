@@ -5,8 +5,10 @@
  * process_vm_readv and process_vm_writev pin: a reader gets a page of the process's own. /proc/PID/mem takes references, with
  * FOLL_FORCE: it reads what is PROT_NONE, too.
  */
+import { hex } from '../../core/errors.ts';
 import type { Hang } from '../base/errno.ts';
 import { FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_REMOTE, FOLL_TOUCH, FOLL_WRITE } from '../base/gup-flags.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Locked } from '../gup/follow-hugetlb-page.ts';
@@ -22,7 +24,12 @@ const PAGES_AT_A_TIME = 1024;
 export type Direction = 'read' | 'write';
 
 /** `process_vm_rw` of one range: bytes transferred; 'EFAULT' if none. */
-export function* processVmAccess(
+export const processVmAccess: typeof processVmRw = kernelFunction('process_vm_rw', processVmRw, {
+  args: (mm, address, buffer, direction) =>
+    `${mm.process}, addr=${hex(address)}, len=${hex(buffer.length)}, ${direction}`,
+});
+
+function* processVmRw(
   task: Task,
   mm: Mm,
   address: number,
@@ -48,11 +55,17 @@ export function* processVmAccess(
     yield* releasePages(task, mm.machine.frames, pages, pinned, flags, write);
     done += length;
   }
-  return done > 0 || buffer.length === 0 ? done : 'EFAULT';
+  if (done > 0 || buffer.length === 0) return done;
+  return refuse(task, 'EFAULT', `no page at ${hex(address)} could be had`);
 }
 
 /** `mem_rw`: bytes transferred; 'EIO' if none. */
-export function* procMemAccess(
+export const procMemAccess: typeof memRw = kernelFunction('mem_rw', memRw, {
+  args: (mm, address, buffer, direction) =>
+    `${mm.process}, addr=${hex(address)}, len=${hex(buffer.length)}, ${direction}`,
+});
+
+function* memRw(
   task: Task,
   mm: Mm,
   address: number,
@@ -79,7 +92,8 @@ export function* procMemAccess(
     done += length;
   }
   mm.mmapLock.unlock(task);
-  return done > 0 || buffer.length === 0 ? done : 'EIO';
+  if (done > 0 || buffer.length === 0) return done;
+  return refuse(task, 'EIO', `no page at ${hex(address)} could be had`);
 }
 
 /** Copies between a buffer and pages that follow each other in linear memory, from `offset` in the first one on. */

@@ -10,13 +10,13 @@
  *
  * RFC v2 counts all leaves of a huge page in one map count: a page that two leaves map is shared to it, though one process has both.
  */
+import { readMigrationEntry } from '../base/migration-entry.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { LeafRun } from '../mm/leaf-cursor.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { MmMachine } from '../mm/mm-machine.ts';
 import type { Vma } from '../mm/vma.ts';
-import { readMigrationEntry } from '../page-tables/migration-entry.ts';
 import { PUD_SHIFT } from '../page-tables/page-table.ts';
 
 /** What /proc/PID/smaps has for a mapping; bytes. */

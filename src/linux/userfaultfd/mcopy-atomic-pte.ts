@@ -4,7 +4,9 @@
  *   UFFDIO_COPY       a new page with the program's bytes, in the file's page cache or the mapping's own
  *   UFFDIO_CONTINUE   the page that the file has
  */
+import { hex } from '../../core/errors.ts';
 import type { Errno } from '../base/errno.ts';
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_SHARED, VM_WRITE } from '../base/vm-flags.ts';
@@ -17,12 +19,16 @@ import { setHugePteAt } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
 
 /** UFFDIO_CONTINUE of the leaf or hole at `hpte`. */
-export function* continuePage(task: Task, vma: Vma, address: number, hpte: HugetlbPte): Path<'OK' | Errno> {
+export const continuePage: typeof continueOne = kernelFunction('hugetlb_mcopy_atomic_pte', continueOne, {
+  args: (_vma, address) => `dst_addr=${hex(address)}, MCOPY_ATOMIC_CONTINUE`,
+});
+
+function* continueOne(task: Task, vma: Vma, address: number, hpte: HugetlbPte): Path<'OK' | Errno> {
   const folio = yield* findLockPage(task, vma.inode.pageCache, vma.hugeIndex(address));
-  if (!folio) return 'EFAULT';
+  if (!folio) return refuse(task, 'EFAULT', `${vma.inode.name} has no page at index ${vma.hugeIndex(address)}`);
   if (folio.overflown) {
     yield* unlockAndPut(task, folio);
-    return 'EFAULT';
+    return refuse(task, 'EFAULT', `pfn ${hex(folio.pfn)} has all the references that can be counted`);
   }
   const writable = (vma.flags & VM_SHARED) !== 0 && (vma.flags & VM_WRITE) !== 0;
   return yield* installPage(task, vma, address, hpte, folio, { isNew: false, writable, wp: false });
@@ -34,7 +40,11 @@ export function* continuePage(task: Task, vma: Vma, address: number, hpte: Huget
  * @param source its bytes; fewer where the rest is not mapped
  * @param wp whether it is to be write-protected
  */
-export function* copyPage(
+export const copyPage: typeof copyOne = kernelFunction('hugetlb_mcopy_atomic_pte', copyOne, {
+  args: (_vma, address, _hpte, _source, wp) => `dst_addr=${hex(address)}, MCOPY_ATOMIC_NORMAL, wp_copy=${wp}`,
+});
+
+function* copyOne(
   task: Task,
   vma: Vma,
   address: number,
@@ -42,14 +52,18 @@ export function* copyPage(
   source: Uint8Array,
   wp: boolean,
 ): Path<'OK' | Errno> {
-  if (vma.flags & VM_SHARED && vma.inode.pageCache.find(vma.hugeIndex(address))) return 'EEXIST';
+  if (vma.flags & VM_SHARED && vma.inode.pageCache.find(vma.hugeIndex(address))) {
+    return refuse(task, 'EEXIST', `${vma.inode.name} has a page at index ${vma.hugeIndex(address)}`);
+  }
   const folio = yield* allocHugePage(task, vma, address, false);
-  if (folio === 'ENOSPC') return 'ENOMEM';
+  if (folio === 'ENOSPC') return refuse(task, 'ENOMEM', 'no page to be had');
   if (source.length < vma.hstate.size) return yield* sourceMissing(task, vma, address, folio);
   folio.contents.clear();
   folio.contents.set(source);
   folio.uptodate = true;
-  if (vma.flags & VM_SHARED && !(yield* addToFile(task, vma, address, folio))) return 'EFAULT';
+  if (vma.flags & VM_SHARED && !(yield* addToFile(task, vma, address, folio))) {
+    return refuse(task, 'EFAULT', `${hex(address)} lies behind the end of the file, ${hex(vma.inode.size)} bytes`);
+  }
   const writable = !wp && (vma.flags & VM_WRITE) !== 0;
   return yield* installPage(task, vma, address, hpte, folio, { isNew: true, writable, wp });
 }
@@ -78,7 +92,8 @@ function* sourceMissing(task: Task, vma: Vma, address: number, fresh: Folio): Pa
   yield* hugetlbLock.write(task);
   const available = hstate.available > 0;
   hugetlbLock.unlock(task);
-  return available || !hstate.gigantic ? 'EFAULT' : 'ENOMEM';
+  if (available || !hstate.gigantic) return refuse(task, 'EFAULT', 'the source is not all mapped');
+  return refuse(task, 'ENOMEM', 'no page to copy the source to without locks');
 }
 
 /** How a page is mapped: made for it, writable, write-protected by userfaultfd. */
@@ -104,7 +119,8 @@ function* installPage(
     hpte.lock.unlock(task);
     if (cached) yield* unlockAndPut(task, folio);
     else yield* giveBack(task, vma, address, folio);
-    return folio.hwpoison ? 'EIO' : 'EEXIST';
+    if (folio.hwpoison) return refuse(task, 'EIO', `pfn ${hex(folio.pfn)} has bad memory`);
+    return refuse(task, 'EEXIST', `something is mapped at ${hex(address)}`);
   }
   const page = (address % vma.hstate.size) / PAGE_SIZE;
   if (cached) folio.addFileRmap(page, hpte.pages);

@@ -6,6 +6,8 @@
  * Who acts prepares with mmap_lock held: from then on UFFDIO_COPY and its like are EAGAIN. With the lock dropped it
  * queues the event, and sleeps until it is read, the userfaultfd is closed, or a SIGKILL comes.
  */
+import { rangeWords } from '../base/flag-words.ts';
+import { kernelFunction } from '../base/kernel-function.ts';
 import { type Path, sleepUntil, type Task } from '../base/task.ts';
 import {
   UFFD_EVENT_FORK,
@@ -19,7 +21,7 @@ import {
 } from '../base/uffd-uapi.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { UffdEvent, UffdEventBody } from '../mm/userfaultfd.ts';
-import { Userfaultfd } from '../mm/userfaultfd.ts';
+import { eventWords, recordMessage, Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 
 const NAMES: Readonly<Record<UffdEventBody['event'], string>> = {
@@ -30,9 +32,14 @@ const NAMES: Readonly<Record<UffdEventBody['event'], string>> = {
 };
 
 /** `userfaultfd_event_wait_completion`. */
-function* waitForReader(task: Task, context: Userfaultfd, body: UffdEventBody): Path<void> {
+const waitForReader = kernelFunction('userfaultfd_event_wait_completion', waitForRead, {
+  args: (_context, body) => NAMES[body.event],
+});
+
+function* waitForRead(task: Task, context: Userfaultfd, body: UffdEventBody): Path<void> {
   const event: UffdEvent = { body, done: false };
   context.events.add(event);
+  recordMessage(task, 'queued', context, eventWords(body));
   const what = `a userfaultfd to be read: ${NAMES[body.event]}`;
   yield* sleepUntil(task, what, () => event.done || context.released);
   context.events.delete(event);
@@ -68,7 +75,9 @@ export function dupUserfaultfd(copy: Vma, forked: ForkedUserfaultfds): void {
 }
 
 /** `dup_userfaultfd_complete`, with no lock held. Linux 6.1 tells also of a fork that has failed. */
-export function* dupUserfaultfdComplete(task: Task, forked: ForkedUserfaultfds): Path<void> {
+export const dupUserfaultfdComplete: typeof forkComplete = kernelFunction('dup_userfaultfd_complete', forkComplete);
+
+function* forkComplete(task: Task, forked: ForkedUserfaultfds): Path<void> {
   for (const [context, child] of forked) yield* waitForReader(task, context, { event: UFFD_EVENT_FORK, child });
 }
 
@@ -99,7 +108,11 @@ export function* mremapUserfaultfdComplete(
  *
  * @returns true if nobody had to be told; false after mmap_lock was dropped: the VMA may be another now
  */
-export function* userfaultfdRemove(task: Task, vma: Vma, start: number, end: number): Path<boolean> {
+export const userfaultfdRemove: typeof removeWithEvent = kernelFunction('userfaultfd_remove', removeWithEvent, {
+  args: (_vma, start, end) => rangeWords(start, end),
+});
+
+function* removeWithEvent(task: Task, vma: Vma, start: number, end: number): Path<boolean> {
   const { mm, userfaultfd: context } = vma;
   if (!context?.has(UFFD_FEATURE_EVENT_REMOVE)) return true;
   context.mmapChanging++;

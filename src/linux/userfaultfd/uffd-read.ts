@@ -2,9 +2,10 @@
  * Reading a userfaultfd. fs/userfaultfd.c of Linux 6.1: userfaultfd_ctx_read, resolve_userfault_fork,
  * userfaultfd_event_complete.
  */
+import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { type Path, sleepUntil, type Task } from '../base/task.ts';
 import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_THREAD_ID, UFFD_NONBLOCK } from '../base/uffd-uapi.ts';
-import type { UffdEventBody, Userfaultfd } from '../mm/userfaultfd.ts';
+import { eventWords, faultWords, recordMessage, type UffdEventBody, type Userfaultfd } from '../mm/userfaultfd.ts';
 
 /** Somebody faults, and waits. */
 export interface PagefaultMessage {
@@ -22,16 +23,21 @@ export interface PagefaultMessage {
  *
  * @returns 'EINVAL' before UFFDIO_API; 'EAGAIN' where there is none, and UFFD_NONBLOCK; 'EINTR' after a SIGKILL
  */
-export function* uffdRead(
+export const uffdRead: typeof readMessage = kernelFunction('userfaultfd_ctx_read', readMessage, {
+  result: (result) => (typeof result === 'string' ? `-${result}` : '0'),
+});
+
+function* readMessage(
   task: Task,
   context: Userfaultfd,
 ): Path<PagefaultMessage | UffdEventBody | 'EINVAL' | 'EAGAIN' | 'EINTR'> {
-  if (context.features === undefined) return 'EINVAL';
+  if (context.features === undefined) return refuse(task, 'EINVAL', 'before UFFDIO_API');
   for (;;) {
     const [fault] = context.pendingFaults;
     if (fault) {
       context.pendingFaults.delete(fault);
       context.readFaults.add(fault);
+      recordMessage(task, 'read', context, faultWords(fault));
       const { address, flags } = fault;
       const ptid = context.has(UFFD_FEATURE_THREAD_ID) ? fault.task.tid : 0;
       return { event: UFFD_EVENT_PAGEFAULT, address, flags, ptid };
@@ -40,10 +46,11 @@ export function* uffdRead(
     if (event) {
       context.events.delete(event);
       event.done = true;
+      recordMessage(task, 'read', context, eventWords(event.body));
       return event.body;
     }
-    if (task.killed) return 'EINTR';
-    if (context.flags & UFFD_NONBLOCK) return 'EAGAIN';
+    if (task.killed) return refuse(task, 'EINTR', 'a SIGKILL is pending');
+    if (context.flags & UFFD_NONBLOCK) return refuse(task, 'EAGAIN', 'no message, and UFFD_NONBLOCK');
     yield* sleepUntil(task, 'a message of a userfaultfd', () => context.hasMessage);
   }
 }

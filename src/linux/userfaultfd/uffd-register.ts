@@ -8,7 +8,10 @@
  *   uffd-fill     UFFDIO_COPY, UFFDIO_CONTINUE
  *   uffd-wp       UFFDIO_WRITEPROTECT
  */
+import { hex } from '../../core/errors.ts';
 import type { Result } from '../base/errno.ts';
+import { featureWords, lengthWords, registerModeWords } from '../base/flag-words.ts';
+import { kernelFunction, refuse, shownCall } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
 import {
   UFFD_API_FEATURES,
@@ -25,13 +28,19 @@ import type { Vma } from '../mm/vma.ts';
 import { enableHgm, hgmEligible } from '../page-tables/enable-hgm.ts';
 import { unshareAllPmds } from '../page-tables/pmd-share.ts';
 import { splitVma } from '../page-tables/split-vma.ts';
-import { validRange } from './uffd-range.ts';
+import { validateRange } from './uffd-range.ts';
 import { uffdWpRange } from './uffd-wp.ts';
 
 /** UFFDIO_API, once: 'EINVAL' for features that Linux 6.1 has not. */
-export function uffdApi(context: Userfaultfd, features: number): Result {
+export function uffdApi(task: Task, context: Userfaultfd, features: number): Result {
+  return shownCall(task, 'userfaultfd_api', featureWords(features), () => api(task, context, features));
+}
+
+function api(task: Task, context: Userfaultfd, features: number): Result {
   const hgm = context.mm.machine.hgm === 'rfc-v2' ? UFFD_FEATURE_MINOR_HUGETLBFS_HGM : 0;
-  if (features & ~(UFFD_API_FEATURES | hgm) || context.features !== undefined) return 'EINVAL';
+  const unknown = features & ~(UFFD_API_FEATURES | hgm);
+  if (unknown) return refuse(task, 'EINVAL', `features ${featureWords(unknown)} are not known`);
+  if (context.features !== undefined) return refuse(task, 'EINVAL', 'UFFDIO_API was done already');
   context.features = features;
   return 'OK';
 }
@@ -39,20 +48,19 @@ export function uffdApi(context: Userfaultfd, features: number): Result {
 const MODES = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MINOR;
 
 /** UFFDIO_REGISTER. */
-export function* uffdRegister(
-  task: Task,
-  context: Userfaultfd,
-  start: number,
-  length: number,
-  mode: number,
-): Path<Result> {
-  if (mode === 0 || mode & ~MODES || !validRange(start, length)) return 'EINVAL';
+export const uffdRegister: typeof registerRange = kernelFunction('userfaultfd_register', registerRange, {
+  args: (_context, start, length, mode) => `${lengthWords(start, length)}, mode=${registerModeWords(mode)}`,
+});
+
+function* registerRange(task: Task, context: Userfaultfd, start: number, length: number, mode: number): Path<Result> {
+  if (mode === 0 || mode & ~MODES) return refuse(task, 'EINVAL', `mode ${hex(mode)} is none, or not known`);
+  if (validateRange(task, start, length) !== 'OK') return 'EINVAL';
   const flags =
     (mode & UFFDIO_REGISTER_MODE_MISSING ? VM_UFFD_MISSING : 0) |
     (mode & UFFDIO_REGISTER_MODE_WP ? VM_UFFD_WP : 0) |
     (mode & UFFDIO_REGISTER_MODE_MINOR ? VM_UFFD_MINOR : 0);
   const { mm } = context;
-  if (mm.exited) return 'ENOMEM';
+  if (mm.exited) return refuse(task, 'ENOMEM', 'the process has ended');
   yield* mm.mmapLock.write(task);
   const result = yield* register(task, context, start, start + length, flags);
   mm.mmapLock.unlock(task);
@@ -63,11 +71,17 @@ function* register(task: Task, context: Userfaultfd, start: number, end: number,
   const vmas = context.mm.intersecting(start, end);
   const [first] = vmas;
   /* ENOMEM, if nothing at all is mapped behind the range, is met by no program: its stack is. */
-  if (!first || start % first.hstate.size !== 0) return 'EINVAL';
+  if (!first) return refuse(task, 'EINVAL', `nothing is mapped in [${hex(start)}, ${hex(end)})`);
+  if (start % first.hstate.size !== 0) {
+    return refuse(task, 'EINVAL', `start ${hex(start)} is not aligned to the huge page`);
+  }
   for (const vma of vmas) {
-    if (!(vma.flags & VM_MAYWRITE)) return 'EPERM';
-    if (end <= vma.end && end % vma.hstate.size !== 0) return 'EINVAL';
-    if (vma.userfaultfd && vma.userfaultfd !== context) return 'EBUSY';
+    if (!(vma.flags & VM_MAYWRITE)) return refuse(task, 'EPERM', 'the mapping may never be written');
+    if (end <= vma.end && end % vma.hstate.size !== 0) {
+      return refuse(task, 'EINVAL', `the end ${hex(end)} is not aligned to the huge page`);
+    }
+    if (vma.userfaultfd && vma.userfaultfd !== context)
+      return refuse(task, 'EBUSY', 'another userfaultfd has a part of it');
   }
   const hgm = context.has(UFFD_FEATURE_MINOR_HUGETLBFS_HGM);
   for (const vma of vmas) {
@@ -75,7 +89,7 @@ function* register(task: Task, context: Userfaultfd, start: number, end: number,
     const cut = yield* cutOut(task, vma, Math.max(start, vma.start), Math.min(end, vma.end));
     if (cut !== 'OK') return cut;
     if (hgm) {
-      if (!hgmEligible(vma)) return 'EINVAL';
+      if (!hgmEligible(vma)) return refuse(task, 'EINVAL', 'a private mapping cannot have HGM');
       yield* enableHgm(task, vma);
     }
     vma.flags = (vma.flags & ~VM_UFFD_FLAGS) | flags;
@@ -87,10 +101,14 @@ function* register(task: Task, context: Userfaultfd, start: number, end: number,
 }
 
 /** UFFDIO_UNREGISTER, of whatever userfaultfd it is that has the range. */
-export function* uffdUnregister(task: Task, context: Userfaultfd, start: number, length: number): Path<Result> {
-  if (!validRange(start, length)) return 'EINVAL';
+export const uffdUnregister: typeof unregisterRange = kernelFunction('userfaultfd_unregister', unregisterRange, {
+  args: (_context, start, length) => lengthWords(start, length),
+});
+
+function* unregisterRange(task: Task, context: Userfaultfd, start: number, length: number): Path<Result> {
+  if (validateRange(task, start, length) !== 'OK') return 'EINVAL';
   const { mm } = context;
-  if (mm.exited) return 'ENOMEM';
+  if (mm.exited) return refuse(task, 'ENOMEM', 'the process has ended');
   yield* mm.mmapLock.write(task);
   const result = yield* unregister(task, mm, start, start + length);
   mm.mmapLock.unlock(task);
@@ -100,13 +118,16 @@ export function* uffdUnregister(task: Task, context: Userfaultfd, start: number,
 function* unregister(task: Task, mm: Mm, start: number, end: number): Path<Result> {
   const vmas = mm.intersecting(start, end);
   const [first] = vmas;
-  if (!first || start % first.hstate.size !== 0) return 'EINVAL';
+  if (!first) return refuse(task, 'EINVAL', `nothing is mapped in [${hex(start)}, ${hex(end)})`);
+  if (start % first.hstate.size !== 0) {
+    return refuse(task, 'EINVAL', `start ${hex(start)} is not aligned to the huge page`);
+  }
   for (const vma of vmas) {
     if (!vma.userfaultfd) continue;
     const from = Math.max(start, vma.start);
     const to = Math.min(end, vma.end);
     /* Who waits for a missing page finds one now. Who waits for another reason sleeps on, until UFFDIO_WAKE. */
-    if (vma.flags & VM_UFFD_MISSING) wakeUserfault(vma.userfaultfd, from, to - from);
+    if (vma.flags & VM_UFFD_MISSING) wakeUserfault(task, vma.userfaultfd, from, to - from);
     if (vma.flags & VM_UFFD_WP) yield* uffdWpRange(task, vma, from, to, false);
     const cut = yield* cutOut(task, vma, from, to);
     if (cut !== 'OK') return cut;
@@ -123,7 +144,9 @@ function* cutOut(task: Task, vma: Vma, start: number, end: number): Path<Result>
 }
 
 /** `userfaultfd_release`: the last close. All its ranges are unregistered, and everybody who waits goes on. */
-export function* uffdRelease(task: Task, context: Userfaultfd): Path<void> {
+export const uffdRelease: typeof release = kernelFunction('userfaultfd_release', release);
+
+function* release(task: Task, context: Userfaultfd): Path<void> {
   const { mm } = context;
   /* Before mmap_lock: a fault that has it sees that there is nobody to wait for, and lets it go. */
   context.released = true;
@@ -136,12 +159,17 @@ export function* uffdRelease(task: Task, context: Userfaultfd): Path<void> {
     }
     mm.mmapLock.unlock(task);
   }
-  wakeUserfault(context, 0, Number.POSITIVE_INFINITY);
+  wakeUserfault(task, context, 0, Number.POSITIVE_INFINITY);
 }
 
 /** UFFDIO_WAKE. */
-export function uffdWake(context: Userfaultfd, start: number, length: number): 'OK' | 'EINVAL' {
-  if (context.features === undefined || !validRange(start, length)) return 'EINVAL';
-  wakeUserfault(context, start, length);
+export function uffdWake(task: Task, context: Userfaultfd, start: number, length: number): 'OK' | 'EINVAL' {
+  return shownCall(task, 'userfaultfd_wake', lengthWords(start, length), () => wake(task, context, start, length));
+}
+
+function wake(task: Task, context: Userfaultfd, start: number, length: number): 'OK' | 'EINVAL' {
+  if (context.features === undefined) return refuse(task, 'EINVAL', 'before UFFDIO_API');
+  if (validateRange(task, start, length) !== 'OK') return 'EINVAL';
+  wakeUserfault(task, context, start, length);
   return 'OK';
 }

@@ -7,7 +7,7 @@ import type { HugetlbFile } from '../../linux/machine/hugetlb-file.ts';
 import { Machine } from '../../linux/machine/machine.ts';
 import type { Process } from '../../linux/machine/process.ts';
 import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
-import { addressOf, MOST_PROCESSES, type Setting } from '../line/setting.ts';
+import { addressOf, type Setting } from '../line/setting.ts';
 import type { PoolCounts } from '../line/states.ts';
 import type { Answer } from './answer.ts';
 import { type Caller, mainThread } from './caller.ts';
@@ -70,10 +70,9 @@ export class Stage {
     return this.process(number);
   }
 
-  /** A process that no scenario can name. */
+  /** A process that no scenario can name: it has no number. */
   protected outsider(): Process {
-    this.machine.nextProcess = Math.max(this.machine.nextProcess, MOST_PROCESSES);
-    return this.machine.createProcess();
+    return this.machine.createProcess({ name: 'the observer' });
   }
 
   /** The main thread of a process. */

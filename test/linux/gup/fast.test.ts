@@ -47,7 +47,7 @@ describe('without a lock', () => {
     machine.trace = [];
     const pages: number[] = [];
     expect(process.pinUserPagesFast(at, 3 * PAGES_OF_HUGE, FOLL_WRITE, pages)).toBe(3 * PAGES_OF_HUGE);
-    expect(machine.trace).toEqual([]);
+    expect(machine.trace.map(({ kind }) => kind)).not.toContain('lock');
     process.unpinUserPages(pages);
   });
 

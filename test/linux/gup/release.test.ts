@@ -66,7 +66,7 @@ describe('dirty', () => {
     process.pinUserPages(at, 1024, 0, pages);
     machine.trace = [];
     process.unpinUserPages(pages, 1024, true);
-    expect(machine.trace).toEqual([]);
+    expect(machine.trace.map(({ kind }) => kind)).not.toContain('lock');
   });
 
   test('is not what a plain unpin does', () => {

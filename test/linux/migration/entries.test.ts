@@ -3,14 +3,14 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Machine, type MigrationEntry, Pte, readMigrationEntry } from '../../../src/linux/index.ts';
 import {
   makeMigrationEntry,
   swpClearUffdWp,
   swpMkuffdWp,
   swpUffdWp,
   wrprotectMigrationEntry,
-} from '../../../src/linux/page-tables/migration-entry.ts';
+} from '../../../src/linux/base/migration-entry.ts';
+import { Machine, type MigrationEntry, Pte, readMigrationEntry } from '../../../src/linux/index.ts';
 
 const machines = { 4: new Machine({ tables: 4096 }), 5: new Machine({ tables: 4096, levels: 5 }) };
 const TYPES = { read: 23n, exclusive: 24n, write: 25n };

@@ -65,7 +65,7 @@ describe.each(SIZES)('pages of $name', ({ size }) => {
       { kind: 'fault', task: 'process 1', address: at, errorCode: 7 },
     ]);
     expect(events.filter(({ kind }) => kind === 'entry')).toMatchObject([
-      { process: 1, address: at, before, after: entryOf(folioAt(child, at), WRITABLE) },
+      { process: 'process 1', address: at, before, after: entryOf(folioAt(child, at), WRITABLE) },
     ]);
   });
 

@@ -157,7 +157,7 @@ describe.each(SIZES)('pages of $name', ({ size }) => {
     process.write(at, 1);
     const events = traced(machine, () => forkOf(process));
     const entries = events.flatMap((event) => (event.kind === 'entry' ? [event.process] : []));
-    expect(entries).toEqual([0, 1]);
+    expect(entries).toEqual(['process 0', 'process 1']);
     const locks = events.flatMap((event) => (event.kind === 'lock' ? [event.lock] : []));
     const pageTables = locks.filter((lock) => /^page.table/.test(lock));
     const nameOf = (of: typeof process) => {

@@ -198,14 +198,33 @@ describe.each(SIZES)('pages of $name', ({ size }) => {
   test('the order of events: the page, its reservation, the entry', () => {
     const { machine, process } = setUp(1);
     const at = mapShared(process, 1, { size });
-    const events = traced(machine, () => process.read(at)).filter(({ kind }) => /fault|page|reserved|entry/.test(kind));
+    const events = traced(machine, () => process.read(at)).filter(
+      (event) =>
+        /^(fault|page|entry)$/.test(event.kind) || (event.kind === 'count' && event.count === 'resv_huge_pages'),
+    );
     const folio = folioAt(process, at);
     const { entry } = pageAt(process, at)!;
     expect(events).toEqual([
       { kind: 'fault', task: 'process 0', address: at, errorCode: 4 },
-      { kind: 'page', what: 'allocated', pfn: folio.pfn, bytes: size },
-      { kind: 'reserved', bytes: size, before: 1, after: 0 },
-      { kind: 'entry', process: 0, address: at, level: size === MIB2 ? 2 : 3, before: 0n, after: entry },
+      { kind: 'page', task: 'process 0', what: 'allocated', pfn: folio.pfn, bytes: size },
+      {
+        kind: 'count',
+        task: 'process 0',
+        count: 'resv_huge_pages',
+        of: `the ${size === MIB2 ? '2 MiB' : '1 GiB'} pool`,
+        before: 1,
+        after: 0,
+      },
+      {
+        kind: 'entry',
+        task: 'process 0',
+        process: 'process 0',
+        address: at,
+        level: size === MIB2 ? 2 : 3,
+        levels: 4,
+        before: 0n,
+        after: entry,
+      },
     ]);
   });
 });

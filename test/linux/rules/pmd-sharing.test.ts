@@ -31,6 +31,8 @@ import {
 
 const ADDRESS = 2 ** 40;
 const ALL = GIB1 / MIB2;
+/** Whose events about page tables are looked at. */
+const BY_SECOND = { kind: 'table', task: 'process 1', process: 'process 1' } as const;
 
 describe('mappings of the same 1 GiB of a file', () => {
   const setUp = () => {
@@ -66,7 +68,7 @@ describe('mappings of the same 1 GiB of a file', () => {
     const table = tableOf(first, ADDRESS);
     expect(tableOf(second, 3 * ADDRESS)).toBe(table);
     expect(events.flatMap((event) => (event.kind === 'table' && event.level === 2 ? [event] : []))).toEqual([
-      { kind: 'table', process: 1, what: 'shared', address: 3 * ADDRESS, table, level: 2 },
+      { ...BY_SECOND, what: 'shared', address: 3 * ADDRESS, table, level: 2 },
     ]);
     expect(machine.tables.page(table).shareCount).toBe(1);
     expect(faultsIn(machine, () => expect(second.read(3 * ADDRESS)).toBe(1))).toBe(0);
@@ -204,7 +206,7 @@ describe('mappings of the same 1 GiB of a file', () => {
       const { machine, first, second, table, shares } = sharing();
       const events = traced(machine, () => second.mprotect(ADDRESS, GIB1, PROT_READ));
       expect(events.filter(({ kind }) => kind === 'table')).toEqual([
-        { kind: 'table', process: 1, what: 'unshared', address: ADDRESS, table, level: 2 },
+        { ...BY_SECOND, what: 'unshared', address: ADDRESS, table, level: 2 },
       ]);
       expect([...second.mappedPages()]).toEqual([]);
       expect(shares()).toBe(0);

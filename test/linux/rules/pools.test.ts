@@ -87,7 +87,9 @@ describe.each(SIZES)('a pool of $name pages', ({ size }) => {
     process.write(at, 1);
     const { pfn } = folioAt(process, at);
     const events = traced(machine, () => process.munmap(at, size));
-    expect(events.filter(({ kind }) => kind === 'page')).toEqual([{ kind: 'page', what: 'freed', pfn, bytes: size }]);
+    expect(events.filter(({ kind }) => kind === 'page')).toEqual([
+      { kind: 'page', task: 'process 0', what: 'freed', pfn, bytes: size },
+    ]);
   });
 });
 

@@ -40,8 +40,8 @@ describe.each(SIZES)('pages of $name', ({ size }) => {
     const events = traced(machine, () => mapShared(process, 2, { size, file, prot }));
     expect(now()).toEqual([4, 4, 2, 0]);
     expect(regions(file)).toEqual([{ from: 0, to: 2 }]);
-    expect(events.filter(({ kind }) => kind === 'reserved')).toEqual([
-      { kind: 'reserved', bytes: size, before: 0, after: 2 },
+    expect(events.filter(({ kind }) => kind === 'count')).toMatchObject([
+      { count: 'resv_huge_pages', before: 0, after: 2 },
     ]);
   });
 

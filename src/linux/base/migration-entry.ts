@@ -13,8 +13,7 @@
  *
  * Types depend on the configuration; these are those of a kernel with all of memory failure, migration, device memory and markers.
  */
-import { PAGE_RW, PAGE_USER, Pte, SWP_MIGRATION_READ } from '../base/pte.ts';
-import type { MmMachine } from '../mm/mm-machine.ts';
+import { PAGE_RW, PAGE_USER, Pte, SWP_MIGRATION_READ } from './pte.ts';
 
 /** What the page's owner may do when it is back. 'exclusive': only read, but the page is nobody else's. */
 export type MigrationKind = 'read' | 'exclusive' | 'write';
@@ -39,14 +38,19 @@ export interface MigrationEntry {
   readonly uffdWp: boolean;
 }
 
+/** How many levels page tables have: a machine. */
+interface Levels {
+  readonly levels: 4 | 5;
+}
+
 /** `SWP_PFN_BITS`. */
-function pfnBits({ levels }: MmMachine): number {
+function pfnBits({ levels }: Levels): number {
   return levels === 5 ? 40 : 34;
 }
 
 /** `make_readable_migration_entry` and its like, with `swp_entry_to_pte`. */
 export function makeMigrationEntry(
-  machine: MmMachine,
+  machine: Levels,
   { kind, pfn, young, dirty, softDirty, uffdWp }: MigrationEntry,
 ): Pte {
   const bits = pfnBits(machine);
@@ -59,7 +63,7 @@ export function makeMigrationEntry(
 }
 
 /** The same backwards, of an entry that {@link Pte.isMigration}. */
-export function readMigrationEntry(machine: MmMachine, { lo, hi }: Pte): MigrationEntry {
+export function readMigrationEntry(machine: Levels, { lo, hi }: Pte): MigrationEntry {
   const bits = pfnBits(machine);
   const offset = (~hi & OFFSET_HIGH_MASK) * 2 ** OFFSET_LOW_BITS + (~lo >>> 9);
   const used = Math.floor(offset / 2 ** bits);

@@ -1,0 +1,64 @@
+/**
+ * How many pages a pool has, and of which kind. include/linux/hugetlb.h of Linux 6.1: struct hstate. A trace has every change.
+ */
+import { recordCount } from '../base/trace.ts';
+import { sizeName } from '../base/trace-words.ts';
+import type { PoolMachine } from './pool-machine.ts';
+
+/** The counts of a pool, in huge pages. */
+export class PoolCounts {
+  /** Page size in bytes. */
+  readonly size: number;
+  readonly machine: PoolMachine;
+  #nrHugePages = 0;
+  #freeHugePages = 0;
+  #resvHugePages = 0;
+  #surplusHugePages = 0;
+
+  constructor(machine: PoolMachine, size: number) {
+    this.machine = machine;
+    this.size = size;
+  }
+
+  /** All pages of the pool: persistent and surplus, free and in use. */
+  get nrHugePages(): number {
+    return this.#nrHugePages;
+  }
+
+  set nrHugePages(pages: number) {
+    if (this.machine.trace) this.#record('nr_huge_pages', this.#nrHugePages, pages);
+    this.#nrHugePages = pages;
+  }
+
+  get freeHugePages(): number {
+    return this.#freeHugePages;
+  }
+
+  set freeHugePages(pages: number) {
+    if (this.machine.trace) this.#record('free_huge_pages', this.#freeHugePages, pages);
+    this.#freeHugePages = pages;
+  }
+
+  /** Free pages that are promised. */
+  get resvHugePages(): number {
+    return this.#resvHugePages;
+  }
+
+  set resvHugePages(pages: number) {
+    if (this.machine.trace) this.#record('resv_huge_pages', this.#resvHugePages, pages);
+    this.#resvHugePages = pages;
+  }
+
+  get surplusHugePages(): number {
+    return this.#surplusHugePages;
+  }
+
+  set surplusHugePages(pages: number) {
+    if (this.machine.trace) this.#record('surplus_huge_pages', this.#surplusHugePages, pages);
+    this.#surplusHugePages = pages;
+  }
+
+  #record(count: string, before: number, after: number): void {
+    recordCount(this.machine, count, `the ${sizeName(this.size)} pool`, before, after);
+  }
+}
