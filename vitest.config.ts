@@ -18,6 +18,17 @@ const noBrowser = 'test/support/browser-missing.test.ts';
 const packageSuites = 'test/package/**/*.test.ts';
 const packageBrowserSuites = 'test/package/chromium.test.ts';
 
+/* What runs for seconds runs in a process of its own: in one that has run everything before, the engine's guesses no longer fit, and it takes
+   two to four times as long. What is short is not worth the second that loading takes. */
+const longSuites = [
+  'test/replay/{replay,hgm-recordings,hgm-alterations}.test.ts',
+  'test/linux/interleavings.test.ts',
+  'test/linux/gup/properties.test.ts',
+  'test/linux/migration/races.test.ts',
+  'test/linux/userfaultfd/{unit-tests,blocking}.test.ts',
+  'test/conformance/{properties,leaf}.test.ts',
+];
+
 const executablePath = findChromium();
 if (!executablePath) console.error(NO_CHROMIUM);
 
@@ -34,15 +45,18 @@ export default defineConfig({
     maxWorkers: availableParallelism(),
     projects: [
       {
+        test: { ...shared, name: 'node-long', include: longSuites },
+      },
+      {
         // The examples import the package by its name.
         resolve: { alias: { 'hugewalk/linux': fileURLToPath(new URL('src/linux/index.ts', import.meta.url)) } },
         test: {
           ...shared,
           name: 'node',
-          /* No file leaves anything behind for the next: spies are restored, and what is compiled once stays fast. */
+          /* No file leaves anything behind for the next: spies are restored. */
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: [browserSuites, noBrowser, packageSuites],
+          exclude: [browserSuites, noBrowser, packageSuites, ...longSuites],
         },
       },
       {

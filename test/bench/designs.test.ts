@@ -13,6 +13,7 @@ import { ACCESS_MARK, CR4_LA57 } from '../../src/core/generated/layout.ts';
 import { Access, FlatMemory, isTranslated, Mmu, type Registers } from '../../src/index.ts';
 import { ACCESSES } from '../../src/mmu/access.ts';
 import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
+import { THOROUGH } from '../support/thorough.ts';
 
 type SomeRegisters = Partial<Registers> & Pick<Registers, 'cr3'>;
 
@@ -50,7 +51,7 @@ function wrongIn(
   return mine.equals((mmu.memory as FlatMemory).view()) ? undefined : 'expected the same A and D';
 }
 
-describe.each(DESIGNS)('%s', (name) => {
+describe.each(DESIGNS)('%s', THOROUGH, (name) => {
   test.each(['4k', '2m', '1g', 'mixed'] as const)('%s images, a fault here and there', (shape) => {
     const image = buildImage({ shape, tableBytes: 2 ** 17 });
     const addresses = addressesOf(image, 'random', 4099);

@@ -2,6 +2,7 @@
  * Tables that nobody's kernel would write: every command survives them, and says what it found.
  */
 import { describe, expect, test } from 'vitest';
+import { THOROUGH } from '../support/thorough.ts';
 import { dumpOf, linesOf, run } from './support.ts';
 
 /** Every entry of the only table points to the table: 2^36 leaves, all the same page. */
@@ -9,7 +10,7 @@ const itself = (): string => dumpOf('itself.elf', { 4096: () => 0x1007n });
 /** 2^27 ways to a table that is not there. */
 const nowhere = (): string => dumpOf('nowhere.elf', { 4096: () => 0x2007n, 8192: () => 0x3007n, 12288: () => 0x9007n });
 
-describe('a table that contains itself', () => {
+describe('a table that contains itself', THOROUGH, () => {
   test('is shown in seconds, not years, each level once', async () => {
     const { status, stdout, stderr, milliseconds } = await run(['map', itself()]);
     expect([status, stderr]).toEqual([0, '']);
@@ -46,7 +47,7 @@ describe('a table that contains itself', () => {
   });
 });
 
-describe('tables that all lead nowhere', () => {
+describe('tables that all lead nowhere', THOROUGH, () => {
   test('are shown in seconds, not years', async () => {
     const { status, stdout, milliseconds } = await run(['map', nowhere()]);
     expect(status).toBe(0);
@@ -62,7 +63,7 @@ describe('tables that all lead nowhere', () => {
   });
 });
 
-describe('entries that lead nowhere', () => {
+describe('entries that lead nowhere', THOROUGH, () => {
   const dump = (): string =>
     dumpOf('partly.elf', {
       4096: (i) => (i === 0 ? 0x2007n : i === 300 ? 0x77_7007n : 0n),

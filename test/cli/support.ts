@@ -2,7 +2,7 @@
  * Runs the built command as users do, and makes dumps for it.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
@@ -126,8 +126,9 @@ export function linesOf(text: string): string[] {
   return text === '' ? [] : text.replace(/\n$/, '').split('\n');
 }
 
-/* The suites of a process share this module. What they write lies in a folder for each worker, and is written over the next time. */
+/* The suites of a process share this module. What they write lies in a folder for each worker, which is empty at first. */
 const folder = fileURLToPath(new URL(`../../build/test-cli/${process.env.VITEST_POOL_ID}`, import.meta.url));
+rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 
 /** A file of this suite's folder. */

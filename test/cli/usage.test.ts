@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { THOROUGH } from '../support/thorough.ts';
 import { dumpOf, FIXTURES, file, linesOf, ROOT, run } from './support.ts';
 
 const DUMP = FIXTURES[4];
@@ -66,7 +67,7 @@ describe('help', () => {
     expect(short.stdout).toBe(asked.stdout);
   });
 
-  test('has examples that work', async () => {
+  test('has examples that work', THOROUGH, async () => {
     const { stdout } = await run(['--help']);
     const examples = linesOf(stdout).filter((line) => /^ {2}hugewalk /.test(line));
     expect(examples.length).toBeGreaterThan(3);

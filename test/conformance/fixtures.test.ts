@@ -8,7 +8,7 @@ import { openDump } from '../../src/dump/open-dump.ts';
 import { Mmu } from '../../src/index.ts';
 import { readFixture } from '../support/files.ts';
 import { type Frames, IMPLEMENTATIONS, memoryWith } from '../support/implementations.ts';
-import { AGAIN_IN_BROWSER } from '../support/thorough.ts';
+import { longSuites } from '../support/thorough.ts';
 
 /** A leaf as QEMU prints it: `VA: PA FLAGS`, its own bits; PA without the bits below the page size. */
 interface Listed {
@@ -82,7 +82,7 @@ describe.each([
     expect(Boolean(registers.cr4 & (1n << 12n))).toBe(levels === 5);
   });
 
-  describe.each(IMPLEMENTATIONS)('$name', AGAIN_IN_BROWSER, (implementation) => {
+  longSuites(IMPLEMENTATIONS, (implementation) => {
     test('maps exactly the leaves that QEMU lists, with the same addresses and bits', () => {
       const actual = [...implementation.make(image, registers).leaves()].map(({ va, level, entry }) => ({
         va,

@@ -3,14 +3,14 @@
  * each other, random bits.
  */
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Mmu, type Outcome } from '../../src/index.ts';
 import { ACCESSES } from '../../src/mmu/access.ts';
 import { decodeOutcome } from '../../src/mmu/outcome.ts';
 import type { ReferenceLeaf } from '../../src/reference/index.ts';
 import { ACCESSORS, IMPLEMENTATIONS, memoryWith } from '../support/implementations.ts';
 import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
-import { AGAIN_IN_BROWSER } from '../support/thorough.ts';
+import { AGAIN_IN_BROWSER, longSuites } from '../support/thorough.ts';
 
 const [reference, ...cores] = IMPLEMENTATIONS;
 
@@ -35,7 +35,7 @@ function equal(one: ReferenceLeaf, other: ReferenceLeaf): boolean {
   );
 }
 
-describe.each(ACCESSORS.slice(1))('$name', AGAIN_IN_BROWSER, (core) => {
+longSuites(ACCESSORS.slice(1), (core) => {
   test('makes every access as the reference does, A and D bits included, on any image', () => {
     fc.assert(
       fc.property(imageRecipes, registerSets, (recipe, registers) => {
@@ -60,7 +60,7 @@ describe.each(ACCESSORS.slice(1))('$name', AGAIN_IN_BROWSER, (core) => {
   });
 });
 
-describe.each(cores)('$name', AGAIN_IN_BROWSER, (core) => {
+longSuites(cores, (core) => {
   test('equals the reference for every address and access, on any image', () => {
     fc.assert(
       fc.property(imageRecipes, registerSets, (recipe, registers) => {

@@ -264,9 +264,9 @@ describe('a file of chance', () => {
         const error = await use(file, true);
         if (!error || /--cr3/.test(error.message)) wellFormed++;
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
-    expect(wellFormed).toBeGreaterThan(30);
+    expect(wellFormed).toBeGreaterThan(10);
   });
 });
 

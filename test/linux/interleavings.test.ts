@@ -14,6 +14,7 @@ import {
   PROT_WRITE,
   type Syscalls,
 } from '../../src/linux/index.ts';
+import { THOROUGH } from '../support/thorough.ts';
 import { SCENES, setUp, threadsOf } from './interleaving-scenes.ts';
 import { inTurns, oneByOne, orders } from './threads.ts';
 import { type Answer, addressOf, type World } from './world.ts';
@@ -30,7 +31,10 @@ function outcome(world: World, answers: Answer[][]): string {
   return JSON.stringify([answers, freeHugePages, resvHugePages, nrHugePages, bytes]);
 }
 
-describe.each([64, 1])('with %i fault mutexes', (faultMutexes) => {
+describe('with 64 fault mutexes', () => suiteOf(64));
+describe('with a single fault mutex', THOROUGH, () => suiteOf(1));
+
+function suiteOf(faultMutexes: number): void {
   describe.each(SCENES)('$name', (scene) => {
     test('every count holds afterwards, and in the end everything is free', () => {
       fc.assert(
@@ -63,7 +67,7 @@ describe.each([64, 1])('with %i fault mutexes', (faultMutexes) => {
       { numRuns: scene.runs },
     );
   });
-});
+}
 
 const PAGE = 2 ** 21;
 const RW = PROT_READ | PROT_WRITE;

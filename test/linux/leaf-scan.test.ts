@@ -30,14 +30,16 @@ function embedded(runs: number): FlatMemory {
   return new FlatMemory({ bytes: TABLES, memory, scratch });
 }
 
+const own = (): FlatMemory => new FlatMemory({ bytes: TABLES });
+
 const memories = {
-  'memory of its own': () => TABLES,
+  'memory of its own': own,
   'room for eight runs': () => embedded(8),
   'no room for runs': () => embedded(0),
 };
 
 /** An address space on a new machine. */
-function space(tables: number | FlatMemory, levels: 4 | 5 = 4): Mm {
+function space(tables: FlatMemory, levels: 4 | 5 = 4): Mm {
   return Mm.create(new Machine({ tables, levels }), 'process 0')!;
 }
 
@@ -147,7 +149,7 @@ describe.each(Object.entries(memories))('with %s', (_, tables) => {
 });
 
 test('a cursor goes on when memory has grown under it', () => {
-  const mm = space(TABLES);
+  const mm = space(own());
   for (let at = 0; at < 40; at++) write(mm, at * 3 * KIB4, 12, leaves(2, 12));
   const alone = listed(mm, 0, MIB2);
   const grown: Run[] = [];
@@ -159,7 +161,7 @@ test('a cursor goes on when memory has grown under it', () => {
 });
 
 test('a function that answers false has seen the last run', () => {
-  const mm = space(TABLES);
+  const mm = space(own());
   write(mm, 0, 12, [...leaves(2, 12), PTE_UFFD_WP_MARKER]);
   let calls = 0;
   mm.machine.leafScan.runs(mm, 0, MIB2, () => ++calls < 2);
@@ -167,7 +169,7 @@ test('a function that answers false has seen the last run', () => {
 });
 
 test('a run says whether pages are there, and whether any was written to', () => {
-  const mm = space(TABLES);
+  const mm = space(own());
   const [one, two, three] = leaves(3, 12) as [Pte, Pte, Pte];
   write(mm, 0, 12, [one, two.mkyoung(), new Pte(three.lo | Number(D), three.hi)]);
   write(mm, 3 * KIB4, 12, [PTE_UFFD_WP_MARKER, ...leaves(2, 12, NONE)]);
@@ -184,7 +186,7 @@ test('a run says whether pages are there, and whether any was written to', () =>
 });
 
 describe('an entry is found', () => {
-  const mm = space(TABLES);
+  const mm = space(own());
   write(mm, 0, 12, leaves(1, 12));
   write(mm, MIB2, 21, leaves(1, 21));
   write(mm, GIB1, 30, leaves(1, 30));
@@ -227,7 +229,7 @@ describe('a change', () => {
   };
 
   test.each(Object.entries(changes))('of a run is that of each of its entries: %s', (_, change) => {
-    const mm = space(TABLES);
+    const mm = space(own());
     const { leafScan, tables } = mm.machine;
     fc.assert(
       fc.property(trees, fc.nat(2 ** 9), (tree, skipped) => {
@@ -247,7 +249,7 @@ describe('a change', () => {
   });
 
   test('can be written elsewhere, where each entry has the A and D of its own', () => {
-    const mm = space(TABLES);
+    const mm = space(own());
     const { leafScan, tables } = mm.machine;
     const entries = leaves(8, 12).map(({ lo, hi }, index) => new Pte(lo | Number([0n, A, D, A | D][index % 4]), hi));
     write(mm, 0, 12, entries);
@@ -267,7 +269,7 @@ describe('entries are filled', () => {
     ['present', RW],
     ['PROT_NONE', NONE],
   ])('with the pages that a larger leaf had: %s', (_, rights) => {
-    const mm = space(TABLES);
+    const mm = space(own());
     const { leafScan, tables } = mm.machine;
     const table = allocateEntryAt(mm, 0, 12)!;
     const before = tables.changes;
@@ -280,7 +282,7 @@ describe('entries are filled', () => {
   });
 
   test('with one value, where it maps nothing', () => {
-    const mm = space(TABLES);
+    const mm = space(own());
     const table = allocateEntryAt(mm, 0, 21)!;
     mm.machine.leafScan.fill(table + 8, 3, PTE_UFFD_WP_MARKER, 21);
     const [before, ...rest] = entriesOf(mm, { ptep: table, entries: 5 });
@@ -291,7 +293,7 @@ describe('entries are filled', () => {
 
 describe('a broken promise is told', () => {
   test('by whom more entries are written than a table has', () => {
-    const mm = space(TABLES);
+    const mm = space(own());
     const table = allocateEntryAt(mm, 0, 12)!;
     expect(() => mm.machine.leafScan.fill(table + 8, 512, PTE_NONE, 12)).toThrow(InvariantError);
     const run = firstRun(mm, 0, MIB2);

@@ -29,7 +29,7 @@ const isHeard = ({ name }: Implementation): boolean => !name.endsWith('in pairs'
 
 /** The one that goes through all accesses each time; the others go through a part, and through all in the thorough run. */
 const isFirst = ({ name }: Implementation): boolean => name === 'release, flat';
-const PARTS = partAndWhole(31);
+const PARTS = partAndWhole(121);
 
 /** An implementation under test. */
 interface Model {

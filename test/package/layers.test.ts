@@ -25,7 +25,7 @@ test('this project keeps its layers', async () => {
   await run(ROOT, 'node', 'scripts/check-layers.mjs');
 });
 
-test('a layer imports itself and those above it', async () => {
+test('a layer imports itself and those above it', THOROUGH, async () => {
   const files = {
     'assembly/walk.ts': 'import { x } from "./entry";',
     'assembly/entry.ts': 'export const x: u32 = 1;',
@@ -60,7 +60,7 @@ test.for([
   expect(offences[0]).toMatch(new RegExp(`^${where}: `));
 });
 
-test('finds the way from the browser entry to a Node module, but not through types', async () => {
+test('finds the way from the browser entry to a Node module, but not through types', THOROUGH, async () => {
   const files = {
     'src/index.ts': "export { dump } from './dump/dump.ts';\nexport type { T } from './dump/types.ts';",
     'src/dump/dump.ts': "import './file.ts';",
@@ -72,7 +72,7 @@ test('finds the way from the browser entry to a Node module, but not through typ
   expect(offences[0]).toMatch(/^src\/dump\/file\.ts:1: .*src\/index\.ts > src\/dump\/dump\.ts > src\/dump\/file\.ts/);
 });
 
-test('a room imports itself and those above it; files beside the rooms import any', async () => {
+test('a room imports itself and those above it; files beside the rooms import any', THOROUGH, async () => {
   const files = {
     'src/linux/base/task.ts': "import type { Lock } from './lock.ts';",
     'src/linux/base/lock.ts': 'export type Lock = 1;',
@@ -87,19 +87,19 @@ test.for([
   ['a value from a room below', "import { faults } from '../fault/fault.ts';"],
   ['a type from a room below', "import type { Machine } from '../machine/machine.ts';"],
   ['what stands beside the rooms', "export { Machine } from '../index.ts';"],
-] as const)('finds %s', async ([, text]) => {
+] as const)('finds %s', THOROUGH, async ([, text]) => {
   const offences = await offencesIn({ 'src/linux/mm/a.ts': text });
   expect(offences).toHaveLength(1);
   expect(offences[0]).toMatch(/^src\/linux\/mm\/a\.ts:1: .* not above mm\/ among the rooms of src\/linux\//);
 });
 
-test('finds a folder that is no room', async () => {
+test('finds a folder that is no room', THOROUGH, async () => {
   expect(await offencesIn({ 'src/linux/attic/a.ts': '' })).toEqual([
     'src/linux/attic/a.ts:1: belongs to no room of src/linux/',
   ]);
 });
 
-test('finds a table of rooms in DESIGN.md that says something else', async () => {
+test('finds a table of rooms in DESIGN.md that says something else', THOROUGH, async () => {
   const layers = ['assembly', 'src/reference', 'src/core', 'src/mmu', 'src/linux', 'src/replay', 'src/dump', 'src/cli'];
   const rows = [...layers, 'base', 'mm'].map((folder) => `| \`${folder}/\` | text |`);
   expect(await offencesIn({ 'DESIGN.md': rows.join('\n') })).toEqual([
@@ -107,7 +107,7 @@ test('finds a table of rooms in DESIGN.md that says something else', async () =>
   ]);
 });
 
-test('finds a table of layers in DESIGN.md that says something else', async () => {
+test('finds a table of layers in DESIGN.md that says something else', THOROUGH, async () => {
   const rows = ['assembly', 'src/core', 'src/reference'].map((layer) => `| \`${layer}/\` | text |`);
   expect(await offencesIn({ 'DESIGN.md': rows.join('\n') })).toContain(
     'DESIGN.md:2: src/core/ is not the next of the layers',

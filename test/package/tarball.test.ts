@@ -103,7 +103,7 @@ describe('a debugger steps into TypeScript:', () => {
     const failed = await run(app, 'node', '--enable-source-maps', '--input-type=module', '-e', program).catch(String);
     const [, line] = /hugewalk\/src\/core\/flat-memory\.ts:(\d+):\d+/.exec(String(failed)) ?? [];
     const source = readFileSync(join(ROOT, 'src/core/flat-memory.ts'), 'utf8').split('\n');
-    expect(source[Number(line) - 1]).toContain("checkInteger('bytes'");
+    expect(source[Number(line) - 1]).toContain('checkFlatMemory(options)');
   });
 });
 

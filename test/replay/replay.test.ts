@@ -39,11 +39,11 @@ describe.each(Object.values(RECORDINGS))('the recording $path', (recording) => {
   const parsed = parseScenario(recording.path, textOf(recording)).sequences;
 
   test('is what the model does, all of it', () => {
-    expect(replayed(parsed)).toEqual({ sequences, operations, differences: [] });
+    expect(replayed(parsed, { trace: false })).toEqual({ sequences, operations, differences: [] });
   });
 
-  test('is what the model does without a trace', THOROUGH, () => {
-    expect(replayed(parsed, { trace: false })).toEqual({ sequences, operations, differences: [] });
+  test('is what the model does with a trace', THOROUGH, () => {
+    expect(replayed(parsed)).toEqual({ sequences, operations, differences: [] });
   });
 });
 
@@ -53,13 +53,14 @@ describe('recording A', () => {
   const lines = linesOf(textOf(RECORDINGS.A)).slice(starts[200], starts[240]);
 
   test('takes less than two seconds of a processor', () => {
-    const seconds = [1, 2, 3].map(() => {
+    const seconds = (): number => {
       const before = process.cpuUsage();
       differencesIn(textOf(RECORDINGS.A));
       const { user, system } = process.cpuUsage(before);
       return (user + system) / 1e6;
-    });
-    expect(Math.min(...seconds)).toBeLessThan(2);
+    };
+    /* One that is disturbed proves nothing. */
+    expect([1, 2, 3].some(() => seconds() < 2)).toBe(true);
   });
 
   /* The first line behind the first quarter that can be changed so, and what is found then. */

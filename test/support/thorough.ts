@@ -3,6 +3,8 @@
  * `npm run test:rest`; both together are `npm run test:all`.
  */
 
+import { describe } from 'vitest';
+
 /** A tag of tests, as their options take it. */
 type Tags = { readonly tags: 'thorough'[] };
 
@@ -17,6 +19,27 @@ export const AGAIN_IN_BROWSER: Tags = IN_BROWSER ? THOROUGH : { tags: [] };
 /** The options of a test that runs in Node as they say, and in the browser only in the thorough run. */
 export function againInBrowser(options: Tags): Tags {
   return IN_BROWSER ? THOROUGH : options;
+}
+
+/**
+ * Suites over implementations. All rules are asked of the debug builds, too; what is asked of an implementation at length, of those only in
+ * the thorough run, as they are slow.
+ */
+export function longSuites<One extends { readonly name: string }>(
+  some: readonly One[],
+  suiteOf: (one: One) => void,
+): void {
+  for (const one of some) {
+    describe(one.name, one.name.startsWith('debug') ? THOROUGH : AGAIN_IN_BROWSER, () => suiteOf(one));
+  }
+}
+
+/** A property in two tests: some runs each time, and many for the thorough run. */
+export function fewAndMany(few: number, many: number): readonly { readonly numRuns: number; readonly options: Tags }[] {
+  return [
+    { numRuns: few, options: { tags: [] } },
+    { numRuns: many, options: THOROUGH },
+  ];
 }
 
 /** How much of a sweep a test goes through. */

@@ -22,6 +22,7 @@ import {
   PROT_READ,
   type Process,
 } from '../../../src/linux/index.ts';
+import { fewAndMany } from '../../support/thorough.ts';
 import { GIB, HUGE, leafOf, PAGE, RW, splitLeaf } from './support.ts';
 
 /** Six huge pages on both sides of an address where a table ends. */
@@ -149,36 +150,42 @@ function withoutScratch(): FlatMemory {
   return new FlatMemory({ bytes: 2 ** 18, memory: new WebAssembly.Memory({ initial: 4 }) });
 }
 
-test('with the core, leaf by leaf, without room for its lists, and without a lock: the same', () => {
-  fc.assert(
-    fc.property(states, requests, (state, request) => {
-      const results = [
-        { ...build(state), way: slow, traced: false },
-        { ...build(state), way: slow, traced: true },
-        { ...build(state, withoutScratch()), way: slow, traced: false },
-        { ...build(state), way: fast, traced: false },
-        { ...build(state, withoutScratch()), way: fast, traced: false },
-      ].map(({ machine, process, way, traced }) => {
-        if (traced) machine.trace = [];
-        const pages: number[] = [];
-        const result = way(process, request, pages);
-        machine.trace = undefined;
-        machine.check();
-        const taken = pages.slice(0, typeof result === 'number' ? result : 0);
-        const after = seen(machine);
-        if (request.pins) process.unpinUserPages(taken);
-        else process.putPages(taken);
-        machine.check();
-        for (const live of [...machine.processes]) live.exit();
-        const { nrHugePages, freeHugePages } = machine.hstate();
-        expect(result === 'HANG' || nrHugePages === freeHugePages).toBe(true);
-        return { result, taken, after };
-      });
-      for (const other of results.slice(1)) expect(other).toEqual(results[0]);
-    }),
-    { numRuns: 400 },
+for (const { numRuns, options } of fewAndMany(100, 400)) {
+  test(
+    `with the core, leaf by leaf, without room for its lists, and without a lock: the same: ${numRuns} times`,
+    options,
+    () => {
+      fc.assert(
+        fc.property(states, requests, (state, request) => {
+          const results = [
+            { ...build(state), way: slow, traced: false },
+            { ...build(state), way: slow, traced: true },
+            { ...build(state, withoutScratch()), way: slow, traced: false },
+            { ...build(state), way: fast, traced: false },
+            { ...build(state, withoutScratch()), way: fast, traced: false },
+          ].map(({ machine, process, way, traced }) => {
+            if (traced) machine.trace = [];
+            const pages: number[] = [];
+            const result = way(process, request, pages);
+            machine.trace = undefined;
+            machine.check();
+            const taken = pages.slice(0, typeof result === 'number' ? result : 0);
+            const after = seen(machine);
+            if (request.pins) process.unpinUserPages(taken);
+            else process.putPages(taken);
+            machine.check();
+            for (const live of [...machine.processes]) live.exit();
+            const { nrHugePages, freeHugePages } = machine.hstate();
+            expect(result === 'HANG' || nrHugePages === freeHugePages).toBe(true);
+            return { result, taken, after };
+          });
+          for (const other of results.slice(1)) expect(other).toEqual(results[0]);
+        }),
+        { numRuns },
+      );
+    },
   );
-});
+}
 
 test("without a lock and nothing else: as much with room for the core's lists as without", () => {
   fc.assert(
@@ -216,33 +223,35 @@ test('without lists: as many pages as with one, the same faults, and no referenc
   );
 });
 
-test('across pools, by way of all sizes of leaves', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 0, max: 262144 + 511 }), fc.integer({ min: 1, max: 200_000 }), (start, nrPages) => {
-      const machine = new Machine({
-        pools: [
-          { hugePageSize: HUGE, pages: 3 },
-          { hugePageSize: GIB, pages: 1 },
-        ],
-        tables: 2 ** 18,
-      });
-      const process = machine.createProcess();
-      const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED;
-      const base = 50 * GIB;
-      process.mmap({ address: base, length: GIB, prot: RW, flags: flags | MAP_HUGE_1GB });
-      process.mmap({ address: base + GIB, length: HUGE, prot: RW, flags: flags | MAP_HUGE_2MB });
-      process.write(base, 1);
-      splitLeaf(process, base);
-      splitLeaf(process, base + GIB - HUGE);
-      const [slowly, quickly] = [new Float64Array(nrPages), new Float64Array(nrPages)];
-      const got = process.getUserPages(base + start * PAGE, nrPages, FOLL_WRITE, slowly);
-      expect(got).toBe(Math.min(nrPages, 262144 + 512 - start));
-      expect(process.pinUserPagesFast(base + start * PAGE, nrPages, FOLL_WRITE, quickly)).toBe(got);
-      expect(quickly).toEqual(slowly);
-      process.putPages(slowly, got as number);
-      process.unpinUserPages(quickly, got as number);
-      machine.check();
-    }),
-    { numRuns: 25 },
-  );
-});
+for (const { numRuns, options } of fewAndMany(8, 25)) {
+  test(`across pools, by way of all sizes of leaves: ${numRuns} times`, options, () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 262144 + 511 }), fc.integer({ min: 1, max: 200_000 }), (start, nrPages) => {
+        const machine = new Machine({
+          pools: [
+            { hugePageSize: HUGE, pages: 3 },
+            { hugePageSize: GIB, pages: 1 },
+          ],
+          tables: 2 ** 18,
+        });
+        const process = machine.createProcess();
+        const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED;
+        const base = 50 * GIB;
+        process.mmap({ address: base, length: GIB, prot: RW, flags: flags | MAP_HUGE_1GB });
+        process.mmap({ address: base + GIB, length: HUGE, prot: RW, flags: flags | MAP_HUGE_2MB });
+        process.write(base, 1);
+        splitLeaf(process, base);
+        splitLeaf(process, base + GIB - HUGE);
+        const [slowly, quickly] = [new Float64Array(nrPages), new Float64Array(nrPages)];
+        const got = process.getUserPages(base + start * PAGE, nrPages, FOLL_WRITE, slowly);
+        expect(got).toBe(Math.min(nrPages, 262144 + 512 - start));
+        expect(process.pinUserPagesFast(base + start * PAGE, nrPages, FOLL_WRITE, quickly)).toBe(got);
+        expect(quickly).toEqual(slowly);
+        process.putPages(slowly, got as number);
+        process.unpinUserPages(quickly, got as number);
+        machine.check();
+      }),
+      { numRuns },
+    );
+  });
+}

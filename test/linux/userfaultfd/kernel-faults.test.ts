@@ -17,6 +17,7 @@ import {
   UFFDIO_REGISTER_MODE_WP,
   UFFDIO_WRITEPROTECT_MODE_WP,
 } from '../../../src/linux/index.ts';
+import { THOROUGH } from '../../support/thorough.ts';
 import { actor, bytes, copyTo, fault, SIZES, serve, stage, together } from './stage.ts';
 
 describe.each(SIZES)('pages of $name', ({ size }) => {
@@ -93,18 +94,22 @@ describe('a fault of the kernel’s', () => {
     expect(machine.createProcess().processVmRead(process, at + size - 2, new Uint8Array(4))).toBe(2);
   });
 
-  test('that finds the userfaultfd closed, and keeps mmap_lock, goes round for ever: the close waits for that lock', () => {
-    const { machine, process, uffd, at } = stage({ checks: false });
-    const [closer, reader] = [process.thread(), machine.createProcess().thread()];
-    const actors = [
-      actor(closer, closer.uffdClose(uffd)),
-      actor(reader, reader.procMem(process, at, new Uint8Array(1), 'read')),
-    ];
-    const turns = [0];
-    expect(() => together(actors, (count) => turns.shift() ?? count - 1)).toThrow(
-      'process 1, thread 1 goes round for ever: process 0, thread 1 waits for mmap_lock of process 0, held by process 1',
-    );
-  });
+  test(
+    'that finds the userfaultfd closed, and keeps mmap_lock, goes round for ever: the close waits for that lock',
+    THOROUGH,
+    () => {
+      const { machine, process, uffd, at } = stage({ checks: false });
+      const [closer, reader] = [process.thread(), machine.createProcess().thread()];
+      const actors = [
+        actor(closer, closer.uffdClose(uffd)),
+        actor(reader, reader.procMem(process, at, new Uint8Array(1), 'read')),
+      ];
+      const turns = [0];
+      expect(() => together(actors, (count) => turns.shift() ?? count - 1)).toThrow(
+        'process 1, thread 1 goes round for ever: process 0, thread 1 waits for mmap_lock of process 0, held by process 1',
+      );
+    },
+  );
 
   test('with NOWAIT does not wait, and keeps mmap_lock', () => {
     const { process, uffd, at, machine } = stage();
