@@ -69,6 +69,7 @@ export default defineConfig({
           ? {
               ...shared,
               name: 'browser',
+              isolate: false,
               include: [
                 'test/conformance/**/*.test.ts',
                 'test/oracle/*.test.ts',
