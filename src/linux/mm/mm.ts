@@ -38,6 +38,7 @@ export class Mm {
   hasSharedTables = false;
   /** Odd while fork write-protects entries: GUP-fast stays away then. */
   writeProtectSeq = 0;
+  /** Under mmap_lock. */
   readonly #vmas: Vma[] = [];
   #mmu: Mmu | undefined;
 

@@ -11,7 +11,7 @@ import { Pte } from '../base/pte.ts';
 
 const TABLE = 4096;
 
-/** What the kernel keeps beside a table. */
+/** What the kernel keeps beside a table. Its entries are under its lock; those of 1 GiB and more under the process's page_table_lock. */
 export class TablePage {
   /** Physical address. */
   readonly address: number;
@@ -19,7 +19,7 @@ export class TablePage {
   readonly shift: number;
   /** The split page-table lock. */
   readonly lock: Lock;
-  /** `pt_share_count`: other processes' entries that point here, PMD sharing. */
+  /** `pt_share_count`: other processes' entries that point here, PMD sharing. Under i_mmap_rwsem of the file. */
   shareCount = 0;
 
   constructor(address: number, shift: number) {

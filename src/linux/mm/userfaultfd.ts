@@ -71,7 +71,7 @@ export function recordMessage(
   machine.trace?.push({ kind: 'message', task, what, message, process: mm.process });
 }
 
-/** `struct userfaultfd_ctx`. */
+/** `struct userfaultfd_ctx`. Its queues have a spin lock in Linux; here nothing yields while they are changed. */
 export class Userfaultfd {
   /** Whose faults it is about. */
   readonly mm: Mm;

@@ -34,7 +34,7 @@ export interface VmaParts {
   readonly inode: HugetlbfsInode;
 }
 
-/** A hugetlb VMA. */
+/** A hugetlb VMA. What it is and shows is under its process's mmap_lock; its range and place in the file under the file's i_mmap_rwsem, too. */
 export class Vma {
   readonly mm: Mm;
   /** First byte. */

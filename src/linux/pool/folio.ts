@@ -9,7 +9,13 @@ import type { Hstate } from './hstate.ts';
 import type { PageCache } from './page-cache.ts';
 import type { Subpool } from './subpool.ts';
 
-/** A huge page of the pool: free, or with its counts. */
+/**
+ * A huge page of the pool: free, or with its counts.
+ *
+ * References and map counts are atomic in Linux: they change under whatever lock guards the entry, the cache or the pin. Whose page it is
+ * (page cache, index, private or not, exclusive) changes under the page's lock, and for a leaf under its page-table lock, too; what the pool
+ * knows of it (freed, migratable, temporary, bad memory) under hugetlb_lock.
+ */
 export class Folio {
   readonly hstate: Hstate;
   /** Number of its first 4 KiB frame. */

@@ -39,7 +39,7 @@ export class Hstate extends PoolCounts {
    */
   lostReservations = 0;
 
-  /** The free list: the last to come is the first to go. */
+  /** The free list: the last to come is the first to go. Under hugetlb_lock. */
   readonly #freeList: number[] = [];
 
   constructor(machine: PoolMachine, size: number) {

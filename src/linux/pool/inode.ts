@@ -18,10 +18,11 @@ export class HugetlbfsInode {
   readonly subpool: Subpool | undefined;
   /** `i_rwsem`. */
   readonly lock: Lock;
+  /** Its pages, and who shows them. */
   readonly pageCache: PageCache;
-  /** Reservations of all shared mappings: they last until the file is truncated or gone. */
+  /** Reservations of all shared mappings, under a lock of their own: they last until the file is truncated or gone. */
   readonly reserveMap: ReserveMap;
-  /** `i_size` in bytes. */
+  /** `i_size` in bytes: written under i_rwsem, read by faults without a lock. */
   size = 0;
   /** Open files and VMAs: with the last one the file goes. */
   references = 1;

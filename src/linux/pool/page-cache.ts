@@ -19,7 +19,9 @@ export interface ShownPart {
 export class PageCache {
   /** `i_mmap_rwsem`. */
   readonly iMmapRwsem: Lock;
+  /** Changed with the page's lock held; a fault looks a page up under its fault mutex, and locks it. */
   readonly #folios = new Map<number, Folio>();
+  /** Under i_mmap_rwsem. */
   readonly #iMmap: ShownPart[] = [];
 
   /** @param file what messages call the file */

@@ -5,7 +5,7 @@ import { recordCount } from '../base/trace.ts';
 import { sizeName } from '../base/trace-words.ts';
 import type { PoolMachine } from './pool-machine.ts';
 
-/** The counts of a pool, in huge pages. */
+/** The counts of a pool, in huge pages. All are under hugetlb_lock. */
 export class PoolCounts {
   /** Page size in bytes. */
   readonly size: number;

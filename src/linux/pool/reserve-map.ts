@@ -25,12 +25,13 @@ export class ReserveMap implements Iterable<Region> {
   readonly lock: Lock = new Lock('resv_map lock', LockRank.reservations);
   /** `rw_sema`: a private mapping's VMA lock. */
   readonly vmaLock: Lock = new Lock('private vma_lock', LockRank.vmaLock);
+  /** Under {@link lock}. */
   readonly #regions = new Regions();
   /** What it has, in words. */
   readonly #of: string;
   /** VMAs that own it. */
   references = 1;
-  /** `adds_in_progress`: changes that were announced and neither made nor taken back. Zero when nothing is under way. */
+  /** `adds_in_progress`: changes that were announced and neither made nor taken back. Zero when nothing is under way. Under {@link lock}. */
   addsInProgress = 0;
 
   /** @param of what it has, for traces: 'reservations of file 0', 'consumed reservations of a private mapping of file 0' */

@@ -11,7 +11,7 @@ import type { Path, Task } from '../base/task.ts';
 import { recordCount } from '../base/trace.ts';
 import type { Hstate } from './hstate.ts';
 
-/** A mount's share of a pool, in huge pages; -1 is no limit. */
+/** A mount's share of a pool, in huge pages; -1 is no limit. Its counts are under its own lock. */
 export class Subpool {
   readonly hstate: Hstate;
   readonly maxPages: number;
