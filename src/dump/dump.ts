@@ -2,7 +2,7 @@ import { checkAligned, wrongKind } from '../core/errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { CpuState } from './qemu-note.ts';
 import type { ByteRange } from './ranges.ts';
-import { FrameLocator, type Segment } from './segment.ts';
+import { FRAME, FrameLocator, type Segment } from './segment.ts';
 
 /** An image of physical memory, and what is known of the processors. */
 export interface Dump {
@@ -26,7 +26,6 @@ export interface Dump {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const FRAME = 4096;
 const HIGHEST = (1n << 52n) - 1n;
 
 /** A part of a frame, and where it lies. */

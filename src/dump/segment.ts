@@ -15,7 +15,8 @@ export interface Segment {
   readonly offset: number;
 }
 
-const FRAME = 4096;
+/** Bytes of a frame. */
+export const FRAME = 4096;
 
 /** Physical memory that lies in two places of a file. */
 export interface Repetition {

@@ -3,7 +3,6 @@
  */
 import { checkNumber } from './checks.ts';
 import { bit } from './entry.ts';
-import type { PageSize } from './outcome.ts';
 import type { Rights } from './walk.ts';
 
 /* Bits of an access (SDM figure 4-12); bit 8 is ours. */
@@ -18,9 +17,16 @@ export function hex(value: bigint | number): string {
   return `0x${value.toString(16)}`;
 }
 
-/** A page's size as people write it: `4 KiB`, `2 MiB`, `1 GiB`. */
-export function sizeName(bytes: PageSize | number): string {
-  return bytes === 0x1000 ? '4 KiB' : bytes === 0x20_0000 ? '2 MiB' : '1 GiB';
+/** A size as people write it: `4 KiB`, `2 MiB`, `1 GiB`. */
+export function sizeName(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  let size = bytes;
+  while (size >= 1024 && size % 1024 === 0 && unit < units.length - 1) {
+    size /= 1024;
+    unit++;
+  }
+  return `${size} ${units[unit]}`;
 }
 
 /** An access in words: `user write`. */

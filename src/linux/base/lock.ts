@@ -95,7 +95,9 @@ export class Lock implements Awaited {
     return this.#writer === task;
   }
 
-  /** Takes it alone. */
+  /**
+   * Takes it alone. A free one is taken at the call, where nobody can come in between: `yield*` it at once.
+   */
   write(task: Task): Path<void> {
     this.#checkOrder(task);
     if (task.preemptible || this.#leaked || !this.isFreeFor(task, 'write')) return this.#wait(task, 'write');

@@ -1,7 +1,9 @@
 /**
  * A trace in words: an event in a line, and a whole trace as ftrace's function_graph prints it.
  */
+
 import { hex } from '../../core/errors.ts';
+import { sizeName } from '../../reference/words.ts';
 import { describeEntryChange } from './entry-words.ts';
 import type { TraceEvent } from './trace.ts';
 
@@ -174,16 +176,4 @@ export function resultWords(result: unknown): string {
   if (typeof result === 'number') return result >= 4096 ? hex(result) : `${result}`;
   if (typeof result === 'object' && 'pfn' in result && typeof result.pfn === 'number') return `pfn ${hex(result.pfn)}`;
   return typeof result === 'boolean' ? `${result}` : '';
-}
-
-/** `2 MiB`, `1 GiB`. */
-export function sizeName(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  let size = bytes;
-  while (size >= 1024 && size % 1024 === 0 && unit < units.length - 1) {
-    size /= 1024;
-    unit++;
-  }
-  return `${size} ${units[unit]}`;
 }

@@ -9,13 +9,13 @@
  * a page is mapped by a larger leaf than is wanted, the walk ends there.
  */
 import { hex } from '../../core/errors.ts';
+import { sizeName } from '../../reference/words.ts';
 import { describeEntry } from '../base/entry-words.ts';
 import { rangeWords } from '../base/flag-words.ts';
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import type { Pte } from '../base/pte.ts';
 import { PTE_UFFD_WP_MARKER } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
-import { sizeName } from '../base/trace-words.ts';
 import { hgmEnabled, hgmSizes } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';

@@ -1,8 +1,9 @@
 /**
  * How many pages a pool has, and of which kind. include/linux/hugetlb.h of Linux 6.1: struct hstate. A trace has every change.
  */
+
+import { sizeName } from '../../reference/words.ts';
 import { recordCount } from '../base/trace.ts';
-import { sizeName } from '../base/trace-words.ts';
 import type { PoolMachine } from './pool-machine.ts';
 
 /** The counts of a pool, in huge pages. All are under hugetlb_lock. */

@@ -1,10 +1,10 @@
 /**
  * `fill`: a file's page gets contents that tell which page it is.
  */
+import { PAGE_SIZE } from '../../linux/base/page.ts';
 import { MAP_SHARED, PROT_READ, PROT_WRITE } from '../../linux/base/uapi.ts';
 import type { HgmStage } from './stage.ts';
 
-const PAGE = 4096;
 /** Bytes at the beginning of a 4 KiB page that are written. */
 const WRITTEN = 64;
 /** Of a huge page of 1 GiB: all of these first pages, and then every 512th. */
@@ -24,7 +24,7 @@ export function fill(stage: HgmStage, file: number, hugepage: number, tag: numbe
     offset: hugepage * bytes,
   });
   if (typeof at === 'string') return at;
-  const first = hugepage * (bytes / PAGE);
+  const first = hugepage * (bytes / PAGE_SIZE);
   const touched = controller.write(at, byteOf(first, file, tag));
   if (touched === 'OK') write(stage, file, hugepage, tag);
   const unmapped = controller.munmap(at, bytes);
@@ -36,7 +36,7 @@ function write(stage: HgmStage, file: number, hugepage: number, tag: number): vo
   const { contents, pages } = stage.files[file]!.inode.pageCache.find(hugepage)!;
   const bytes = new Uint8Array(WRITTEN);
   for (let page = 0; page < pages; page += page < ALL_BELOW || pages === STRIDE ? 1 : STRIDE) {
-    contents.writeBytes(page * PAGE, bytes.fill(byteOf(hugepage * pages + page, file, tag)));
+    contents.writeBytes(page * PAGE_SIZE, bytes.fill(byteOf(hugepage * pages + page, file, tag)));
   }
 }
 

@@ -1,7 +1,9 @@
 /**
  * The header of a sequence.
  */
+
 import type { HgmOptions } from '../../linux/base/hgm.ts';
+import { PAGE_SIZE } from '../../linux/base/page.ts';
 import {
   choice,
   type Field,
@@ -19,15 +21,12 @@ import { HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../line/setti
 import type { Header } from '../sequence/format.ts';
 import { DEFAULT_KERNEL } from './kernel.ts';
 
-/** What `page`, `pages` and `hugepage` count. */
-const PAGE = 4096;
-
 /** What `unit` is in a header of this format. */
 export const UNIT = '4K';
 
 /** Bytes of a huge page, which recordings have in 4 KiB pages. */
 const hugePage: Field<number> = (value = '2M') => {
-  const size = Object.entries(HUGE_PAGES).find(([name, bytes]) => name === value || bytes / PAGE === value);
+  const size = Object.entries(HUGE_PAGES).find(([name, bytes]) => name === value || bytes / PAGE_SIZE === value);
   return size?.[1] ?? new Refusal('"2M" or "1G", or 512 or 262144');
 };
 
@@ -52,9 +51,9 @@ export function parseHeader(line: Line, object: LineObject, kernel: HgmOptions =
     overcommit,
     files,
     hgm: kernel,
-    pageBytes: PAGE,
+    pageBytes: PAGE_SIZE,
     slotBytes,
-    slotPages: slotBytes / PAGE,
+    slotPages: slotBytes / PAGE_SIZE,
   };
   return { number: seq, setting };
 }

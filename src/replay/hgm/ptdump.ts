@@ -5,7 +5,9 @@
  *   0x0000100000001000-0x0000100000003000 8K USR RW NX pte        leaves with the same rights
  *   0x0000100000003000-0x0000100000200000 2036K pte               nothing
  */
+
 import type { Errno } from '../../linux/base/errno.ts';
+import { PAGE_SIZE } from '../../linux/base/page.ts';
 import { PAGE_NX_HIGH, PAGE_PRESENT, PAGE_PSE, PAGE_RW, PAGE_USER } from '../../linux/base/pte.ts';
 import { MADV_COLLAPSE } from '../../linux/base/uapi.ts';
 import { UFFD_FEATURE_SIGBUS } from '../../linux/base/uffd-uapi.ts';
@@ -21,7 +23,6 @@ import type { Answer } from '../stage/answer.ts';
 import { sceneOf } from './scene.ts';
 import type { HgmStage } from './stage.ts';
 
-const PAGE = 4096;
 const ENTRIES = 512;
 
 const LINE = { ptdump: text(/^0x[\da-f]{16}-0x[\da-f]{16} \d+[KMGT] /, 'a line of a listing') };
@@ -39,7 +40,7 @@ const ptdump: Operation = operation(
       stage.withProcess((process): Answer => {
         const { uffd, start, length, result } = sceneOf(stage, process, true, UFFD_FEATURE_SIGBUS);
         if (result !== 'OK') return { result };
-        uffd.continue(start + PAGE, 2 * PAGE);
+        uffd.continue(start + PAGE_SIZE, 2 * PAGE_SIZE);
         uffd.continue(start + length / 2, length / 2);
         const before = listingOf(stage, process);
         const collapsed: string = process.madvise(start, length, MADV_COLLAPSE);

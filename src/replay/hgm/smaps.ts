@@ -1,13 +1,13 @@
 /**
  * `{"smaps":...}`: what /proc/PID/smaps has for the mappings of slot 0 of process 0.
  */
+import { PAGE_SIZE } from '../../linux/base/page.ts';
 import { type Field, Refusal } from '../line/fields.ts';
 import { isObject } from '../line/lines.ts';
 import { type Operation, operation } from '../sequence/operation.ts';
 import type { Found } from '../stage/answer.ts';
 
 const KIB = 1024;
-const PAGE = 4096;
 const NAMES = ['page', 'pages', 'kernel_page_kb', 'mmu_page_kb', 'shared_kb', 'private_kb'];
 
 /** A mapping's fields, in the order of NAMES. */
@@ -33,8 +33,8 @@ export const smaps: Operation = operation(
       const listed: Found[] = process
         .smaps(start, end - start)
         .map((mapping) => [
-          (mapping.start - start) / PAGE,
-          (mapping.end - mapping.start) / PAGE,
+          (mapping.start - start) / PAGE_SIZE,
+          (mapping.end - mapping.start) / PAGE_SIZE,
           mapping.kernelPageSize / KIB,
           mapping.mmuPageSize / KIB,
           mapping.sharedHugetlb / KIB,

@@ -1,6 +1,7 @@
 /**
  * `{"uffd_message":...}`: a minor fault that waits, what its message says, and what wakes it.
  */
+import { PAGE_SIZE } from '../../linux/base/page.ts';
 import { interleave, type Path, preemptionPoint, sleepUntil } from '../../linux/base/task.ts';
 import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_EXACT_ADDRESS } from '../../linux/base/uffd-uapi.ts';
 import type { Process } from '../../linux/machine/process.ts';
@@ -9,8 +10,6 @@ import { type Operation, operation } from '../sequence/operation.ts';
 import type { Answer, Found } from '../stage/answer.ts';
 import { type Scene, sceneOf } from './scene.ts';
 import type { HgmStage } from './stage.ts';
-
-const PAGE = 4096;
 
 /** What the program asks for: HGM, exact addresses. */
 const FEATURES = {
@@ -27,8 +26,8 @@ export const uffdMessage: Operation = operation(
   {
     uffd_message: choice<(typeof FEATURES)[keyof typeof FEATURES]>(FEATURES),
     register: result,
-    touch_page: integer(0, ({ hugePageSize }) => hugePageSize / PAGE - 2),
-    touch_byte: integer(0, PAGE - 1),
+    touch_page: integer(0, ({ hugePageSize }) => hugePageSize / PAGE_SIZE - 2),
+    touch_byte: integer(0, PAGE_SIZE - 1),
     message_offset: integer(0, ({ hugePageSize }) => hugePageSize - 1),
     flags: integer(0, 7),
     continue: result,
@@ -42,10 +41,10 @@ export const uffdMessage: Operation = operation(
         const scene = sceneOf(stage, process, hgm, exact ? UFFD_FEATURE_EXACT_ADDRESS : 0);
         if (scene.result !== 'OK') return { result: 'OK', found: { register: scene.result } };
         /* The pieces that can be continued: the one that is touched, and its neighbour. */
-        const piece = hgm ? PAGE : stage.setting.hugePageSize;
+        const piece = hgm ? PAGE_SIZE : stage.setting.hugePageSize;
         const touched = hgm ? touch_page : 0;
         const pieces = { touched: touched * piece, other: (touched + 1) * piece, length: piece };
-        return { result: 'OK', found: messageOf(process, scene, touch_page * PAGE + touch_byte, pieces) };
+        return { result: 'OK', found: messageOf(process, scene, touch_page * PAGE_SIZE + touch_byte, pieces) };
       }),
   },
 );

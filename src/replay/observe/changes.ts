@@ -1,7 +1,7 @@
 /**
  * What has changed between two moments, in words. Numbers are the scenario's own.
  */
-import { sizeName } from '../../linux/base/trace-words.ts';
+import { sizeName } from '../../reference/words.ts';
 import { follows, type Mapped, type PageCounts, type Place, type Snapshot } from './snapshot.ts';
 
 const POOL = ['total', 'free', 'reserved', 'surplus'];
