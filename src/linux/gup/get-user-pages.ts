@@ -9,18 +9,9 @@ import { FOLL_FAST_ONLY, FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_REMOTE, FOLL_TO
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
 import type { Mm } from '../mm/mm.ts';
-import type { PageList } from '../pool/pin.ts';
 import type { Locked } from './follow-hugetlb-page.ts';
 import { type GupRequest, type GupResult, getUserPagesLocked, gupLongtermLocked, requestWords } from './gup.ts';
-import { internalGetUserPagesFast } from './gup-fast.ts';
-
-/** What GUP-fast is asked for: it needs a list. */
-export interface FastRequest {
-  readonly start: number;
-  readonly nrPages: number;
-  readonly flags: number;
-  readonly pages: PageList;
-}
+import { type FastRequest, internalGetUserPagesFast } from './gup-fast.ts';
 
 /** `is_valid_gup_flags`: pins are for the pin functions, and long-term is a kind of pin. */
 function areValid(task: Task, flags: number): boolean {

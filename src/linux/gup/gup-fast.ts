@@ -28,8 +28,15 @@ import type { Mm } from '../mm/mm.ts';
 import { leafAt } from '../page-tables/page-table.ts';
 import { gupPutFolio, type PageList, releasePages, tryGrabFolio } from '../pool/pin.ts';
 import { type Locked, mustUnshare } from './follow-hugetlb-page.ts';
-import type { FastRequest } from './get-user-pages.ts';
 import { type GupResult, getUserPagesLocked, gupLongtermLocked, requestWords } from './gup.ts';
+
+/** What GUP-fast is asked for: it needs a list. */
+export interface FastRequest {
+  readonly start: number;
+  readonly nrPages: number;
+  readonly flags: number;
+  readonly pages: PageList;
+}
 
 const ADDRESSES = 2 ** 64;
 const ALLOWED = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_PIN | FOLL_GET | FOLL_FAST_ONLY | FOLL_NOFAULT;
