@@ -5,9 +5,10 @@ import { defineConfig } from 'vitest/config';
 import { CHROMIUM_ARGUMENTS, findChromium, NO_CHROMIUM } from './test/support/browser.ts';
 
 /*
- * Three projects:
+ * Four projects:
  *
  *   node      everything in this process's Node
+ *   node-long what runs for seconds, each file in a process of its own
  *   browser   the conformance suites again, in Chromium
  *   package   the package as its users get it: packed, installed, bundled, and its documentation run
  *

@@ -50,7 +50,7 @@ describe('ts', () => {
 
 describe('sh', () => {
   for (const [place, { text }] of named(documents.flatMap((file) => blocksOf(file, 'sh')))) {
-    test(place, /\bnpm start\b/.test(text) ? THOROUGH : {}, async () => {
+    test(place, /\b(?:npm start|vitest run)\b/.test(text) ? THOROUGH : {}, async () => {
       for (const line of text.replaceAll('\\\n', ' ').split('\n')) {
         const parts = line
           .replace(/(^|\s)#.*$/, '')
