@@ -66,6 +66,56 @@ describe('the trace of a write that copies', () => {
   });
 });
 
+describe('a write that copies the only page there is', () => {
+  test('tells in the order of hugetlb_wp how the child loses it', () => {
+    const machine = machineWith({ pages: 1, hgm: { version: 'none' } });
+    const parent = machine.createProcess();
+    const at = mapPrivate(parent, 1);
+    parent.write(at, 1);
+    forkOf(parent);
+    const trace = traced(machine, () => parent.write(at, 2));
+    expect(entered(trace)).toEqual([
+      'do_user_addr_fault',
+      'hugetlb_fault',
+      'huge_pte_alloc',
+      'vma_needs_reservation',
+      'vma_end_reservation',
+      'find_lock_page',
+      'hugetlb_wp',
+      'page_mapcount',
+      'alloc_huge_page',
+      'vma_needs_reservation',
+      'hugepage_subpool_get_pages',
+      'alloc_buddy_huge_page_with_mpol',
+      'hugepage_subpool_put_pages',
+      'vma_end_reservation',
+      'unmap_ref_private',
+      '__unmap_hugepage_range',
+      'set_vma_resv_flags',
+      'page_mapcount',
+    ]);
+    expect(describeTrace(trace).map((line) => line.trim())).toContain(
+      `huge_pte_alloc(addr=0x${at.toString(16)}, size=0x200000) = an entry of 2 MiB`,
+    );
+  });
+});
+
+describe('a first write to a private mapping', () => {
+  test('announces the page to the reserve map for the copy that may follow, and takes that back', () => {
+    const machine = machineWith({ pages: 1 });
+    const process = machine.createProcess();
+    const at = mapPrivate(process, 1);
+    const names = entered(traced(machine, () => process.write(at, 1)));
+    expect(names.slice(names.indexOf('clear_huge_page'))).toEqual([
+      'clear_huge_page',
+      'vma_needs_reservation',
+      'vma_end_reservation',
+      'hugetlb_wp',
+      'page_mapcount',
+    ]);
+  });
+});
+
 describe('kernel functions', () => {
   test('are entered and left in pairs, with the result in the kernel’s words', () => {
     const machine = machineWith({ pages: 1 });

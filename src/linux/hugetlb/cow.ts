@@ -146,6 +146,7 @@ function* install(
   const installed = tables.read(hpte.ptep).same(expected);
   if (installed) {
     fresh.restoreReserve = false;
+    recordCall(task, 'huge_ptep_clear_flush', () => `addr=${hex(address)}`);
     old.removeRmap(0, old.pages);
     fresh.addNewAnonRmap(vma.inode.pageCache, vma.hugeIndex(address));
     setHugePteAt(mm, address, hpte, makeHugePte(vma, fresh.pfn, hpte.shift, writable));

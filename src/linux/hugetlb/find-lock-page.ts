@@ -1,13 +1,20 @@
 /**
  * A page of a file, locked. mm/filemap.c of Linux 6.1: find_lock_page.
  */
+import { kernelFunction } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
+import { resultWords } from '../base/trace-words.ts';
 import type { Folio } from '../pool/folio.ts';
 import type { PageCache } from '../pool/page-cache.ts';
 import { putPage } from './alloc-page.ts';
 
 /** The page at an index, with a reference and its lock; it may have been truncated while its lock was waited for. */
-export function* findLockPage(task: Task, pageCache: PageCache, index: number): Path<Folio | undefined> {
+export const findLockPage: typeof find = kernelFunction('find_lock_page', find, {
+  args: ({ file }, index) => `${file}, idx=${index}`,
+  result: (folio) => (folio ? resultWords(folio) : 'NULL'),
+});
+
+function* find(task: Task, pageCache: PageCache, index: number): Path<Folio | undefined> {
   for (;;) {
     const folio = pageCache.find(index);
     if (!folio) return undefined;

@@ -4,7 +4,7 @@
  */
 import { hex } from '../../core/errors.ts';
 import { rangeWords } from '../base/flag-words.ts';
-import { kernelFunction } from '../base/kernel-function.ts';
+import { kernelFunction, recordCall } from '../base/kernel-function.ts';
 import { swpUffdWp } from '../base/migration-entry.ts';
 import { PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -110,7 +110,10 @@ function* unmapLeaves(
       address += hpte.size;
       continue;
     }
-    if (only && folio) vma.reserveUnmapped = true;
+    if (only && folio) {
+      recordCall(task, 'set_vma_resv_flags', () => `${rangeWords(vma.start, vma.end)}, HPAGE_RESV_UNMAPPED`);
+      vma.reserveUnmapped = true;
+    }
     const after = unmapped(pte, leaf, dropMarker);
     if (!pte.none && !pte.same(after)) setHugePteAt(mm, address, hpte, after);
     /* The reference went when the entry came; that it is still counted as used, Linux forgets. */

@@ -46,7 +46,8 @@ export const hugetlbFullWalkAlloc: typeof fullWalkAlloc = kernelFunction(
   (vma) => (vma.mm.machine.hgm === 'none' ? 'huge_pte_alloc' : 'hugetlb_full_walk_alloc'),
   fullWalkAlloc,
   {
-    args: (_vma, address, size) => `addr=${hex(address)}, size=${hex(size)}`,
+    args: (vma, address, size) =>
+      `addr=${hex(address)}, size=${hex(vma.mm.machine.hgm === 'none' ? vma.hstate.size : size)}`,
     result: placeWords,
   },
 );

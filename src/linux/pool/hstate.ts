@@ -67,8 +67,9 @@ export class Hstate extends PoolCounts {
   dequeue(): Folio | undefined {
     const pfn = this.#popHealthy();
     if (pfn === undefined) return undefined;
+    const folio = this.#use(pfn);
     this.freeHugePages--;
-    return this.#use(pfn);
+    return folio;
   }
 
   /** The next free page; one with bad memory stays where it is, and counts as free. */

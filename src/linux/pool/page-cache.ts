@@ -17,6 +17,8 @@ export interface ShownPart {
 
 /** `struct address_space` of a hugetlbfs file. Indexes are in huge pages. */
 export class PageCache {
+  /** What messages call the file. */
+  readonly file: string;
   /** `i_mmap_rwsem`. */
   readonly iMmapRwsem: Lock;
   /** Changed with the page's lock held; a fault looks a page up under its fault mutex, and locks it. */
@@ -26,6 +28,7 @@ export class PageCache {
 
   /** @param file what messages call the file */
   constructor(file: string) {
+    this.file = file;
     this.iMmapRwsem = new Lock(`i_mmap_rwsem of ${file}`, LockRank.iMmap);
   }
 
