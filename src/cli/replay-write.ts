@@ -2,7 +2,7 @@
  * Writing scenarios: a file is there as it was, or as it is to be, and never half written.
  */
 import { randomBytes } from 'node:crypto';
-import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Scenario } from '../replay/sequence/sequence.ts';
 import { Failure } from './failure.ts';
@@ -15,10 +15,20 @@ export interface WritableScenario {
 }
 
 const GZIP = [0x1f, 0x8b];
+/** The file mode's bits for writing. */
+const ANY_WRITE = 0o222;
 
-/** @throws Failure for a gzipped file, and for a recording: both are evidence of what a real kernel did */
+/** @throws Failure for a gzipped file, and for a recording: both are evidence of what a real kernel did; and for a read-only file */
 export async function checkWritable(path: string, scenario: Scenario, text: string): Promise<WritableScenario> {
   const bytes = await readFile(path);
+  /* A new file is put in its place, which the file's own rights would not stop. */
+  const { mode } = await stat(path);
+  const denied = await access(path, constants.W_OK).then(
+    () => (mode & ANY_WRITE) === 0,
+    () => true,
+  );
+  if (denied)
+    throw new Failure(`${path}: expected a file that may be written, found a read-only one: chmod +w, or a copy of it`);
   if (bytes[0] === GZIP[0] && bytes[1] === GZIP[1]) {
     throw new Failure(`${path}: expected a plain file to write to, found a gzipped one: unpack a copy of it`);
   }

@@ -99,6 +99,15 @@ describe('replay --write', () => {
       () => [file('recorded.jsonl', FRESH.replace('"pool":2', '"mode":"A","pool":2')), '--write', '--force'],
       /:1: expected a written scenario, found the recording of a kernel/,
     ],
+    [
+      'a read-only file',
+      () => {
+        const path = file('read-only.jsonl', FRESH);
+        chmodSync(path, 0o444);
+        return [path, '--write', '--force'];
+      },
+      /expected a file that may be written, found a read-only one/,
+    ],
     ['--force alone', () => [file('alone.jsonl', FRESH), '--force'], /--force: expected --write as well/],
     [
       'what cannot be run',
