@@ -25,7 +25,7 @@ import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
 import { setHugePteAt } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
-import { vmaEndReservation, vmaNeedsReservation } from '../pool/reserve-map.ts';
+import { examineReservation, isExamineSeen } from '../pool/reserve-map.ts';
 import { healthyPiece, poisonedEntryFault } from './hwpoison-fault.ts';
 import { handleUserfault, type UffdReason } from './uffd-fault.ts';
 
@@ -96,7 +96,7 @@ function* presentFault(
   const wantsOwn = (flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0;
   let pagecacheFolio: Folio | undefined;
   if (wantsOwn && !vma.mayShare && !pte.write) {
-    if (isWatched(task)) yield* examineReservation(task, vma, base);
+    if (isExamineSeen(task)) yield* examineReservation(task, vma, base);
     pagecacheFolio = yield* findLockPage(task, vma.inode.pageCache, vma.hugeIndex(base));
   }
 
@@ -117,20 +117,6 @@ function* presentFault(
   hpte.lock.unlock(task);
   if (pagecacheFolio) yield* unlockAndPut(task, pagecacheFolio);
   return result;
-}
-
-/** Whether anybody can tell what changes nothing: who reads the trace, or another task that wants the same lock. */
-function isWatched({ preemptible, machine }: Task): boolean {
-  return preemptible || machine.trace !== undefined;
-}
-
-/**
- * Before a copy, and before the entry's lock is taken: what the reserve map needs to note the page, which in Linux may take
- * memory. It is taken back at once, so that no more than the lock is seen of it.
- */
-function* examineReservation(task: Task, vma: Vma, base: number): Path<void> {
-  yield* vmaNeedsReservation(task, vma, base);
-  yield* vmaEndReservation(task, vma);
 }
 
 /** `huge_ptep_set_access_flags` of a write: x86 leaves A and D of reads to the processor. */
@@ -228,7 +214,7 @@ function* mapFaultedPage(
   const base = leafBase(address, hpte);
   const isOwn = isNew && !vma.mayShare;
   const copies = (flags & FAULT_FLAG_WRITE) !== 0 && (vma.flags & VM_SHARED) === 0;
-  if (copies && isWatched(task)) yield* examineReservation(task, vma, base);
+  if (copies && isExamineSeen(task)) yield* examineReservation(task, vma, base);
   yield* hpte.lock.write(task);
   if (!vma.mm.machine.tables.read(hpte.ptep).same(old)) {
     hpte.lock.unlock(task);

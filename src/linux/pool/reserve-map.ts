@@ -137,6 +137,20 @@ function* end(task: Task, claim: PageClaim): Path<void> {
   if (claim.reserveMap) yield* claim.reserveMap.abort(task);
 }
 
+/**
+ * Before a fault copies, and before it takes the entry's lock: what the map needs to note the page, which in Linux may take memory.
+ * It is taken back at once, so that no more than the map's lock is seen of it.
+ */
+export function* examineReservation(task: Task, claim: PageClaim, address: number): Path<void> {
+  yield* vmaNeedsReservation(task, claim, address);
+  yield* vmaEndReservation(task, claim);
+}
+
+/** Whether anybody can tell that {@link examineReservation} was there: who reads the trace, or another task that wants the lock. */
+export function isExamineSeen({ preemptible, machine }: Task): boolean {
+  return preemptible || machine.trace !== undefined;
+}
+
 /** `vma_add_reservation`: on an error path, the page has its reservation again. */
 function* vmaAddReservation(task: Task, claim: PageClaim, address: number): Path<void> {
   yield* setEntry(task, claim, address, claim.mayShare);
