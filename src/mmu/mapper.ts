@@ -170,17 +170,21 @@ export class Mapper {
   /** Frames for so many tables; undefined, with none taken, where there are not enough. */
   #framesFor(tables: number): bigint[] | undefined {
     const frames = new Set<bigint>();
-    while (frames.size < tables) {
-      const frame = this.#allocate();
-      if (frame === undefined) {
-        for (const taken of frames) this.#free?.(taken);
-        return undefined;
+    let complete = false;
+    try {
+      while (frames.size < tables) {
+        const frame = this.#allocate();
+        if (frame === undefined) return undefined;
+        this.#checkFrame('allocateFrame()', frame);
+        if (frame === this.root || frames.has(frame)) {
+          throw new RangeError(`allocateFrame(): expected a frame that is free, got ${hex(frame)}`);
+        }
+        frames.add(frame);
       }
-      this.#checkFrame('allocateFrame()', frame);
-      if (frame === this.root || frames.has(frame)) {
-        throw new RangeError(`allocateFrame(): expected a frame that is free, got ${hex(frame)}`);
-      }
-      frames.add(frame);
+      complete = true;
+    } finally {
+      /* Also where allocateFrame throws. */
+      if (!complete) for (const taken of frames) this.#free?.(taken);
     }
     /* They are taken from the end: the table that was allocated first is the uppermost. */
     return [...frames].reverse();

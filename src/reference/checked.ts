@@ -1,7 +1,7 @@
 /**
  * The reference for callers from outside: the same functions, after a look at the arguments.
  */
-import { checkNumber, checkWalk, checkWord } from './checks.ts';
+import { checkedReader, checkNumber, checkWalk, checkWord } from './checks.ts';
 import * as explaining from './explain.ts';
 import * as listing from './mappings.ts';
 import * as walking from './walk.ts';
@@ -12,7 +12,7 @@ const HIGHEST_ACCESS = 0x1ff;
 /**
  * Translates `va` for an access, described by the W/R, U/S, I/D and SS bits of an error code, and bit 8 for an implicit one.
  *
- * @throws TypeError or RangeError for arguments of the wrong kind
+ * @throws TypeError or RangeError for arguments of the wrong kind, and where `readEntry` answers with no entry
  */
 export function referenceWalk(
   readEntry: walking.ReadEntry,
@@ -23,13 +23,13 @@ export function referenceWalk(
   checkWalk(readEntry, state);
   checkWord('va', va);
   checkNumber('access', access, HIGHEST_ACCESS);
-  return walking.referenceWalk(readEntry, state, va, access);
+  return walking.referenceWalk(checkedReader(readEntry), state, va, access);
 }
 
 /**
  * Walks one address and explains every step.
  *
- * @throws TypeError or RangeError for arguments of the wrong kind
+ * @throws TypeError or RangeError for arguments of the wrong kind, and where `readEntry` answers with no entry
  */
 export function explain(
   readEntry: walking.ReadEntry,
@@ -40,18 +40,18 @@ export function explain(
   checkWalk(readEntry, state);
   checkWord('va', va);
   checkNumber('access', access, HIGHEST_ACCESS);
-  return explaining.explain(readEntry, state, va, access);
+  return explaining.explain(checkedReader(readEntry), state, va, access);
 }
 
 /**
  * Lists every leaf in ascending order of the address. Tables that contain each other are followed wherever they lead.
  *
- * @throws TypeError or RangeError for arguments of the wrong kind
+ * @throws TypeError or RangeError for arguments of the wrong kind, and where `readEntry` answers with no entry
  */
 export function referenceMappings(
   readEntry: walking.ReadEntry,
   state: walking.PagingState,
 ): Generator<listing.ReferenceLeaf, void, undefined> {
   checkWalk(readEntry, state);
-  return listing.referenceMappings(readEntry, state);
+  return listing.referenceMappings(checkedReader(readEntry), state);
 }

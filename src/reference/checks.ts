@@ -39,4 +39,15 @@ export function checkWalk(readEntry: ReadEntry, state: PagingState): void {
   for (const name of ['cr0', 'cr3', 'cr4', 'efer', 'rflags', 'pat'] as const) checkWord(name, state[name]);
   for (const name of ['pkru', 'pkrs'] as const) checkNumber(name, state[name], 0xffff_ffff);
   checkNumber('maxPhysicalAddress', state.maxPhysicalAddress, 52);
+  if (typeof state.page1G !== 'boolean') throw wrong('page1G', 'a boolean', state.page1G);
+  if (state.vendor !== 'intel' && state.vendor !== 'amd') throw wrong('vendor', "'intel' or 'amd'", state.vendor);
+}
+
+/** The same reader, which throws for an answer that is no entry. */
+export function checkedReader(readEntry: ReadEntry): ReadEntry {
+  return (physical) => {
+    const entry = readEntry(physical);
+    if (entry !== undefined) checkWord('readEntry()', entry);
+    return entry;
+  };
 }

@@ -173,8 +173,12 @@ function cause(steps: readonly WalkStep[], errorCode: number, state: PagingState
 
 /** What the access leaves behind: `sets A in the PDE, A and D in the PTE`. */
 function marksWords({ steps, marks }: WalkRecord): string[] {
-  const set = marks.map(({ address, entry }) => {
-    const { entry: before, level } = steps.find((step) => step.address === address)!;
+  const set = marks.map(({ address, entry }, i) => {
+    /* An entry that is marked again is the leaf, too: D is set in no other. */
+    const again = marks.slice(0, i).find((mark) => mark.address === address);
+    const step = steps.find((one) => one.address === address)!;
+    const before = again?.entry ?? step.entry;
+    const { level } = again ? steps.at(-1)! : step;
     const names = [...(bit(entry & ~before, 5n) ? ['A'] : []), ...(bit(entry & ~before, 6n) ? ['D'] : [])];
     return `${names.join(' and ')} in the ${ENTRY_NAMES[level]}`;
   });

@@ -68,7 +68,10 @@ export interface WalkStep {
 /** All steps of a walk and what became of it. */
 export interface WalkRecord {
   readonly steps: readonly WalkStep[];
-  /** Entries in which the access, when really made, sets A or D; in the order of the walk. */
+  /**
+   * Entries in which the access, when really made, sets A or D; in the order of the walk. Where the walk comes through an entry
+   * twice, since a table points to itself, it sets A once, and D when the entry maps the page.
+   */
   readonly marks: readonly Mark[];
   readonly outcome: Outcome;
 }
@@ -124,14 +127,17 @@ export function referenceWalk(readEntry: ReadEntry, state: PagingState, va: bigi
     if (leaf) {
       const keyDenies = deniedByKey(state, rights.user, protectionKey(entry), access);
       if (keyDenies || !allowed(state, rights, access)) return fault(P | (keyDenies ? PK : 0));
-      const used = entry | (1n << 5n) | (access & WRITE ? 1n << 6n : 0n);
-      if (used !== entry) marks.push({ address, entry: used });
+      const written = marks.filter((mark) => mark.address === address).at(-1)?.entry ?? entry;
+      const used = written | (1n << 5n) | (access & WRITE ? 1n << 6n : 0n);
+      if (used !== written) marks.push({ address, entry: used });
       const shift = shiftOf(level);
       const physicalAddress = bits(entry, 51n, shift) | bits(va, shift - 1n, 0n);
       const pageSize = Number(1n << shift) as PageSize;
       return end({ kind: 'page', physicalAddress, pageSize, ...rights, patIndex: patIndex(entry, level) });
     }
-    if (!bit(entry, 5n)) marks.push({ address, entry: entry | (1n << 5n) });
+    if (!bit(entry, 5n) && !marks.some((mark) => mark.address === address)) {
+      marks.push({ address, entry: entry | (1n << 5n) });
+    }
     table = bits(entry, 51n, 12n);
   }
   throw new Error('referenceWalk: an entry of level 1 always ends the walk');

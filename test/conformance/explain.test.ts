@@ -379,6 +379,22 @@ describe('says what decided it:', () => {
     expect(words.split('; ').slice(1)).toEqual(remark ? [remark] : []);
   });
 
+  test.each([
+    [Access.write, 'sets A in the PML4E, D in the PTE', A | D],
+    [Access.read, 'sets A in the PML4E', A],
+  ] as const)('A and D, once each, where one entry is all levels of a walk: access %i', (access, words, bits) => {
+    const tables = new Tables();
+    const at = tables.root + 8n * 511n;
+    tables.write(at, tables.root | P | W);
+    const memory = memoryWith(tables.frames, 'sparse');
+    const mmu = new Mmu(memory, { cr3: tables.root });
+    const explained = mmu.explain(0xffff_ffff_ffff_fff8n, access);
+    expect(explained.words.split('; ').at(-1)).toBe(words);
+    mmu.access(0xffff_ffff_ffff_fff8n, access);
+    expect(explained.marks.at(-1)).toEqual({ address: at, entry: memory.readEntry(at) });
+    expect(memory.readEntry(at)).toBe(tables.root | P | W | bits);
+  });
+
   test('an entry that points to the root, or to another table of the walk', () => {
     const tables = page(W | U);
     const [pdpt, pd] = [3, 2].map((level) => tables.entry(level, 0n) & ~0xfffn) as [bigint, bigint];

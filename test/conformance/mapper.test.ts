@@ -126,6 +126,23 @@ describe('map', () => {
     expect([leaves(), free.length]).toEqual([[], 2]);
   });
 
+  test.each<[string, () => bigint]>([
+    [
+      'throws',
+      () => {
+        throw new Error('out of frames');
+      },
+    ],
+    ['gives what is no frame', () => 0x5001n],
+  ])('gives back the frames it had where allocateFrame %s, and changes nothing', (_, last) => {
+    const memory = new FlatMemory({ bytes: 1 << 20 });
+    const free = [0x3000n, 0x2000n];
+    const freeFrame = (frame: bigint) => free.push(frame);
+    const mapper = new Mapper(memory, { root: 0x1000n, allocateFrame: () => free.pop() ?? last(), freeFrame });
+    expect(() => mapper.map(0n, 0n, KIB4, W)).toThrow(/^out of frames$|^allocateFrame/);
+    expect([free, memory.readEntry(0x1000n)]).toEqual([[0x2000n, 0x3000n], 0n]);
+  });
+
   test('below an entry that takes away a right that is asked for says which', () => {
     const { memory, mapper, entry, free } = make();
     mapper.map(0n, 0n, KIB4, W | U);

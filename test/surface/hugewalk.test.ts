@@ -299,6 +299,32 @@ const entries: Entry[] = [
       kinds: ['function', 'required options', 'bigint', 'number'],
     }),
   ),
+  ...[reference.referenceWalk, reference.explain].map(
+    (walk): Entry => ({
+      name: `reference: what readEntry of ${walk.name} answers`,
+      call: (entry: bigint) => walk(() => entry, mmu.registers, 0n, 0),
+      good: [],
+      kinds: ['bigint?'],
+    }),
+  ),
+  {
+    name: 'referenceMappings: what readEntry answers',
+    call: (entry: bigint) => [...reference.referenceMappings(() => entry, mmu.registers)],
+    good: [],
+    kinds: ['bigint?'],
+  },
+  {
+    name: 'reference: page1G',
+    call: (page1G: never) => reference.referenceWalk(read, { ...mmu.registers, page1G }, 0n, 0),
+    good: [],
+    kinds: ['required flag'],
+  },
+  {
+    name: 'reference: vendor',
+    call: (vendor: never) => reference.referenceWalk(read, { ...mmu.registers, vendor }, 0n, 0),
+    good: [],
+    kinds: ['object'],
+  },
   {
     name: 'referenceMappings',
     call: (r: never, s: never) => reference.referenceMappings(r, s),

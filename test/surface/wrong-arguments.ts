@@ -31,6 +31,8 @@ const WRONG = {
   access: { ...ALWAYS, bigint: 2n, nan: Number.NaN, negative: -1, unknown: 1, object: {} },
   /** True, false or left out. */
   flag: { null: null, string: 'true', number: 1, bigint: 1n, object: {} },
+  /** True or false. */
+  'required flag': { null: null, undefined, string: 'true', number: 1, bigint: 1n, object: {} },
   /** An options object. */
   options: {
     null: null,
