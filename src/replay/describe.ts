@@ -2,6 +2,7 @@
  * Differences in words.
  */
 
+import { wrongKind } from '../core/errors.ts';
 import { differingPages } from './hugetlb/pages.ts';
 import type { PageEntry, SlotMap } from './line/states.ts';
 import { differingEntries } from './sequence/differing.ts';
@@ -19,6 +20,8 @@ import type { Found } from './stage/answer.ts';
  * ```
  */
 export function describeDifference(difference: Disagreement): string[] {
+  const given: Partial<Disagreement> | null | undefined = difference;
+  if (typeof given?.what !== 'string') throw wrongKind('difference', 'a Difference that replay() gave', difference);
   const { what } = difference;
   switch (what) {
     case 'found':

@@ -1,7 +1,7 @@
 /**
  * A scenario with the model's answers in it: so one is written by running it.
  */
-import { InvariantError } from '../core/errors.ts';
+import { checkBoolean, checkString, InvariantError, wrongKind } from '../core/errors.ts';
 import type { LineObject } from './line/line.ts';
 import { refused } from './line/lines.ts';
 import { ScenarioError } from './line/scenario-error.ts';
@@ -51,6 +51,11 @@ export interface Written {
  * ```
  */
 export function withAnswers(scenario: Scenario, text: string, played: readonly Played[], replace = false): Written {
+  const given: Partial<Scenario> | null | undefined = scenario;
+  if (!Array.isArray(given?.sequences)) throw wrongKind('scenario', 'a Scenario, of parseScenario', scenario);
+  checkString('text', text);
+  if (!Array.isArray(played)) throw wrongKind('played', 'an array of sequences with their lines', played);
+  checkBoolean('replace', replace);
   const writer = new Writer(text, replace);
   for (const { sequence, lines } of played) writer.sequence(sequence, lines);
   const written = writer.finish();

@@ -3,7 +3,7 @@
  *
  *   0x80000001004008e7 in a page directory   pfn 0x100400 PRESENT|RW|USER|ACCESSED|DIRTY|PSE|SOFT_DIRTY|NX
  */
-import { hex } from '../../core/errors.ts';
+import { checkBigint, checkInteger, hex } from '../../core/errors.ts';
 import { readMigrationEntry } from './migration-entry.ts';
 import {
   PAGE_ACCESSED,
@@ -81,6 +81,7 @@ function target(pte: Pte, level: number): string {
  * ```
  */
 export function describeEntry(entry: bigint, level: number, levels: 4 | 5 = 4): string {
+  checkEntry('entry', entry, level, levels);
   const pte = Pte.from(entry);
   return pte.present ? `${target(pte, level)} ${bitsOf(pte, level).join('|')}` : swapWords(pte, levels);
 }
@@ -98,6 +99,8 @@ export function describeEntry(entry: bigint, level: number, levels: 4 | 5 = 4): 
  * ```
  */
 export function describeEntryChange(before: bigint, after: bigint, level: number, levels: 4 | 5 = 4): string {
+  checkEntry('before', before, level, levels);
+  checkEntry('after', after, level, levels);
   const now = describeEntry(after, level, levels);
   if (before === after) return `unchanged: ${now}`;
   const [old, fresh] = [Pte.from(before), Pte.from(after)];
@@ -119,4 +122,10 @@ export function describeEntryChange(before: bigint, after: bigint, level: number
 
 function verb(bits: readonly string[], what: string): string {
   return bits.length === 0 ? '' : `${bits.join(', ')} ${what}`;
+}
+
+function checkEntry(name: string, entry: bigint, level: number, levels: number): void {
+  checkBigint(name, entry);
+  checkInteger('level', level, 1, 5);
+  checkInteger('levels', levels, 4, 5);
 }

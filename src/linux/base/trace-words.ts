@@ -2,7 +2,7 @@
  * A trace in words: an event in a line, and a whole trace as ftrace's function_graph prints it.
  */
 
-import { hex } from '../../core/errors.ts';
+import { hex, wrongKind } from '../../core/errors.ts';
 import { sizeName } from '../../reference/words.ts';
 import { describeEntryChange } from './entry-words.ts';
 import type { TraceEvent } from './trace.ts';
@@ -24,9 +24,18 @@ import type { TraceEvent } from './trace.ts';
  * });
  * // 'process 0: __mcopy_atomic_hugetlb: EINVAL, dst_start 0x1000 is not aligned to 0x200000'
  * ```
+ *
+ * @throws TypeError for what is no event
  */
 export function describeTraceEvent(event: TraceEvent): string {
+  checkEvent('event', event);
   return `${event.task}: ${words(event)}`;
+}
+
+function checkEvent(name: string, event: TraceEvent): void {
+  const given: Partial<TraceEvent> | null | undefined = event;
+  if (typeof given?.kind !== 'string' || typeof given.task !== 'string')
+    throw wrongKind(name, 'events of a trace', event);
 }
 
 /**
@@ -49,8 +58,12 @@ export function describeTraceEvent(event: TraceEvent): string {
  * //     ...
  * // } ksys_mmap_pgoff = -ENOMEM
  * ```
+ *
+ * @throws TypeError for what is no trace
  */
 export function describeTrace(trace: readonly TraceEvent[]): string[] {
+  if (!Array.isArray(trace)) throw wrongKind('trace', "an array of events, a machine's trace", trace);
+  for (const event of trace) checkEvent('trace', event);
   const width = Math.max(0, ...new Set(trace.map(({ task }) => task.length)));
   const several = trace.some(({ task }) => task !== trace[0]!.task);
   const depths = new Map<string, number>();
