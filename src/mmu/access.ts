@@ -50,7 +50,7 @@ for (const access of ACCESSES) VALID[access] = 1;
 
 /** @throws TypeError or RangeError unless `access` is a combination that an instruction can make */
 export function checkAccess(access: unknown): asserts access is number {
-  if (VALID[access as number] === 1 && typeof access === 'number') return;
+  if (typeof access === 'number' && VALID[access] === 1) return;
   checkInteger('access', access, 0, Math.max(...ACCESSES));
   throw new RangeError(
     `access: expected read, write or fetch, with or without user, shadowStack or implicit where they fit, got 0x${access.toString(16)}`,

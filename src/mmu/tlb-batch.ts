@@ -26,6 +26,12 @@ export class TlbBatch extends BatchArrays {
     this.#tlb = tlb;
   }
 
+  /** @throws TypeError when the batch, the TLB or its memory was released */
+  protected override get places(): { readonly from: number; readonly to: number } {
+    this.#tlb.select();
+    return super.places;
+  }
+
   /** Makes the accesses to the first `count` addresses, in order. */
   access(count: number = this.capacity, ...access: AccessArgument): void {
     checkInteger('count', count, 0, this.capacity);

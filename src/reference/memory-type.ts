@@ -42,9 +42,9 @@ export function patType(pat: bigint, index: number): MemoryType | undefined {
  * @throws TypeError for what is no memory type
  */
 export function effectiveMemoryType(pat: MemoryType, mtrr: Exclude<MemoryType, 'UC-'>): MemoryType {
-  const row = Object.hasOwn(COMBINED, mtrr) ? COMBINED[mtrr] : undefined;
+  const row = typeof mtrr === 'string' && Object.hasOwn(COMBINED, mtrr) ? COMBINED[mtrr] : undefined;
   if (!row) throw wrong('mtrr', 'UC, WC, WT, WP or WB', mtrr);
-  if (!Object.hasOwn(row, pat)) throw wrong('pat', 'UC, UC-, WC, WT, WP or WB', pat);
+  if (typeof pat !== 'string' || !Object.hasOwn(row, pat)) throw wrong('pat', 'UC, UC-, WC, WT, WP or WB', pat);
   return row[pat];
 }
 

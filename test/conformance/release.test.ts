@@ -37,7 +37,9 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
     }
     other.access();
     tlb.release();
-    expect(() => other.access()).toThrow(released('tlb'));
+    for (const use of [() => other.access(), () => other.addresses, () => other.outcomes]) {
+      expect(use).toThrow(released('tlb'));
+    }
     const next = new Tlb(mmu);
     expect(() => other.access()).toThrow(released('tlb'));
     expect(next.counts.lookups).toBe(0n);

@@ -7,7 +7,15 @@ import { expect } from 'vitest';
 export type Kind = keyof typeof WRONG;
 
 const anything = (): void => undefined;
-const COMMON = { null: null, boolean: true, string: '4096', symbol: Symbol('x'), array: [1], function: anything };
+const COMMON = {
+  null: null,
+  boolean: true,
+  string: '4096',
+  symbol: Symbol('x'),
+  array: [1],
+  function: anything,
+  bare: Object.create(null) as object,
+};
 const ALWAYS = { ...COMMON, undefined };
 
 /** Values that are wrong for each kind. A place that may be left out takes undefined, hence the kinds with a question mark. */
