@@ -8,6 +8,7 @@ import {
   describeEntryChange,
   describeTrace,
   describeTraceEvent,
+  FOLL_WRITE,
   HGM_POSTED_WP_BUG,
   interleave,
   MADV_DONTNEED,
@@ -97,6 +98,24 @@ describe('a write that copies the only page there is', () => {
     expect(describeTrace(trace).map((line) => line.trim())).toContain(
       `huge_pte_alloc(addr=0x${at.toString(16)}, size=0x200000) = an entry of 2 MiB`,
     );
+  });
+});
+
+describe('a fork of a page that is pinned', () => {
+  test('allocates and copies before hugetlb_install_page, which only maps', () => {
+    const machine = machineWith({ pages: 2, hgm: { version: 'none' } });
+    const parent = machine.createProcess();
+    const at = mapPrivate(parent, 1);
+    parent.pinUserPages(at, 1, FOLL_WRITE, []);
+    const trace = traced(machine, () => forkOf(parent));
+    const from = trace.findIndex((event) => event.kind === 'enter' && event.name === 'hugetlb_install_page');
+    const to = trace.findIndex((event) => event.kind === 'leave' && event.name === 'hugetlb_install_page');
+    expect(trace.slice(from + 1, to).map(({ kind }) => kind)).toEqual(['count', 'count', 'entry', 'count']);
+    const before = entered(trace.slice(0, from));
+    expect(before.filter((name) => /alloc_huge_page|copy_user/.test(name))).toEqual([
+      'alloc_huge_page',
+      'copy_user_huge_page',
+    ]);
   });
 });
 

@@ -7,7 +7,7 @@
 import { hex } from '../../core/errors.ts';
 import { rangeWords } from '../base/flag-words.ts';
 import { HGM_POSTED_FORK_TRY_GET } from '../base/hgm.ts';
-import { kernelFunction, recordCall, refuse } from '../base/kernel-function.ts';
+import { kernelFunction, recordCall, refuse, shownCall } from '../base/kernel-function.ts';
 import {
   readMigrationEntry,
   swpClearUffdWp,
@@ -188,14 +188,10 @@ function copyMigrationEntry({ to, from, address, source, destination }: LeafCopy
 }
 
 /**
- * `hugetlb_install_page`: copies a page that may be pinned for the child, which gets it writable. Drops the caller's reference. 'again': the
- * parent's entry is another one by now, as the page's memory has turned bad meanwhile.
+ * Copies a page that may be pinned for the child, which gets it writable. Drops the caller's reference. 'again': the parent's entry is
+ * another one by now, as the page's memory has turned bad meanwhile.
  */
-const copyPinned = kernelFunction('hugetlb_install_page', installCopy, {
-  args: ({ address }, folio) => `addr=${hex(address)}, a copy of pfn ${hex(folio.pfn)}`,
-});
-
-function* installCopy(task: Task, copy: LeafCopy, folio: Folio): Path<'OK' | 'ENOMEM' | 'again'> {
+function* copyPinned(task: Task, copy: LeafCopy, folio: Folio): Path<'OK' | 'ENOMEM' | 'again'> {
   const { to, address, source, destination } = copy;
   const { tables } = to.mm.machine;
   const expected = tables.read(source.ptep);
@@ -211,15 +207,24 @@ function* installCopy(task: Task, copy: LeafCopy, folio: Folio): Path<'OK' | 'EN
   yield* source.lock.write(task);
   const same = tables.read(source.ptep).same(expected);
   if (same) {
-    fresh.uptodate = true;
-    fresh.addNewAnonRmap(to.inode.pageCache, to.hugeIndex(address));
-    fresh.restoreReserve = false;
-    fresh.migratable = true;
-    setHugePteAt(to.mm, address, destination, makeHugePte(to, fresh.pfn, destination.shift, true));
-    to.mm.hugetlbUsage += destination.pages;
+    if (to.mm.machine.trace)
+      shownCall(task, 'hugetlb_install_page', `addr=${hex(address)}, pfn ${hex(fresh.pfn)}`, () =>
+        installPage(copy, fresh),
+      );
+    else installPage(copy, fresh);
   }
   unlockBoth(task, copy);
   if (same) return 'OK';
   yield* giveBack(task, to, address, fresh);
   return 'again';
+}
+
+/** `hugetlb_install_page`, with both entries' locks held. */
+function installPage({ to, address, destination }: LeafCopy, fresh: Folio): void {
+  fresh.uptodate = true;
+  fresh.addNewAnonRmap(to.inode.pageCache, to.hugeIndex(address));
+  setHugePteAt(to.mm, address, destination, makeHugePte(to, fresh.pfn, destination.shift, true));
+  to.mm.hugetlbUsage += destination.pages;
+  fresh.restoreReserve = false;
+  fresh.migratable = true;
 }
