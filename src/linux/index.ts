@@ -33,7 +33,6 @@ export type {
 } from './machine/userfault-file.ts';
 export type { MemoryFailure } from './memory-failure/memory-failure.ts';
 export type { Migrated } from './migration/migrate.ts';
-export { hgmEnabled, hgmSizes } from './mm/hgm-enabled.ts';
 export type { Mm } from './mm/mm.ts';
 export type { Userfaultfd } from './mm/userfaultfd.ts';
 export type { Vma } from './mm/vma.ts';

@@ -8,7 +8,7 @@ import { InvariantError } from '../../src/core/errors.ts';
 import { FlatMemory } from '../../src/core/flat-memory.ts';
 import { LEAF_RUN_BYTES } from '../../src/core/generated/layout.ts';
 import { PTE_NONE, PTE_UFFD_WP_MARKER } from '../../src/linux/base/pte.ts';
-import { pageProtection, protectionFlags } from '../../src/linux/base/vm-flags.ts';
+import { pageProtection, protectionFlags } from '../../src/linux/base/vm-protection.ts';
 import { PROT_NONE, PROT_READ, PROT_WRITE, Pte } from '../../src/linux/index.ts';
 import { Machine } from '../../src/linux/machine/machine.ts';
 import type { LeafRun } from '../../src/linux/mm/leaf-cursor.ts';

@@ -13,6 +13,7 @@
  *
  * Types depend on the configuration; these are those of a kernel with all of memory failure, migration, device memory and markers.
  */
+import { wrongKind } from '../../core/errors.ts';
 import { PAGE_RW, PAGE_USER, Pte, SWP_MIGRATION_READ } from './pte.ts';
 
 /** What the page's owner may do when it is back. 'exclusive': only read, but the page is nobody else's. */
@@ -63,7 +64,10 @@ export function makeMigrationEntry(
 }
 
 /** The same backwards, of an entry that {@link Pte.isMigration}. */
-export function readMigrationEntry(machine: Levels, { lo, hi }: Pte): MigrationEntry {
+export function readMigrationEntry(machine: Levels, pte: Pte): MigrationEntry {
+  if (!(pte instanceof Pte)) throw wrongKind('pte', 'a Pte', pte);
+  if (machine?.levels !== 4 && machine?.levels !== 5) throw wrongKind('machine', 'a Machine, or its levels', machine);
+  const { lo, hi } = pte;
   const bits = pfnBits(machine);
   const offset = (~hi & OFFSET_HIGH_MASK) * 2 ** OFFSET_LOW_BITS + (~lo >>> 9);
   const used = Math.floor(offset / 2 ** bits);

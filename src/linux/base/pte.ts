@@ -26,6 +26,11 @@
  * Two halves of 32 bits, since most bits lie in the lower one and bigints would cost more than the rest of a fault.
  */
 
+import { checkBigint, checkInteger, wrongKind } from '../../core/errors.ts';
+
+/** Frames that there can be: of 52 bits of physical address. */
+const MOST_FRAMES = 2 ** 40 - 1;
+
 /** P: the MMU may use the entry. */
 export const PAGE_PRESENT: number = 1 << 0;
 /** R/W: writes are allowed. */
@@ -90,6 +95,7 @@ export class Pte {
 
   /** `mk_huge_pte`: a page's frame number with a protection; a leaf larger than 4 KiB needs {@link mkhuge}, too. */
   static of(pfn: number, protection: PageProtection): Pte {
+    if (protection === undefined) throw wrongKind('protection', 'both halves of a protection', protection);
     const lo = (pfn % 0x10_0000) << 12;
     const hi = Math.floor(pfn / 0x10_0000);
     return protection.lo & PAGE_PRESENT
@@ -99,6 +105,7 @@ export class Pte {
 
   /** `make_hwpoison_entry`: nothing may be mapped here, since the memory at this frame number is bad. */
   static hwpoison(pfn: number): Pte {
+    checkInteger('pfn', pfn, 0, MOST_FRAMES);
     const low = pfn % (OFFSET_LOW + 1);
     const high = Math.floor(pfn / (OFFSET_LOW + 1));
     return new Pte((~low & OFFSET_LOW) << OFFSET_SHIFT, (~high & OFFSET_HIGH) | (SWP_HWPOISON << TYPE_SHIFT));
@@ -106,6 +113,7 @@ export class Pte {
 
   /** From the 64 bits. */
   static from(value: bigint): Pte {
+    checkBigint('value', value);
     return new Pte(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
   }
 

@@ -17,7 +17,8 @@ import {
 } from '../base/migration-entry.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
-import { isCowMapping, VM_HUGETLB_HGM, VM_UFFD_WP } from '../base/vm-flags.ts';
+import { VM_HUGETLB_HGM, VM_UFFD_WP } from '../base/vm-flags.ts';
+import { isCowMapping } from '../base/vm-protection.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';

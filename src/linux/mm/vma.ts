@@ -5,7 +5,8 @@
 import { Lock, LockRank } from '../base/lock.ts';
 import type { PageProtection } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
-import { pageProtection, VM_MAYSHARE, VM_SHARED, VM_UFFD_FLAGS, VM_UFFD_WP } from '../base/vm-flags.ts';
+import { VM_MAYSHARE, VM_SHARED, VM_UFFD_FLAGS, VM_UFFD_WP } from '../base/vm-flags.ts';
+import { pageProtection } from '../base/vm-protection.ts';
 import type { Hstate } from '../pool/hstate.ts';
 import type { HugetlbfsInode } from '../pool/inode.ts';
 import type { ReserveMap } from '../pool/reserve-map.ts';

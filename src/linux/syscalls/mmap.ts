@@ -20,7 +20,6 @@ import {
   MAP_SHARED_VALIDATE,
 } from '../base/uapi.ts';
 import {
-  protectionFlags,
   VM_DONTEXPAND,
   VM_HUGETLB,
   VM_MAYEXEC,
@@ -31,6 +30,7 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from '../base/vm-flags.ts';
+import { protectionFlags } from '../base/vm-protection.ts';
 import { reservePages } from '../hugetlb/reserve-pages.ts';
 import { putInode } from '../hugetlb/truncate.ts';
 import { type Mm, TASK_SIZE } from '../mm/mm.ts';

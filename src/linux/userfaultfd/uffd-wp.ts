@@ -8,7 +8,8 @@ import { lengthWords, rangeWords, writeprotectModeWords } from '../base/flag-wor
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
 import { UFFDIO_WRITEPROTECT_MODE_DONTWAKE, UFFDIO_WRITEPROTECT_MODE_WP } from '../base/uffd-uapi.ts';
-import { pageProtection, VM_UFFD_WP, VM_WRITE } from '../base/vm-flags.ts';
+import { VM_UFFD_WP, VM_WRITE } from '../base/vm-flags.ts';
+import { pageProtection } from '../base/vm-protection.ts';
 import { wakeUserfault } from '../fault/uffd-fault.ts';
 import { changeProtection } from '../hugetlb/change-protection.ts';
 import type { Userfaultfd } from '../mm/userfaultfd.ts';

@@ -5,7 +5,6 @@
 import { describe, expect, test } from 'vitest';
 import { Lock, LockRank } from '../../../src/linux/base/lock.ts';
 import {
-  hgmSizes,
   MADV_COLLAPSE,
   MADV_DONTNEED,
   MADV_SPLIT,
@@ -20,6 +19,7 @@ import {
   type Vma,
   type Work,
 } from '../../../src/linux/index.ts';
+import { hgmSizes } from '../../../src/linux/mm/hgm-enabled.ts';
 import { HugetlbPte } from '../../../src/linux/mm/hugetlb-pte.ts';
 import { hugetlbAllocLargestPte, hugetlbFullWalkAlloc } from '../../../src/linux/page-tables/hgm-walk.ts';
 import { hugetlbFullWalk } from '../../../src/linux/page-tables/page-table.ts';
