@@ -10,8 +10,8 @@ import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PROTNONE, Pte } from '../base/pte.ts';
 import type { CoreList } from './core-list.ts';
 import type { Mm } from './mm.ts';
+import { TABLE } from './tables.ts';
 
-const TABLE = 4096;
 const ENTRY = 8;
 const NUMBER = 8;
 const WORD = 4;

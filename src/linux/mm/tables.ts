@@ -9,7 +9,8 @@ import type { FlatMemory } from '../../core/flat-memory.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { Pte } from '../base/pte.ts';
 
-const TABLE = 4096;
+/** Bytes of a table. */
+export const TABLE = 4096;
 
 /** What the kernel keeps beside a table. Its entries are under its lock; those of 1 GiB and more under the process's page_table_lock. */
 export class TablePage {

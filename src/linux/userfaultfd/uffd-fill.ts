@@ -130,8 +130,9 @@ function* fillHugePages(task: Task, vma: Vma, start: number, length: number, fil
     else result = yield* copyPage(task, vma, address, hpte, sourceOf(vma, fill, done), wantsWp(fill));
     lock?.unlock(task);
     mutex.unlock(task);
+    if (typeof hpte === 'string') return done || hpte;
     if (result !== 'OK') return done || result;
-    done += (hpte as HugetlbPte).size;
+    done += hpte.size;
     if (task.killed) break;
   }
   return done;

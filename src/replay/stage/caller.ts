@@ -3,69 +3,62 @@
  *
  * Operations are written once, as paths over a Caller. Those of the main thread end at once: its calls are a Process's.
  */
-import type { Errno, Hang, Result, Signal } from '../../linux/base/errno.ts';
+import type { Hang } from '../../linux/base/errno.ts';
 import type { Path, Pause } from '../../linux/base/task.ts';
-import type { GupResult } from '../../linux/gup/gup.ts';
-import type { HugetlbFile } from '../../linux/machine/hugetlb-file.ts';
 import type { Process } from '../../linux/machine/process.ts';
-import type { MmapOptions } from '../../linux/machine/syscalls.ts';
-import type { FillResult, RegisterResult, UffdMessage, UserfaultFile } from '../../linux/machine/userfault-file.ts';
-import type { PageList } from '../../linux/pool/pin.ts';
-import type { Pipe } from '../../linux/syscalls/pipe.ts';
+import type { Syscalls } from '../../linux/machine/syscalls.ts';
+import type { FillResult, UserfaultFile } from '../../linux/machine/userfault-file.ts';
+import type { Migrated } from '../../linux/migration/migrate.ts';
 import type { UffdFill } from '../../linux/userfaultfd/uffd-fill.ts';
 
 /** What an operation ends with that has to wait where nobody could wake it; and what ends never. */
 type Stuck = Hang | 'BLOCKED';
 
-/** The calls that operations make, whoever makes them: `Syscalls` of `hugewalk/linux` has them for a thread. */
-export interface Caller {
-  mmap(options: MmapOptions): Path<number | Errno | Stuck>;
-  munmap(address: number, length: number): Path<Result | Stuck>;
-  mprotect(address: number, length: number, prot: number): Path<Result | Stuck>;
-  mremap(from: number, oldLength: number, newLength: number, flags: number, to: number): Path<number | Errno | Stuck>;
-  madvise(address: number, length: number, advice: number): Path<Result | Stuck>;
-  mincore(address: number, length: number): Path<Uint8Array | Errno>;
-  mlock(address: number, length: number): Path<Result | Stuck>;
-  munlock(address: number, length: number): Path<Result>;
-  read(address: number): Path<number | Signal | Stuck>;
-  write(address: number, value: number): Path<'OK' | Signal | Stuck>;
-  processVm(target: Process, address: number, buffer: Uint8Array, way: 'read' | 'write'): Path<number | Errno | Stuck>;
-  procMem(target: Process, address: number, buffer: Uint8Array, way: 'read' | 'write'): Path<number | Errno | Stuck>;
-  vmsplice(pipe: Pipe, address: number, length: number): Path<number | Errno | Stuck>;
-  ftruncate(file: HugetlbFile, bytes: number): Path<Result | Stuck>;
-  fallocate(file: HugetlbFile, offset: number, length: number, mode?: number): Path<Result | Stuck>;
-  fork(): Path<Process | Errno | Stuck>;
+/** Calls that may have to wait. */
+type Waiting =
+  | 'mmap'
+  | 'munmap'
+  | 'mprotect'
+  | 'mremap'
+  | 'madvise'
+  | 'mlock'
+  | 'read'
+  | 'write'
+  | 'processVm'
+  | 'procMem'
+  | 'vmsplice'
+  | 'ftruncate'
+  | 'fallocate'
+  | 'fork'
+  | 'getUserPages'
+  | 'pinUserPages'
+  | 'getUserPagesFast'
+  | 'pinUserPagesFast'
+  | 'getUserPagesRemote'
+  | 'pinUserPagesRemote'
+  | 'dumpPages'
+  | 'uffdUnregister'
+  | 'uffdWriteprotect'
+  | 'uffdRead';
 
-  getUserPages(start: number, nrPages: number, flags: number, pages?: PageList): Path<GupResult | Stuck>;
-  pinUserPages(start: number, nrPages: number, flags: number, pages?: PageList): Path<GupResult | Stuck>;
-  getUserPagesFast(start: number, nrPages: number, flags: number, pages: PageList): Path<GupResult | Stuck>;
-  getUserPagesFastOnly(start: number, nrPages: number, flags: number, pages: PageList): Path<number>;
-  pinUserPagesFast(start: number, nrPages: number, flags: number, pages?: PageList): Path<GupResult | Stuck>;
-  getUserPagesRemote(
-    target: Process,
-    start: number,
-    nrPages: number,
-    flags: number,
-    pages?: PageList,
-  ): Path<GupResult | Stuck>;
-  pinUserPagesRemote(
-    target: Process,
-    start: number,
-    nrPages: number,
-    flags: number,
-    pages?: PageList,
-  ): Path<GupResult | Stuck>;
-  followPage(address: number, flags: number): Path<number | undefined>;
-  dumpPages(start: number, nrPages: number): Path<Float64Array | Stuck>;
-  migrate(frame: number): Path<Result>;
+/** Calls that go through without waiting. */
+type GoingThrough =
+  | 'mincore'
+  | 'munlock'
+  | 'getUserPagesFastOnly'
+  | 'followPage'
+  | 'migrate'
+  | 'uffdRegister'
+  | 'uffdFill'
+  | 'uffdClose';
 
-  uffdRegister(file: UserfaultFile, start: number, length: number, mode: number): Path<RegisterResult>;
-  uffdUnregister(file: UserfaultFile, start: number, length: number): Path<Result | Stuck>;
-  uffdFill(file: UserfaultFile, start: number, length: number, fill: UffdFill): Path<FillResult>;
-  uffdWriteprotect(file: UserfaultFile, start: number, length: number, mode: number): Path<Result | Stuck>;
-  uffdRead(file: UserfaultFile): Path<UffdMessage | Errno | Stuck>;
-  uffdClose(file: UserfaultFile): Path<void>;
-}
+/** A thread's call, as one of the main thread may end, too. */
+type OrStuck<Call> = Call extends (...args: infer Args) => Path<infer Answer>
+  ? (...args: Args) => Path<Answer | Stuck>
+  : never;
+
+/** The calls that operations make, whoever makes them: those of a thread, with their signatures. */
+export type Caller = { [Name in Waiting]: OrStuck<Syscalls[Name]> } & Pick<Syscalls, GoingThrough>;
 
 /** What a path that is at its end when it begins waits for. */
 export const NOTHING: readonly Pause[] = [];
@@ -76,7 +69,7 @@ function* atOnce<T>(call: () => T): Path<T> {
 }
 
 /** The main thread of a process. @param migrate moves a page: nobody's system call here */
-export function mainThread(process: Process, migrate: (frame: number) => Result): Caller {
+export function mainThread(process: Process, migrate: (frame: number) => Migrated): Caller {
   return {
     mmap: (...args) => atOnce(() => process.mmap(...args)),
     munmap: (...args) => atOnce(() => process.munmap(...args)),
