@@ -26,6 +26,7 @@ const LAYERS = [
   'src/mmu/',
   'src/linux/',
   'src/replay/',
+  'src/explore/',
   'src/dump/',
   'src/index.ts',
   'src/node.ts',
@@ -50,6 +51,7 @@ const ROOMS = {
     'machine/',
   ],
   'src/replay/': ['line/', 'stage/', 'sequence/', 'operations/', 'hugetlb/', 'hgm/', 'observe/'],
+  'src/explore/': ['search/'],
 };
 
 /** Who may import what is not in this project; a path that ends in / stands for a folder. */

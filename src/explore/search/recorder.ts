@@ -1,0 +1,158 @@
+/**
+ * Records what the steps of an execution touch. A program reports every access to it; the search asks for those of a step when it is over.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import { Access, type Accesses, CONFLICTS, kindOf, MOST_OBJECTS, objectOf, packed } from './access.ts';
+
+/** Kinds of a section, an acquisition, a release, for readers and for writers. */
+const SECTION = [Access.sectionRead, Access.sectionWrite] as const;
+const ACQUIRE = [Access.acquireRead, Access.acquireWrite] as const;
+const RELEASE = [Access.releaseRead, Access.releaseWrite] as const;
+
+/** Locks that a task has taken in its present step. */
+interface Taken {
+  readonly lock: number;
+  readonly write: 0 | 1;
+}
+
+/**
+ * What a step touches, and where it is worth while to change over to another task.
+ *
+ * A program has a *place* before everything that others may see: it names a lock, an entry, a field. What is touched from there to the next place
+ * belongs to it. An object is *contended* if several tasks have touched it in ways that do not commute, in whatever execution; a place is *busy* if
+ * something contended belongs to it. At the others nobody needs to come in: what is done from there on commutes with all that others do.
+ */
+export class Recorder {
+  readonly tasks: number;
+  /** The task whose step is under way; -1 for none: what is touched then is part of no step. */
+  task = -1;
+  #place = 0;
+  #accesses: number[] = [];
+  /** By object: the kinds of the present step, and which step that is. */
+  readonly #kinds: number[] = [];
+  readonly #stepOf: number[] = [];
+  #step = 0;
+  #taken: Taken[] = [];
+  /** By object: kinds with which each task has touched it, a bit each, in all executions. */
+  readonly #touched: Int32Array[] = [];
+  readonly #contended: boolean[] = [];
+  /** By object: the places that it belongs to, as long as it is not contended. */
+  readonly #placesOf: number[][] = [];
+  /** By place, which is an object. */
+  readonly #busy: boolean[] = [];
+  #nextObject = 0;
+  /** How many places are busy: a search begins anew when there are more, as steps then end where they did not. */
+  busyPlaces = 0;
+
+  /** @param tasks of the program */
+  constructor(tasks: number) {
+    this.tasks = tasks;
+    this.newObject();
+  }
+
+  /** A number for a shared object. The same object has the same number in every execution. */
+  newObject(): number {
+    const object = this.#nextObject++;
+    if (object >= MOST_OBJECTS) throw new InvariantError(`Recorder.newObject: more than ${MOST_OBJECTS} objects`);
+    this.#kinds.push(0);
+    this.#stepOf.push(-1);
+    this.#touched.push(new Int32Array(this.tasks));
+    this.#contended.push(false);
+    this.#placesOf.push([]);
+    this.#busy.push(false);
+    return object;
+  }
+
+  /** The running task comes to a place. Returns whether its step ends here. */
+  place(object: number): boolean {
+    this.#place = object;
+    return this.#busy[object]!;
+  }
+
+  /** A step begins, at the place where the task came to last: 0 for its very first step. */
+  begin(task: number, place: number): void {
+    this.task = task;
+    this.#place = place;
+    this.#step++;
+    this.#accesses = [];
+    this.#taken = [];
+  }
+
+  /** The step is over. Returns what it touched. */
+  end(): Accesses {
+    for (const { lock, write } of this.#taken) this.access(lock, ACQUIRE[write]);
+    this.task = -1;
+    return this.#accesses;
+  }
+
+  access(object: number, kind: Access): void {
+    if (this.task < 0) return;
+    if (this.#stepOf[object] !== this.#step) {
+      this.#stepOf[object] = this.#step;
+      this.#kinds[object] = 0;
+    }
+    if (this.#contended[object]) this.#makeBusy(this.#place);
+    else this.#touch(object, kind);
+    const bit = 1 << kind;
+    if (this.#kinds[object]! & bit) return;
+    this.#kinds[object]! |= bit;
+    this.#accesses.push(packed(object, kind));
+  }
+
+  /** A task waits for a lock for ever: it would touch it. @param awaited as an access */
+  blocked(task: number, awaited: number): void {
+    this.begin(task, objectOf(awaited));
+    this.access(objectOf(awaited), kindOf(awaited));
+    this.end();
+  }
+
+  read(object: number): void {
+    this.access(object, Access.read);
+  }
+
+  write(object: number): void {
+    this.access(object, Access.write);
+  }
+
+  /** A lock was taken. */
+  acquire(lock: number, write: boolean): void {
+    if (this.task >= 0) this.#taken.push({ lock, write: write ? 1 : 0 });
+  }
+
+  /** A lock was tried, without success. */
+  fail(lock: number, write: boolean): void {
+    this.access(lock, SECTION[write ? 1 : 0]);
+  }
+
+  /** A lock was released. */
+  release(lock: number, write: boolean): void {
+    const side = write ? 1 : 0;
+    const at = this.#taken.findLastIndex((taken) => taken.lock === lock && taken.write === side);
+    if (at < 0) this.access(lock, RELEASE[side]);
+    else {
+      this.#taken.splice(at, 1);
+      this.access(lock, SECTION[side]);
+    }
+  }
+
+  #touch(object: number, kind: Access): void {
+    const places = this.#placesOf[object]!;
+    if (!places.includes(this.#place)) places.push(this.#place);
+    const touched = this.#touched[object]!;
+    touched[this.task]! |= 1 << kind;
+    const against = CONFLICTS[kind]!;
+    for (let other = 0; other < this.tasks; other++) {
+      if (other === this.task || !(touched[other]! & against)) continue;
+      this.#contended[object] = true;
+      for (const place of places) this.#makeBusy(place);
+      this.#placesOf[object] = [];
+      return;
+    }
+  }
+
+  #makeBusy(place: number): void {
+    if (this.#busy[place]) return;
+    this.#busy[place] = true;
+    this.busyPlaces++;
+  }
+}
