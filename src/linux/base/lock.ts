@@ -14,6 +14,7 @@
  */
 import { hex, InvariantError } from '../../core/errors.ts';
 import { type Awaited, DeadEnd, type Path, type Task } from './task.ts';
+import { watch } from './watch.ts';
 
 /** How a lock is held: by one task alone, by any number of readers, or not at all: only waited for. */
 export type LockMode = 'write' | 'read' | 'wait';
@@ -100,51 +101,57 @@ export class Lock implements Awaited {
    */
   write(task: Task): Path<void> {
     this.#checkOrder(task);
-    if (task.preemptible || this.#leaked || !this.isFreeFor(task, 'write')) return this.#wait(task, 'write');
-    this.#take(task, 'write');
-    return TAKEN;
+    return this.#takeOrWait(task, 'write');
   }
 
   /** Takes it together with other readers. */
   read(task: Task): Path<void> {
     this.#checkOrder(task);
-    if (task.preemptible || this.#leaked || !this.isFreeFor(task, 'read')) return this.#wait(task, 'read');
-    this.#take(task, 'read');
+    return this.#takeOrWait(task, 'read');
+  }
+
+  #takeOrWait(task: Task, mode: 'read' | 'write'): Path<void> {
+    const preempted = task.isPreemptedAt(this);
+    if (preempted || this.#leaked || !this.isFreeFor(task, mode)) return this.#wait(task, mode);
+    this.#take(task, mode);
     return TAKEN;
   }
 
   *#wait(task: Task, mode: 'read' | 'write'): Path<void> {
     if (this.#leaked) this.#assertFree(task, mode);
-    if (task.preemptible || !this.isFreeFor(task, mode)) yield { on: this, mode };
+    yield { on: this, mode };
     this.#take(task, mode);
   }
 
   /** Takes it alone where the order above is broken on purpose; the caller says why that cannot deadlock, or that it can. */
-  *writeOutOfOrder(task: Task): Path<void> {
-    if (task.preemptible || !this.isFreeFor(task, 'write')) yield { on: this, mode: 'write' };
-    this.#take(task, 'write');
+  writeOutOfOrder(task: Task): Path<void> {
+    return this.#takeOrWait(task, 'write');
   }
 
   /** Like {@link writeOutOfOrder}, for readers. */
-  *readOutOfOrder(task: Task): Path<void> {
-    if (task.preemptible || !this.isFreeFor(task, 'read')) yield { on: this, mode: 'read' };
-    this.#take(task, 'read');
+  readOutOfOrder(task: Task): Path<void> {
+    return this.#takeOrWait(task, 'read');
   }
 
   /** Takes it if that needs no waiting; the order does not matter then. */
   tryWrite(task: Task): boolean {
-    if (!this.isFreeFor(task, 'write')) return false;
+    if (!this.isFreeFor(task, 'write')) {
+      watch?.refused(this, true);
+      return false;
+    }
     this.#take(task, 'write');
     return true;
   }
 
   /** Waits until nobody holds it, and does not take it. */
   *wait(task: Task): Path<void> {
-    if (!this.isFreeFor(task, 'wait')) yield { on: this, mode: 'wait' };
+    if (task.isPreemptedAt(this) || !this.isFreeFor(task, 'wait')) yield { on: this, mode: 'wait' };
+    watch?.refused(this, true);
   }
 
   /** @throws InvariantError unless the task holds it */
   unlock(task: Task): void {
+    watch?.released(this, this.#writer === task);
     if (this.#writer === task) this.#writer = undefined;
     else {
       const reader = this.#readers.indexOf(task);
@@ -181,6 +188,7 @@ export class Lock implements Awaited {
     else if (this.#readers.length === 0) this.#readers = [task];
     else this.#readers.push(task);
     task.held.push(this);
+    watch?.acquired(this, mode === 'write', this.rank < LockRank.page || this.rank > LockRank.pageTable);
     task.machine.trace?.push({ kind: 'lock', task: task.name, lock: this.name, mode });
   }
 

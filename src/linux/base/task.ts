@@ -13,6 +13,7 @@ import type { Blocked, Hang } from './errno.ts';
 import type { Lock, LockMode } from './lock.ts';
 import type { SignalInfo } from './siginfo.ts';
 import type { Traced } from './trace.ts';
+import { type Shared, Touch, watch } from './watch.ts';
 
 /** What a task can wait for: a lock, or to be woken. */
 export interface Awaited {
@@ -71,6 +72,11 @@ export class Task {
     this.tid = machine.newTid();
   }
 
+  /** Whether another task may come in here. @param before what the task is about to touch: see Watch.place */
+  isPreemptedAt(before: Shared | number): boolean {
+    return this.preemptible && (watch === undefined || watch.place(before));
+  }
+
   /** @throws InvariantError when something is still held: at the end of a system call nothing may be */
   assertNothingHeld(where: string): void {
     if (this.held.length === 0) return;
@@ -108,21 +114,31 @@ function deadEnd(error: unknown): Hang {
  * Sleeps until something holds, or a SIGKILL comes: TASK_KILLABLE.
  *
  * @param what for, in words
+ * @param shared whose first part decides whether it holds: see Watch
  */
-export function* sleepUntil(task: Task, what: string, holds: () => boolean): Path<void> {
+export function* sleepUntil(task: Task, what: string, shared: Shared, holds: () => boolean): Path<void> {
+  watch?.touch(Touch.read, shared, 0);
   if (task.killed || holds()) return;
   const on: Awaited = { isFreeFor: () => task.killed || holds(), describe: () => what, sleeper: task };
   task.machine.trace?.push({ kind: 'sleep', task: task.name, what });
-  while (!on.isFreeFor(task, 'wait')) yield { on, mode: 'wait' };
+  while (!on.isFreeFor(task, 'wait')) {
+    task.isPreemptedAt(shared);
+    yield { on, mode: 'wait' };
+    watch?.touch(Touch.read, shared, 0);
+  }
   task.machine.trace?.push({ kind: 'wake', task: task.name, what });
 }
 
 /** Where another processor's doings can come in between without a lock. */
 const ANYTHING: Awaited = { isFreeFor: () => true, describe: () => 'nothing' };
 
-/** A place where a task may be preempted, and holds on to nothing that others could see. */
-export function* preemptionPoint(task: Task): Path<void> {
-  if (task.preemptible) yield { on: ANYTHING, mode: 'wait' };
+/**
+ * A place where a task may be preempted without waiting for anything.
+ *
+ * @param before what it is about to look at or to change, where others may change it or look at it: see Watch.place
+ */
+export function* preemptionPoint(task: Task, before: Shared | number): Path<void> {
+  if (task.isPreemptedAt(before)) yield { on: ANYTHING, mode: 'wait' };
 }
 
 /**

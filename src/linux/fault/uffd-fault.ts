@@ -24,6 +24,7 @@ import {
   UFFD_PAGEFAULT_FLAG_WP,
   UFFD_PAGEFAULT_FLAG_WRITE,
 } from '../base/uffd-uapi.ts';
+import { Touch, watch } from '../base/watch.ts';
 import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import { faultWords, recordMessage, type Userfault, type Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
@@ -46,7 +47,7 @@ export const handleUserfault: typeof waitForUserfault = kernelFunction('handle_u
 function* waitForUserfault(task: Task, vma: Vma, address: number, flags: number, reason: UffdReason): Path<VmFault> {
   const { mm, userfaultfd: context } = vma;
   /* The locks that kept the entry as it was are dropped: somebody may bring the page before the message is there. */
-  yield* preemptionPoint(task);
+  if (context) yield* preemptionPoint(task, context);
   if (task.exiting) return refuse(task, 'SIGBUS', 'the task ends, or writes its core file, and waits for nobody');
   if (!context) return refuse(task, 'SIGBUS', 'the mapping has no userfaultfd any more');
   if (context.has(UFFD_FEATURE_SIGBUS)) return refuse(task, 'SIGBUS', 'UFFD_FEATURE_SIGBUS');
@@ -68,11 +69,12 @@ function* waitForUserfault(task: Task, vma: Vma, address: number, flags: number,
   context.pendingFaults.add(fault);
   recordMessage(task, 'queued', context, faultWords(fault));
   /* From here on it can be read and woken. Who has brought the page already found nobody to wake: so look again. */
-  yield* preemptionPoint(task);
+  yield* preemptionPoint(task, context);
   const mustWait = hugeMustWait(vma, address, reason);
   mm.mmapLock.unlock(task);
+  watch?.touch(Touch.write, context, 0);
   if (mustWait && !context.released) {
-    yield* sleepUntil(task, `a userfaultfd at 0x${fault.address.toString(16)}`, () => fault.woken);
+    yield* sleepUntil(task, `a userfaultfd at 0x${fault.address.toString(16)}`, context, () => fault.woken);
   }
   context.pendingFaults.delete(fault);
   context.readFaults.delete(fault);
@@ -101,6 +103,7 @@ function hugeMustWait(vma: Vma, address: number, reason: UffdReason): boolean {
 
 /** `wake_userfault`: wakes all whose reported address lies in a range; whether they were read or not. */
 export function wakeUserfault(task: Task, context: Userfaultfd, start: number, length: number): void {
+  watch?.touch(Touch.read, context, 0);
   for (const faults of [context.pendingFaults, context.readFaults]) {
     for (const fault of faults) {
       if (fault.address < start || fault.address >= start + length) continue;

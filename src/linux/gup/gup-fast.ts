@@ -96,7 +96,7 @@ const locklessPagesFromMm = kernelFunction('lockless_pages_from_mm', lockless, {
 function* lockless(task: Task, mm: Mm, start: number, nrPages: number, flags: number, pages: PageList): Path<number> {
   const sequence = mm.writeProtectSeq;
   if (flags & FOLL_PIN && sequence & 1) return 0;
-  yield* preemptionPoint(task);
+  yield* preemptionPoint(task, mm.pgd.address);
   const done =
     task.preemptible || !mm.machine.gupScan.canList
       ? yield* gupPgdRange(task, mm, start, nrPages, flags, pages)
@@ -166,10 +166,10 @@ function* gupHugeLeaf(
   const offset = Math.floor((address % hpte.size) / PAGE_SIZE);
   const refs = Math.min(hpte.pages - offset, most);
   for (let page = 0; page < refs; page++) pages[at + page] = pte.pfn + offset + page;
-  yield* preemptionPoint(task);
   const folio = frames.find(pte.pfn);
+  if (folio) yield* preemptionPoint(task, folio);
   if (!folio || !tryGrabFolio(folio, refs, grabFlags(flags))) return 0;
-  yield* preemptionPoint(task);
+  yield* preemptionPoint(task, hpte.ptep);
   const again = leafAt(mm, address);
   const same = again?.ptep === hpte.ptep && again.shift === hpte.shift && tables.read(again.ptep).same(pte);
   if (same && (pte.write || !mustUnshare(flags, folio))) return refs;

@@ -202,6 +202,7 @@ function* leavePool(task: Task, folio: Folio): Path<boolean> {
     yield* sleepUntil(
       task,
       `huge page 0x${pfn.toString(16)} to be freed`,
+      hugetlbLock,
       () => folio.freed || folio.refcount > 0 || hasLeft(),
     );
   }

@@ -35,7 +35,7 @@ function* migrate(task: Task, folio: Folio): Path<Migrated> {
   if (!(yield* isolate(task, folio))) return refuse(task, 'EBUSY', 'the page is free, or somebody moves it already');
   let result: Migrated = 'EAGAIN';
   for (let pass = 0; pass < MOST_TRIES && result === 'EAGAIN'; pass++) {
-    yield* preemptionPoint(task);
+    yield* preemptionPoint(task, folio);
     result = yield* unmapAndMove(task, folio, pass >= IMPATIENT_TRIES);
   }
   if (result !== 'OK') yield* putback(task, folio);

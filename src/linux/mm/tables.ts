@@ -8,6 +8,7 @@ import { InvariantError } from '../../core/errors.ts';
 import type { FlatMemory } from '../../core/flat-memory.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { Pte } from '../base/pte.ts';
+import { Touch, watch } from '../base/watch.ts';
 
 /** Bytes of a table. */
 export const TABLE = 4096;
@@ -50,12 +51,13 @@ export class Tables {
 
   /** An empty table; undefined where memory for tables is used up. */
   allocate(shift: number): TablePage | undefined {
-    let address = this.#free.pop();
+    let address = watch?.tableAddress() ?? this.#free.pop();
     if (address === undefined) {
       if (!this.#hasRoom(this.#next + TABLE)) return undefined;
       address = this.#next;
       this.#next += TABLE;
     }
+    watch?.table(address);
     /* Memory that was handed in, or used by another machine before, may hold anything. */
     this.#live.fill(0, address / 4, (address + TABLE) / 4);
     const page = new TablePage(address, shift);
@@ -67,6 +69,7 @@ export class Tables {
   /** Takes an empty table back. */
   free(page: TablePage): void {
     if (!this.isEmpty(page)) throw new InvariantError(`Tables.free: table 0x${page.address.toString(16)} has entries`);
+    watch?.table(page.address);
     this.#pages[page.address / TABLE] = undefined;
     this.#free.push(page.address);
     this.count--;
@@ -81,17 +84,20 @@ export class Tables {
 
   /** Bits 31:0 of the entry at a physical address, signed. */
   low(at: number): number {
+    watch?.entry(Touch.read, at);
     return this.#live[at / 4]!;
   }
 
   /** The entry at a physical address. */
   read(at: number): Pte {
+    watch?.entry(Touch.read, at);
     const words = this.#live;
     return new Pte(words[at / 4]!, words[at / 4 + 1]!);
   }
 
   /** Writes the entry at a physical address. */
   write(at: number, { lo, hi }: { readonly lo: number; readonly hi: number }): void {
+    watch?.entry(Touch.write, at);
     const words = this.#live;
     words[at / 4] = lo;
     words[at / 4 + 1] = hi;

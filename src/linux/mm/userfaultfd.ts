@@ -15,6 +15,7 @@ import {
   UFFD_EVENT_UNMAP,
   UFFD_USER_MODE_ONLY,
 } from '../base/uffd-uapi.ts';
+import { Touch, watch } from '../base/watch.ts';
 import type { Mm } from './mm.ts';
 
 /** `struct userfaultfd_wait_queue` of a fault: who waits, and what read() will say. */
@@ -65,10 +66,11 @@ export function eventWords(body: UffdEventBody): string {
 export function recordMessage(
   { machine, name: task }: Task,
   what: 'queued' | 'read' | 'woken',
-  { mm }: Userfaultfd,
+  context: Userfaultfd,
   message: string,
 ): void {
-  machine.trace?.push({ kind: 'message', task, what, message, process: mm.process });
+  watch?.touch(Touch.write, context, 0);
+  machine.trace?.push({ kind: 'message', task, what, message, process: context.mm.process });
 }
 
 /** `struct userfaultfd_ctx`. Its queues have a spin lock in Linux; here nothing yields while they are changed. */
@@ -94,12 +96,18 @@ export class Userfaultfd {
     this.flags = flags;
   }
 
+  get name(): string {
+    return `userfaultfd of ${this.mm.process}`;
+  }
+
   /** `mmap_changing`: how many events are on their way. Pages cannot be put where mappings are being changed. */
   get mmapChanging(): number {
+    watch?.touch(Touch.read, this, 1);
     return this.#mmapChanging;
   }
 
   set mmapChanging(events: number) {
+    watch?.touch(Touch.write, this, 1);
     const { machine, process } = this.mm;
     recordCount(machine, 'mmap_changing', `the userfaultfd of ${process}`, this.#mmapChanging, events);
     this.#mmapChanging = events;
@@ -117,6 +125,7 @@ export class Userfaultfd {
 
   /** Whether somebody waits to be read. */
   get hasMessage(): boolean {
+    watch?.touch(Touch.read, this, 0);
     return this.pendingFaults.size > 0 || this.events.size > 0;
   }
 }

@@ -8,10 +8,11 @@ import { InvariantError } from '../../core/errors.ts';
 import { HGM_POSTED_PROT_NONE_PUD } from '../base/hgm.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_TABLE, PTE_NONE, type Pte } from '../base/pte.ts';
+import { watch } from '../base/watch.ts';
 import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
-import type { TablePage } from '../mm/tables.ts';
+import type { TablePage, Tables } from '../mm/tables.ts';
 import type { Vma } from '../mm/vma.ts';
 
 const PTE_SHIFT = 12;
@@ -46,9 +47,21 @@ const LEVELS = 8;
  * @returns physical address plus the SDM's level
  */
 function descend({ machine }: Mm, table: number, shift: number, address: number, stop: number): number {
+  if (watch) return descendWatched(machine.tables, table, shift, address, stop);
   const found = machine.cpu.core.leafAt(table / PAGE_SIZE, shift, Math.floor(address / PAGE_SIZE), stop);
   if (found === 0) throw new InvariantError(`descend: a table above 0x${address.toString(16)} lies outside memory`);
   return found;
+}
+
+/** The same, entry by entry, for whoever watches which are read. */
+function descendWatched(tables: Tables, table: number, shift: number, address: number, stop: number): number {
+  for (let level = shift, at = table; ; level -= INDEX_BITS) {
+    const entry = at + entryOffset(address, level);
+    if (level === stop) return entry + levelOf(level);
+    const pte = tables.read(entry);
+    if ((pte.lo & PAGE_PRESENT) === 0 || pte.huge) return entry + levelOf(level);
+    at = tableOf(pte);
+  }
 }
 
 /**

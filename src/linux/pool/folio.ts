@@ -4,10 +4,14 @@
 import { hex, InvariantError } from '../../core/errors.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { recordCount } from '../base/trace.ts';
+import { Touch, watch } from '../base/watch.ts';
 import { PageContents } from './contents.ts';
 import type { Hstate } from './hstate.ts';
 import type { PageCache } from './page-cache.ts';
 import type { Subpool } from './subpool.ts';
+
+/** What a search of interleavings tells apart: see Watch. */
+const [REFERENCES, MAPPINGS, PINS, EXCLUSIVE] = [0, 1, 2, 3] as const;
 
 /**
  * A huge page of the pool: free, or with its counts.
@@ -73,12 +77,22 @@ export class Folio {
     this.lock = new Lock('page lock of pfn', LockRank.page, pfn);
   }
 
+  get name(): string {
+    return `pfn ${hex(this.pfn)}`;
+  }
+
   /** References: one a page-table entry, one for the page cache, one a pin, and those of paths that are under way. */
   get refcount(): number {
+    watch?.touch(Touch.read, this, REFERENCES);
     return this.#refcount;
   }
 
   set refcount(references: number) {
+    watch?.touch(Touch.write, this, REFERENCES);
+    this.#setRefcount(references);
+  }
+
+  #setRefcount(references: number): void {
     if (this.hstate.machine.trace) this.#record('_refcount', this.#refcount, references);
     this.#refcount = references;
   }
@@ -88,30 +102,36 @@ export class Folio {
    * that they map. Per head: all entries. Without HGM both are the same.
    */
   get mapcount(): number {
+    watch?.touch(Touch.read, this, MAPPINGS);
     return this.#mapcount;
   }
 
   set mapcount(entries: number) {
+    watch?.touch(Touch.write, this, MAPPINGS);
     if (this.hstate.machine.trace) this.#record('mapcount', this.#mapcount, entries);
     this.#mapcount = entries;
   }
 
   /** Long-term and DMA pins, each with a reference besides. */
   get pincount(): number {
+    watch?.touch(Touch.read, this, PINS);
     return this.#pincount;
   }
 
   set pincount(pins: number) {
+    watch?.touch(Touch.write, this, PINS);
     if (this.hstate.machine.trace) this.#record('pincount', this.#pincount, pins);
     this.#pincount = pins;
   }
 
   /** `PageAnonExclusive`: one process's own, which may write without a copy. Linux keeps it in the head page only. */
   get anonExclusive(): boolean {
+    watch?.touch(Touch.read, this, EXCLUSIVE);
     return this.#anonExclusive;
   }
 
   set anonExclusive(exclusive: boolean) {
+    watch?.touch(Touch.write, this, EXCLUSIVE);
     if (this.hstate.machine.trace) this.#record('PageAnonExclusive', Number(this.#anonExclusive), Number(exclusive));
     this.#anonExclusive = exclusive;
   }
@@ -160,8 +180,16 @@ export class Folio {
 
   /** `get_page`. */
   get(references = 1): void {
-    if (this.refcount <= 0) throw new InvariantError(`Folio.get: pfn ${hex(this.pfn)} is free`);
-    this.refcount += references;
+    if (!this.tryGet(references)) throw new InvariantError(`Folio.get: pfn ${hex(this.pfn)} is free`);
+  }
+
+  /** `folio_try_get`: false of a page that is free, or about to be. */
+  tryGet(references: number): boolean {
+    /* Others may add and take references: only who takes the last one changes anything for whoever asks here. */
+    watch?.touch(Touch.add, this, REFERENCES);
+    if (this.#refcount <= 0) return false;
+    this.#setRefcount(this.#refcount + references);
+    return true;
   }
 
   /**
@@ -174,14 +202,16 @@ export class Folio {
 
   /** Whether it would be {@link overflown}, had it some references more. */
   overflownBy(references: number): boolean {
-    return this.refcount + references >= 2 ** 31;
+    return this.#refcount + references >= 2 ** 31;
   }
 
   /** `put_page`. The last reference frees it: the caller then hands it to the pool, `freeHugePage`. */
   putTestZero(references = 1): boolean {
-    if (this.refcount < references) throw new InvariantError(`Folio.put: pfn ${hex(this.pfn)} is free already`);
-    this.refcount -= references;
-    return this.refcount === 0;
+    if (this.#refcount < references) throw new InvariantError(`Folio.put: pfn ${hex(this.pfn)} is free already`);
+    const isLast = this.#refcount === references;
+    watch?.touch(isLast ? Touch.write : Touch.add, this, REFERENCES);
+    this.#setRefcount(this.#refcount - references);
+    return isLast;
   }
 
   /** Whose list has the VMAs that may map it. */

@@ -2,6 +2,7 @@
  * A hugetlbfs file. fs/hugetlbfs/inode.c of Linux 6.1.
  */
 import { Lock, LockRank } from '../base/lock.ts';
+import { Touch, watch } from '../base/watch.ts';
 import type { Hstate } from './hstate.ts';
 import { PageCache } from './page-cache.ts';
 import { ReserveMap } from './reserve-map.ts';
@@ -22,8 +23,7 @@ export class HugetlbfsInode {
   readonly pageCache: PageCache;
   /** Reservations of all shared mappings, under a lock of their own: they last until the file is truncated or gone. */
   readonly reserveMap: ReserveMap;
-  /** `i_size` in bytes: written under i_rwsem, read by faults without a lock. */
-  size = 0;
+  #size = 0;
   /** Open files and VMAs: with the last one the file goes. */
   references = 1;
 
@@ -35,6 +35,17 @@ export class HugetlbfsInode {
     this.lock = new Lock(`i_rwsem of ${name}`, LockRank.inode);
     this.pageCache = new PageCache(name);
     this.reserveMap = new ReserveMap(`reservations of ${name}`);
+  }
+
+  /** `i_size` in bytes: written under i_rwsem, read by faults without a lock. */
+  get size(): number {
+    watch?.touch(Touch.read, this, 0);
+    return this.#size;
+  }
+
+  set size(bytes: number) {
+    watch?.touch(Touch.write, this, 0);
+    this.#size = bytes;
   }
 
   /** The mutex of the faults on one of its pages. @param index of the page, in huge pages */

@@ -3,6 +3,7 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import { Lock, LockRank } from '../base/lock.ts';
+import { Touch, watch } from '../base/watch.ts';
 import type { Folio } from './folio.ts';
 
 /** What the list of those who show a file knows of each; a VMA is one, and mm/i-mmap.ts finds it again. */
@@ -32,6 +33,10 @@ export class PageCache {
     this.iMmapRwsem = new Lock(`i_mmap_rwsem of ${file}`, LockRank.iMmap);
   }
 
+  get name(): string {
+    return `pages of ${this.file}`;
+  }
+
   /** Pages in the cache. */
   get size(): number {
     return this.#folios.size;
@@ -39,11 +44,13 @@ export class PageCache {
 
   /** `find_get_page` without the reference. */
   find(index: number): Folio | undefined {
+    watch?.touch(Touch.read, this, 0);
     return this.#folios.get(index);
   }
 
   /** `hugetlb_add_to_page_cache`, of a page whose lock the caller holds: the cache has a reference of its own. */
   add(folio: Folio, index: number): void {
+    watch?.touch(Touch.write, this, 0);
     const before = this.#folios.size;
     this.#folios.set(index, folio);
     if (this.#folios.size === before) throw new InvariantError(`PageCache.add: index ${index} is taken`);
@@ -56,6 +63,7 @@ export class PageCache {
 
   /** `hugetlb_delete_from_page_cache`; the cache's reference is the caller's now. */
   delete(folio: Folio): void {
+    watch?.touch(Touch.write, this, 0);
     this.#folios.delete(folio.index);
     folio.pageCache = undefined;
     folio.dirty = false;
@@ -64,6 +72,7 @@ export class PageCache {
 
   /** `migrate_huge_page_move_mapping`, of pages that are both locked: the cache's reference goes from one to the other. */
   replace(old: Folio, fresh: Folio): void {
+    watch?.touch(Touch.write, this, 0);
     fresh.pageCache = this;
     fresh.index = old.index;
     fresh.get();
@@ -74,6 +83,7 @@ export class PageCache {
 
   /** The pages with an index from `from` up to, not including, `to`, in ascending order. */
   range(from: number, to: number): Folio[] {
+    watch?.touch(Touch.read, this, 0);
     const folios: Folio[] = [];
     if (to - from <= this.#folios.size) {
       for (let index = from; index < to; index++) {

@@ -18,8 +18,7 @@ export type PageList = Float64Array | number[];
  */
 export function tryGrabFolio(folio: Folio, refs: number, flags: number): boolean {
   if ((flags & (FOLL_GET | FOLL_PIN)) === 0) return false;
-  if (folio.refcount <= 0 || folio.overflown) return false;
-  folio.refcount += refs;
+  if (folio.overflown || !folio.tryGet(refs)) return false;
   if (flags & FOLL_GET) folio.getcount += refs;
   else folio.pincount += refs;
   return true;
@@ -29,11 +28,10 @@ export function tryGrabFolio(folio: Folio, refs: number, flags: number): boolean
 export function* gupPutFolio(task: Task, folio: Folio, refs: number, flags: number): Path<void> {
   if (flags & FOLL_GET) folio.getcount -= refs;
   else folio.pincount -= refs;
-  if (folio.pincount < 0 || folio.getcount < 0 || folio.refcount < refs) {
+  if (folio.pincount < 0 || folio.getcount < 0) {
     throw new InvariantError(`gupPutFolio: pfn 0x${folio.pfn.toString(16)} was not grabbed so often`);
   }
-  folio.refcount -= refs;
-  if (folio.refcount === 0) yield* folio.hstate.freeHugePage(task, folio);
+  if (folio.putTestZero(refs)) yield* folio.hstate.freeHugePage(task, folio);
 }
 
 /** Pages of a list that follow each other and are of one huge page. */

@@ -41,7 +41,7 @@ function* waitForRead(task: Task, context: Userfaultfd, body: UffdEventBody): Pa
   context.events.add(event);
   recordMessage(task, 'queued', context, eventWords(body));
   const what = `a userfaultfd to be read: ${NAMES[body.event]}`;
-  yield* sleepUntil(task, what, () => event.done || context.released);
+  yield* sleepUntil(task, what, context, () => event.done || context.released);
   context.events.delete(event);
   if (!event.done && body.event === UFFD_EVENT_FORK) yield* abandonChild(task, body.child);
   context.mmapChanging--;

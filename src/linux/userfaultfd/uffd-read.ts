@@ -3,8 +3,9 @@
  * userfaultfd_event_complete.
  */
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
-import { type Path, sleepUntil, type Task } from '../base/task.ts';
+import { type Path, preemptionPoint, sleepUntil, type Task } from '../base/task.ts';
 import { UFFD_EVENT_PAGEFAULT, UFFD_FEATURE_THREAD_ID, UFFD_NONBLOCK } from '../base/uffd-uapi.ts';
+import { Touch, watch } from '../base/watch.ts';
 import { eventWords, faultWords, recordMessage, type UffdEventBody, type Userfaultfd } from '../mm/userfaultfd.ts';
 
 /** Somebody faults, and waits. */
@@ -33,6 +34,8 @@ function* readMessage(
 ): Path<PagefaultMessage | UffdEventBody | 'EINVAL' | 'EAGAIN' | 'EINTR'> {
   if (context.features === undefined) return refuse(task, 'EINVAL', 'before UFFDIO_API');
   for (;;) {
+    yield* preemptionPoint(task, context);
+    watch?.touch(Touch.read, context, 0);
     const [fault] = context.pendingFaults;
     if (fault) {
       context.pendingFaults.delete(fault);
@@ -51,6 +54,6 @@ function* readMessage(
     }
     if (task.killed) return refuse(task, 'EINTR', 'a SIGKILL is pending');
     if (context.flags & UFFD_NONBLOCK) return refuse(task, 'EAGAIN', 'no message, and UFFD_NONBLOCK');
-    yield* sleepUntil(task, 'a message of a userfaultfd', () => context.hasMessage);
+    yield* sleepUntil(task, 'a message of a userfaultfd', context, () => context.hasMessage);
   }
 }

@@ -21,6 +21,7 @@ import {
   UFFDIO_REGISTER_MODE_WP,
 } from '../base/uffd-uapi.ts';
 import { VM_MAYWRITE, VM_UFFD_FLAGS, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP } from '../base/vm-flags.ts';
+import { Touch, watch } from '../base/watch.ts';
 import { wakeUserfault } from '../fault/uffd-fault.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Userfaultfd } from '../mm/userfaultfd.ts';
@@ -149,6 +150,7 @@ export const uffdRelease: typeof release = kernelFunction('userfaultfd_release',
 function* release(task: Task, context: Userfaultfd): Path<void> {
   const { mm } = context;
   /* Before mmap_lock: a fault that has it sees that there is nobody to wait for, and lets it go. */
+  watch?.touch(Touch.write, context, 0);
   context.released = true;
   if (!mm.exited) {
     yield* mm.mmapLock.write(task);

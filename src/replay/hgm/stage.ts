@@ -48,7 +48,12 @@ export class HgmStage extends Stage {
     const deliver = (file: UserfaultFile): void => this.deliverUserfaultfd(file);
     function* reads(): Path<string> {
       while (!done) {
-        yield* sleepUntil(reader.task, 'the event of a fork', () => done || told.some(({ pending }) => pending));
+        yield* sleepUntil(
+          reader.task,
+          'the event of a fork',
+          reader.task,
+          () => done || told.some(({ pending }) => pending),
+        );
         for (const file of told) {
           if (!file.pending) continue;
           const message = yield* reader.uffdRead(file);

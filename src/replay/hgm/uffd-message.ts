@@ -73,13 +73,13 @@ function messageOf(
   function* wakes(at: number): Path<{ readonly result: string; readonly woken: boolean }> {
     const fill = { kind: 'continue', mode: 0 } as const;
     const { result } = yield* handling.uffdFill(uffd, start + at, pieces.length, fill);
-    yield* preemptionPoint(handling.task);
+    yield* preemptionPoint(handling.task, 0);
     return { result, woken };
   }
   let found: Readonly<Record<string, Found>> = { register: 'OK' };
   function* handle(): Path<unknown> {
     /* A fault that needs nobody sends no message: all that a message says is missing then. */
-    yield* sleepUntil(handling.task, 'the message of a fault', () => woken || uffd.pending);
+    yield* sleepUntil(handling.task, 'the message of a fault', handling.task, () => woken || uffd.pending);
     if (!uffd.pending) return;
     const message = yield* handling.uffdRead(uffd);
     if (typeof message === 'string' || message.event !== UFFD_EVENT_PAGEFAULT) return;

@@ -256,10 +256,10 @@ describe('a leaf that is cut into smaller ones meanwhile', () => {
         {
           gup,
           *other(thread, at) {
-            yield* preemptionPoint(thread.task);
-            yield* preemptionPoint(thread.task);
+            yield* preemptionPoint(thread.task, 0);
+            yield* preemptionPoint(thread.task, 0);
             splitLeaf(thread.process, at);
-            yield* preemptionPoint(thread.task);
+            yield* preemptionPoint(thread.task, 0);
             splitLeaf(thread.process, at + HUGE);
           },
           verdict(process, got, pages, at) {

@@ -1,0 +1,49 @@
+/**
+ * Who watches what tasks share: a search of interleavings, see src/explore. It learns of each access to what several tasks can see, and says where
+ * another task comes in.
+ *
+ * There is one watch at a time, set while a task takes a step, and none otherwise: then all of this costs a test of one variable.
+ */
+
+/** Something shared that lives longer than a step. Its name is the same in every execution, and nothing else has it. */
+export interface Shared {
+  readonly name: string;
+}
+
+/** How something is touched. Additions commute with each other: a count whose value nobody looks at. */
+export const Touch = { read: 0, write: 1, add: 2 } as const;
+export type Touch = (typeof Touch)[keyof typeof Touch];
+
+/** Values that something shared may have which are told apart: 0 to 3. */
+export type Part = 0 | 1 | 2 | 3;
+
+/** A search, as the kernel's paths see it. */
+export interface Watch {
+  /**
+   * The running task comes to where others may come in, before it touches something: a lock that it wants, the physical address of an entry that it
+   * reads without a lock, anything else that is shared.
+   *
+   * @returns whether it is to stop here
+   */
+  place(before: Shared | number): boolean;
+  touch(how: Touch, what: Shared, part: Part): void;
+  /** An entry of a page table is read or written. @param at physical address */
+  entry(how: Touch, at: number): void;
+  /** A page table comes or goes. @param at physical address */
+  table(at: number): void;
+  /** The physical address of a new page table: each task has its own, so that whoever comes first does not decide where the other's lies. */
+  tableAddress(): number | undefined;
+  /** A lock was taken, or released. */
+  acquired(lock: Shared, write: boolean, guardsAll: boolean): void;
+  released(lock: Shared, write: boolean): void;
+  /** A lock was tried, without success. */
+  refused(lock: Shared, write: boolean): void;
+}
+
+/** The watch, while a step is under way. */
+export let watch: Watch | undefined;
+
+/** Sets the watch, or takes it away. */
+export function setWatch(by: Watch | undefined): void {
+  watch = by;
+}
