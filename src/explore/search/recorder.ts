@@ -63,6 +63,11 @@ export class Recorder {
     return object;
   }
 
+  /** The place that the running task came to last. */
+  get lastPlace(): number {
+    return this.#place;
+  }
+
   /** The running task comes to a place. Returns whether its step ends here. */
   place(object: number): boolean {
     this.#place = object;

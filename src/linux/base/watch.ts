@@ -30,7 +30,7 @@ export interface Watch {
   /** An entry of a page table is read or written. @param at physical address */
   entry(how: Touch, at: number): void;
   /** A page table comes or goes. @param at physical address */
-  table(at: number): void;
+  table(at: number, isNew: boolean): void;
   /** The physical address of a new page table: each task has its own, so that whoever comes first does not decide where the other's lies. */
   tableAddress(): number | undefined;
   /** A lock was taken, or released. */

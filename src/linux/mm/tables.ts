@@ -49,6 +49,11 @@ export class Tables {
     this.#words = this.#view();
   }
 
+  /** Physical address behind the last table that was ever in use. */
+  get end(): number {
+    return this.#next;
+  }
+
   /** An empty table; undefined where memory for tables is used up. */
   allocate(shift: number): TablePage | undefined {
     let address = watch?.tableAddress() ?? this.#free.pop();
@@ -57,7 +62,7 @@ export class Tables {
       address = this.#next;
       this.#next += TABLE;
     }
-    watch?.table(address);
+    watch?.table(address, true);
     /* Memory that was handed in, or used by another machine before, may hold anything. */
     this.#live.fill(0, address / 4, (address + TABLE) / 4);
     const page = new TablePage(address, shift);
@@ -69,7 +74,7 @@ export class Tables {
   /** Takes an empty table back. */
   free(page: TablePage): void {
     if (!this.isEmpty(page)) throw new InvariantError(`Tables.free: table 0x${page.address.toString(16)} has entries`);
-    watch?.table(page.address);
+    watch?.table(page.address, false);
     this.#pages[page.address / TABLE] = undefined;
     this.#free.push(page.address);
     this.count--;

@@ -1,0 +1,56 @@
+/**
+ * What can be wrong with an execution.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import { Lock } from '../../linux/base/lock.ts';
+import { DeadEnd, type Pause } from '../../linux/base/task.ts';
+import { FreedTableUse } from './kernel-watch.ts';
+
+/** The kinds of what is wrong. */
+export type FindingKind =
+  /** A page table was read or written that had been freed. */
+  | 'freed table'
+  /** Tasks wait for each other's locks. */
+  | 'deadlock'
+  /** A loop that no other task ends. */
+  | 'livelock'
+  /** The kernel comes to a BUG(), or to a loop without an end. */
+  | 'dead end'
+  /** A count is wrong, a lock is released that is not held, or another rule of the kernel's is broken. */
+  | 'broken rule'
+  /** An answer that is not what the scenario expects. */
+  | 'answer';
+
+/** Something that is wrong. */
+export interface Finding {
+  readonly kind: FindingKind;
+  /** In words. */
+  readonly what: string;
+  /** In whose step; -1 for the final state. */
+  readonly task: number;
+}
+
+/** A task that cannot go on. */
+export interface Waiting {
+  readonly task: number;
+  readonly name: string;
+  readonly held: readonly Lock[];
+  readonly pause: Pause;
+}
+
+/** What an error means that ended a step. @throws it, if it is none of the kernel's */
+export function findingOf(error: unknown, task: number): Finding {
+  if (error instanceof FreedTableUse) return { kind: 'freed table', what: error.message, task };
+  if (error instanceof DeadEnd) return { kind: 'dead end', what: `${error.outcome}: ${error.message}`, task };
+  if (error instanceof InvariantError) return { kind: 'broken rule', what: error.message, task };
+  throw error;
+}
+
+/** Why no task can go on: who waits for whom. */
+export function whyNobodyGoesOn(waiting: readonly Waiting[]): Finding {
+  const words = waiting.map(({ name, held, pause }) => {
+    const holds = held.length === 0 ? '' : `, and holds ${held.map((lock) => lock.name).join(', ')}`;
+    return `${name} waits for ${pause.on.describe()}${holds}`;
+  });
+  return { kind: 'deadlock', what: words.join('; '), task: -1 };
+}

@@ -1,0 +1,132 @@
+/**
+ * Operations of several tasks on the kernel model, as a program that a search can run: each task is a thread that makes system calls one after the
+ * other, and stops at the busy places on its way.
+ */
+import { InvariantError } from '../../core/errors.ts';
+import { Lock } from '../../linux/base/lock.ts';
+import { DeadEnd, type Path, type Pause, type Task } from '../../linux/base/task.ts';
+import { setWatch } from '../../linux/base/watch.ts';
+import type { Machine } from '../../linux/machine/machine.ts';
+import type { Program } from '../search/program.ts';
+import type { Recorder } from '../search/recorder.ts';
+import { type Finding, findingOf, type Waiting, whyNobodyGoesOn } from './finding.ts';
+import { KernelWatch } from './kernel-watch.ts';
+
+/** What a task does. */
+export interface KernelTask {
+  /** The thread. */
+  readonly task: Task;
+  /** Its system calls, as one path. */
+  readonly path: Path<void>;
+}
+
+/** A machine in its initial state, and what tasks do there. */
+export interface Stand {
+  readonly machine: Machine;
+  readonly tasks: readonly KernelTask[];
+  /** What is wrong with the final state, if anything; called when all tasks have ended. */
+  judge(): Finding | undefined;
+}
+
+/** Makes the same stand each time. */
+export interface Scene {
+  /** Tasks. */
+  readonly tasks: number;
+  stand(): Stand;
+}
+
+/** Steps of an execution, after which it is taken for a loop. */
+const MOST_STEPS = 20_000;
+
+/** A task on its way. */
+interface Thread extends KernelTask {
+  pause: Pause | undefined;
+  place: number;
+  isDone: boolean;
+}
+
+/** A scene as a program. */
+export class KernelProgram implements Program<Finding> {
+  readonly tasks: number;
+  readonly #scene: Scene;
+  #watch: KernelWatch | undefined;
+  #stand: Stand | undefined;
+  #threads: Thread[] = [];
+  #steps = 0;
+
+  constructor(scene: Scene) {
+    this.#scene = scene;
+    this.tasks = scene.tasks;
+  }
+
+  /** The stand of the last execution. */
+  get stand(): Stand {
+    if (!this.#stand) throw new InvariantError('KernelProgram.stand: nothing was run');
+    return this.#stand;
+  }
+
+  reset(recorder: Recorder): void {
+    const stand = this.#scene.stand();
+    this.#stand = stand;
+    const { memory, tables } = stand.machine;
+    this.#watch ??= new KernelWatch(recorder, memory.bytes, tables.end);
+    this.#watch.reset();
+    this.#steps = 0;
+    this.#threads = stand.tasks.map(({ task, path }) => {
+      task.preemptible = true;
+      return { task, path, pause: undefined, place: 0, isDone: false };
+    });
+  }
+
+  ready(): number {
+    let ready = 0;
+    for (const [index, { task, pause, isDone }] of this.#threads.entries()) {
+      if (!isDone && (!pause || pause.on.isFreeFor(task, pause.mode))) ready |= 1 << index;
+    }
+    return ready;
+  }
+
+  awaits(task: number): number {
+    const { pause } = this.#threads[task]!;
+    return pause ? this.#watch!.awaited(pause) : -1;
+  }
+
+  placeOf(task: number): number {
+    return this.#threads[task]!.place;
+  }
+
+  step(index: number): Finding | undefined {
+    const thread = this.#threads[index]!;
+    const { machine } = this.#stand!;
+    machine.current = thread.task.name;
+    setWatch(this.#watch);
+    try {
+      const step = thread.path.next();
+      thread.isDone = step.done === true;
+      thread.pause = step.done ? undefined : step.value;
+      if (++this.#steps > MOST_STEPS) return { kind: 'livelock', what: `no end after ${MOST_STEPS} steps`, task: index };
+      return undefined;
+    } catch (error) {
+      if (error instanceof DeadEnd) machine.hasDeadEnds = true;
+      thread.isDone = true;
+      return findingOf(error, index);
+    } finally {
+      thread.place = this.#watch!.lastPlace;
+      setWatch(undefined);
+    }
+  }
+
+  end(): Finding | undefined {
+    const waiting: Waiting[] = [];
+    for (const [index, { task, pause, isDone }] of this.#threads.entries()) {
+      if (!isDone) waiting.push({ task: index, name: task.name, held: task.held, pause: pause! });
+    }
+    if (waiting.some(({ pause }) => pause.on instanceof Lock)) return whyNobodyGoesOn(waiting);
+    for (const { task } of this.#threads) task.preemptible = false;
+    try {
+      return this.#stand!.judge();
+    } catch (error) {
+      return findingOf(error, -1);
+    }
+  }
+}

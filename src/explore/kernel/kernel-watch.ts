@@ -1,0 +1,161 @@
+/**
+ * The watch over the kernel model: numbers what tasks share for the search's recorder, and finds out at once who uses a page table that was freed.
+ *
+ * Page tables that tasks allocate come from pieces of memory of their own, one a task, and a table that was freed is not used again before the
+ * execution ends:
+ *
+ *   tables of the initial state | task 0's | task 1's | ...
+ */
+import { InvariantError } from '../../core/errors.ts';
+import { Lock } from '../../linux/base/lock.ts';
+import type { Pause } from '../../linux/base/task.ts';
+import type { Part, Shared, Touch, Watch } from '../../linux/base/watch.ts';
+import { Access, packed } from '../search/access.ts';
+import type { Recorder } from '../search/recorder.ts';
+
+const ENTRY = 8;
+const TABLE = 4096;
+const ENTRIES = TABLE / ENTRY;
+/** Parts of something shared: Part's values. */
+const PARTS = 4;
+
+/** Somebody has read or written a page table that was freed. */
+export class FreedTableUse extends Error {}
+
+/** Numbers for what is shared: the same in each execution. */
+export class KernelWatch implements Watch {
+  readonly #recorder: Recorder;
+  readonly #numbers = new WeakMap<Shared, number>();
+  readonly #byName = new Map<string, number>();
+  readonly #names: string[] = [];
+  /** By entry, as address / 8; 0 for none yet. */
+  readonly #entries: Int32Array;
+  /** By table, as address / 4096: the tables themselves, and whether they were freed. */
+  readonly #tables: Int32Array;
+  readonly #isFreed: Uint8Array;
+  readonly #freed: number[] = [];
+  readonly #firstOwn: number;
+  readonly #ownTables: number;
+  readonly #used: number[];
+
+  /**
+   * @param bytes of memory for page tables
+   * @param firstOwn physical address from which on tables are handed out to tasks
+   */
+  constructor(recorder: Recorder, bytes: number, firstOwn: number) {
+    this.#recorder = recorder;
+    this.#entries = new Int32Array(bytes / ENTRY);
+    this.#tables = new Int32Array(bytes / TABLE);
+    this.#isFreed = new Uint8Array(bytes / TABLE);
+    this.#firstOwn = firstOwn;
+    this.#ownTables = Math.floor((bytes - firstOwn) / TABLE / recorder.tasks);
+    this.#used = new Array(recorder.tasks).fill(0);
+  }
+
+  /** A new execution: no table of a task's own is in use. */
+  reset(): void {
+    for (const table of this.#freed) this.#isFreed[table] = 0;
+    this.#freed.length = 0;
+    this.#used.fill(0);
+  }
+
+  /** The place that the running task came to last. */
+  get lastPlace(): number {
+    return this.#recorder.lastPlace;
+  }
+
+  place(before: Shared | number): boolean {
+    return this.#recorder.place(typeof before === 'number' ? this.#entry(before) : this.#number(before));
+  }
+
+  touch(how: Touch, what: Shared, part: Part): void {
+    this.#recorder.access(this.#number(what) + part, how);
+  }
+
+  entry(how: Touch, at: number): void {
+    const recorder = this.#recorder;
+    if (recorder.task < 0) return;
+    const table = Math.floor(at / TABLE);
+    if (this.#isFreed[table]) {
+      const index = (at % TABLE) / ENTRY;
+      throw new FreedTableUse(`entry ${index} of the page table at 0x${(table * TABLE).toString(16)}, which was freed`);
+    }
+    recorder.access(this.#table(table), Access.read);
+    recorder.access(this.#entry(at), how);
+  }
+
+  table(at: number, isNew: boolean): void {
+    if (this.#recorder.task < 0) return;
+    const table = at / TABLE;
+    this.#recorder.access(this.#table(table), Access.write);
+    if (isNew) return;
+    this.#isFreed[table] = 1;
+    this.#freed.push(table);
+  }
+
+  tableAddress(): number | undefined {
+    const { task } = this.#recorder;
+    if (task < 0) return undefined;
+    const nth = this.#used[task]!++;
+    if (nth >= this.#ownTables) throw new InvariantError(`KernelWatch.tableAddress: task ${task} has used up its tables`);
+    return this.#firstOwn + (task * this.#ownTables + nth) * TABLE;
+  }
+
+  acquired(lock: Shared, write: boolean, guardsAll: boolean): void {
+    const number = this.#number(lock);
+    this.#recorder.acquire(number, write);
+    if (guardsAll) this.#recorder.access(number, write ? Access.write : Access.read);
+  }
+
+  released(lock: Shared, write: boolean): void {
+    this.#recorder.release(this.#number(lock), write);
+  }
+
+  refused(lock: Shared, write: boolean): void {
+    this.#recorder.fail(this.#number(lock), write);
+  }
+
+  /** What a pause waits for, as an access; -1 where it is no lock. */
+  awaited({ on, mode }: Pause): number {
+    if (!(on instanceof Lock) || mode === 'wait') return -1;
+    return packed(this.#number(on), mode === 'write' ? Access.acquireWrite : Access.acquireRead);
+  }
+
+  /** What a number stands for, in words. */
+  nameOf(number: number): string {
+    return this.#names[number] ?? `object ${number}`;
+  }
+
+  #number(what: Shared): number {
+    let number = this.#numbers.get(what);
+    if (number !== undefined) return number;
+    const { name } = what;
+    number = this.#byName.get(name);
+    if (number === undefined) {
+      number = this.#recorder.newObject();
+      for (let part = 1; part < PARTS; part++) this.#recorder.newObject();
+      this.#byName.set(name, number);
+      for (let part = 0; part < PARTS; part++) this.#names[number + part] = name;
+    }
+    this.#numbers.set(what, number);
+    return number;
+  }
+
+  #entry(at: number): number {
+    const entry = at / ENTRY;
+    if (this.#entries[entry] === 0) {
+      this.#entries[entry] = this.#recorder.newObject();
+      this.#names[this.#entries[entry]!] =
+        `entry ${entry % ENTRIES} of table 0x${(Math.floor(at / TABLE) * TABLE).toString(16)}`;
+    }
+    return this.#entries[entry]!;
+  }
+
+  #table(table: number): number {
+    if (this.#tables[table] === 0) {
+      this.#tables[table] = this.#recorder.newObject();
+      this.#names[this.#tables[table]!] = `table 0x${(table * TABLE).toString(16)}`;
+    }
+    return this.#tables[table]!;
+  }
+}
