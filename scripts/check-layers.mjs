@@ -51,7 +51,7 @@ const ROOMS = {
     'machine/',
   ],
   'src/replay/': ['line/', 'stage/', 'sequence/', 'operations/', 'hugetlb/', 'hgm/', 'observe/'],
-  'src/explore/': ['search/'],
+  'src/explore/': ['search/', 'kernel/', 'scenario/', 'show/'],
 };
 
 /** Who may import what is not in this project; a path that ends in / stands for a folder. */

@@ -95,3 +95,24 @@ Of a sequence the first differences are shown, others counted. The last line of 
   N sequences, M operations, D differences
 and the exit status 0 only if there are none. Nothing is run unless every TRACE is well-formed.
 `;
+
+export const EXPLORE_EXPLANATION = `
+SCENARIO is a scenario as replay has it, in which some operations have a "task": those of one
+task are done one after the other, those of different tasks at the same time. What stands before
+them makes the initial state; what stands behind is done when all tasks have ended. A result or a
+value that is told is expected in every interleaving:
+
+  {"seq":1,"pool":3}
+  {"op":"mmap","proc":0,"slot":0,"kind":"private_anon","hugepages":1,"prot":"rw"}
+  {"op":"write","proc":0,"slot":0,"page":0,"value":42}
+  {"op":"fork","proc":0,"child":1,"task":0}
+  {"op":"migrate","proc":0,"slot":0,"page":0,"task":1}
+  {"op":"read","proc":1,"slot":0,"page":0,"value":42}
+  {"end":1}
+
+First come the interleavings with no, one and two preemptions; then all that matter, each once: those
+that differ only in the order of steps that commute are one. What is found is shown as lanes: a task
+a column, time goes down, a number where another task comes in.
+
+The exit status is 0 if nothing was found, 1 if something was, 2 for a file that is not well-formed.
+`;

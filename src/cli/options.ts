@@ -36,6 +36,12 @@ export function parseCpu(text: string): number {
   return Number(text);
 }
 
+/** A count, in decimal. */
+export function parseCount(name: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Failure(`${name}: expected a number such as 2, got ${JSON.stringify(text)}`);
+  return Number(text);
+}
+
 const KINDS = new Map([
   ['r', Access.read],
   ['w', Access.write],

@@ -3,10 +3,18 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
+import type { ExploreCliOptions } from './explore.ts';
 import { Failure } from './failure.ts';
-import { EXAMPLES, EXPLANATION, MAP_EXPLANATION, REPLAY_EXPLANATION, WALK_EXPLANATION } from './help.ts';
+import {
+  EXAMPLES,
+  EXPLANATION,
+  EXPLORE_EXPLANATION,
+  MAP_EXPLANATION,
+  REPLAY_EXPLANATION,
+  WALK_EXPLANATION,
+} from './help.ts';
 import type { MapOptions, Surroundings } from './map.ts';
-import { parseAccess, parseCpu, parseHex } from './options.ts';
+import { parseAccess, parseCount, parseCpu, parseHex } from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import type { ReplayOptions } from './replay.ts';
@@ -77,6 +85,17 @@ function createProgram(): Command {
       const { replay } = await import('./replay.ts');
       process.exitCode = await within(options, (surroundings) => replay(paths, options, surroundings));
     });
+
+  colorOptions(program.command('explore').argument('<SCENARIO...>', 'scenarios with tasks, plain or gzipped'))
+    .description('run every interleaving that matters of what several tasks do, and show the one that breaks something')
+    .addOption(countOption('--preemptions', 'most preemptions of an interleaving (default: any number)'))
+    .addOption(countOption('--seconds', 'most seconds for a sequence (default: until nothing is left)'))
+    .option('--json', 'a line of JSON a sequence')
+    .addHelpText('after', EXPLORE_EXPLANATION)
+    .action(async (paths: string[], options: ExploreCliOptions & ColorOption) => {
+      const { exploreFiles } = await import('./explore.ts');
+      process.exitCode = await within(options, (surroundings) => exploreFiles(paths, options, surroundings));
+    });
   return program;
 }
 
@@ -98,6 +117,10 @@ function colorOptions(command: Command): Command {
   return command
     .option('--color', 'use colours (default: on a terminal, unless NO_COLOR is set)')
     .option('--no-color', 'use none');
+}
+
+function countOption(name: string, description: string): Option {
+  return new Option(`${name} <N>`, description).argParser((text) => parseCount(name, text));
 }
 
 function hexOption(name: string, value: string, description: string): Option {

@@ -1,25 +1,22 @@
 /**
  * `hugewalk replay`: what a kernel did with huge pages, against what the model of it does.
  */
-import { fileSource } from '../dump/file-source.ts';
-import { inflated } from '../dump/gzip.ts';
 import type { TraceEvent } from '../linux/base/trace.ts';
 import { describeTrace, isChange } from '../linux/base/trace-words.ts';
 import { describeDifference } from '../replay/describe.ts';
 import { ScenarioError } from '../replay/line/scenario-error.ts';
 import { answerWords } from '../replay/observe/words.ts';
 import { type Difference, memoryForTables, type ReplayedLine, replaySequence } from '../replay/replay.ts';
-import { parseScenario } from '../replay/scenario.ts';
 import type { Scenario, Sequence } from '../replay/sequence/sequence.ts';
 import type { Answer } from '../replay/stage/answer.ts';
 import { type Played, type Written, withAnswers } from '../replay/written.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { Surroundings } from './map.ts';
 import { ReaderGone } from './output.ts';
-import type { Progress } from './progress.ts';
+import { readScenario } from './read-scenario.ts';
 import { runRows, sequenceWords } from './replay-run.ts';
 import { checkWritable, replaceFile, type WritableScenario } from './replay-write.ts';
-import { count, counted, printable, sizeOfPages } from './text.ts';
+import { count, counted, printable } from './text.ts';
 
 /** The options of `replay`. */
 export interface ReplayOptions {
@@ -35,8 +32,6 @@ export interface ReplayOptions {
 
 /** Differences of a sequence that are printed; most follow from the first. */
 const SHOWN = 3;
-/** Bytes of text that a file may have. */
-const LONGEST = 2 ** 28;
 
 /** Runs the command; resolves with the exit status. All files are read, and found right, before anything runs. */
 export async function replay(
@@ -70,29 +65,6 @@ export async function replay(
     throw error;
   }
   return replayed.differences > 0 ? EXIT.differences : EXIT.done;
-}
-
-/** Reads a file, plain or gzipped, and all that it says. */
-async function readScenario(
-  path: string,
-  progress: Progress,
-): Promise<{ readonly scenario: Scenario; readonly text: string }> {
-  const onProgress = (done: number, total: number): void =>
-    progress.report(() => `reading ${printable(path)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`);
-  const file = await fileSource(path);
-  try {
-    const source = await inflated(file, { keep: LONGEST, onProgress });
-    if (source.size > LONGEST) {
-      throw new Failure(`${path}: expected at most ${sizeOfPages(LONGEST / 4096)} of text, found more`);
-    }
-    const [bytes] = await source.read([{ offset: 0, length: source.size }]);
-    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
-    return { scenario: parseScenario(path, text), text };
-  } catch (error) {
-    throw error instanceof ScenarioError ? new Failure(error.message) : error;
-  } finally {
-    await file.close();
-  }
 }
 
 /** The text with the model's answers, of which one that can be run has all. */

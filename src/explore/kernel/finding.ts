@@ -2,7 +2,7 @@
  * What can be wrong with an execution.
  */
 import { InvariantError } from '../../core/errors.ts';
-import { Lock } from '../../linux/base/lock.ts';
+import type { Lock } from '../../linux/base/lock.ts';
 import { DeadEnd, type Pause } from '../../linux/base/task.ts';
 import { FreedTableUse } from './kernel-watch.ts';
 

@@ -65,6 +65,11 @@ export class KernelProgram implements Program<Finding> {
     return this.#stand;
   }
 
+  /** Whether several tasks touch what has this name, in ways that do not commute. */
+  isShared(name: string): boolean {
+    return this.#watch?.isShared(name) ?? false;
+  }
+
   reset(recorder: Recorder): void {
     const stand = this.#scene.stand();
     this.#stand = stand;
@@ -104,7 +109,8 @@ export class KernelProgram implements Program<Finding> {
       const step = thread.path.next();
       thread.isDone = step.done === true;
       thread.pause = step.done ? undefined : step.value;
-      if (++this.#steps > MOST_STEPS) return { kind: 'livelock', what: `no end after ${MOST_STEPS} steps`, task: index };
+      if (++this.#steps > MOST_STEPS)
+        return { kind: 'livelock', what: `no end after ${MOST_STEPS} steps`, task: index };
       return undefined;
     } catch (error) {
       if (error instanceof DeadEnd) machine.hasDeadEnds = true;

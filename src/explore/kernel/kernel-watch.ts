@@ -97,7 +97,8 @@ export class KernelWatch implements Watch {
     const { task } = this.#recorder;
     if (task < 0) return undefined;
     const nth = this.#used[task]!++;
-    if (nth >= this.#ownTables) throw new InvariantError(`KernelWatch.tableAddress: task ${task} has used up its tables`);
+    if (nth >= this.#ownTables)
+      throw new InvariantError(`KernelWatch.tableAddress: task ${task} has used up its tables`);
     return this.#firstOwn + (task * this.#ownTables + nth) * TABLE;
   }
 
@@ -119,6 +120,14 @@ export class KernelWatch implements Watch {
   awaited({ on, mode }: Pause): number {
     if (!(on instanceof Lock) || mode === 'wait') return -1;
     return packed(this.#number(on), mode === 'write' ? Access.acquireWrite : Access.acquireRead);
+  }
+
+  /** Whether several tasks touch what has this name, in ways that do not commute. */
+  isShared(name: string): boolean {
+    const number = this.#byName.get(name);
+    if (number === undefined) return false;
+    for (let part = 0; part < PARTS; part++) if (this.#recorder.isContended(number + part)) return true;
+    return false;
   }
 
   /** What a number stands for, in words. */

@@ -16,11 +16,12 @@ export class Driver<Finding> {
   /** What is wrong, as soon as something is. */
   finding: Finding | undefined = undefined;
 
-  constructor(program: Program<Finding>) {
+  /** @param recorder one that ends steps elsewhere than at busy places */
+  constructor(program: Program<Finding>, recorder?: Recorder) {
     const { tasks } = program;
     if (!(tasks >= 1 && tasks <= MOST_TASKS)) throw new RangeError(`tasks: expected 1 to ${MOST_TASKS}, got ${tasks}`);
     this.program = program;
-    this.recorder = new Recorder(tasks);
+    this.recorder = recorder ?? new Recorder(tasks);
     this.execution = new Execution(tasks);
   }
 
@@ -36,16 +37,16 @@ export class Driver<Finding> {
     return ((this.ready >> task) & 1) === 1;
   }
 
-  /** Lets a task take its next step. */
-  step(task: number): Step {
+  /** Lets a task take its next step. @param last after so many places it ends; default: at the next busy one */
+  step(task: number, last = 0): Step {
     const { program, recorder, execution } = this;
     if (!this.isReady(task)) throw new InvariantError(`Driver.step: task ${task} cannot go on`);
     const awaited = program.awaits(task);
-    recorder.begin(task, program.placeOf(task));
+    recorder.begin(task, program.placeOf(task), last);
     this.finding = program.step(task);
     const accesses = recorder.end();
     this.ready = program.ready();
-    return execution.add(task, accesses, awaited, this.ready);
+    return execution.add(task, accesses, recorder.places, awaited, this.ready);
   }
 
   /** No task can go on, or something is wrong already. */

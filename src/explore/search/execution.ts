@@ -16,6 +16,8 @@ export interface Step {
   /** Steps of its task before it, and itself: from 1. */
   readonly nth: number;
   readonly accesses: Accesses;
+  /** Places that it came to, busy or not; it ended at the last, if its task did not end. */
+  readonly places: number;
   readonly clock: Uint32Array;
   /** The clock of its task's step before it. */
   readonly before: Uint32Array;
@@ -70,7 +72,7 @@ export class Execution {
    * @param awaited the lock that it began by taking, as an access; -1 for none
    * @param ready the tasks that can take a step after it
    */
-  add(task: number, accesses: Accesses, awaited: number, ready: number): Step {
+  add(task: number, accesses: Accesses, places: number, awaited: number, ready: number): Step {
     const before = this.#clocks[task]!;
     const clock = before.slice();
     clock[task]!++;
@@ -83,6 +85,7 @@ export class Execution {
       task,
       nth: clock[task]!,
       accesses,
+      places,
       clock,
       before,
       causes,

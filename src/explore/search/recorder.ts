@@ -27,6 +27,10 @@ export class Recorder {
   /** The task whose step is under way; -1 for none: what is touched then is part of no step. */
   task = -1;
   #place = 0;
+  /** Places that the step has come to. */
+  places = 0;
+  /** The place at which it ends, as a count; 0: at the next busy one. */
+  #last = 0;
   #accesses: number[] = [];
   /** By object: the kinds of the present step, and which step that is. */
   readonly #kinds: number[] = [];
@@ -40,13 +44,18 @@ export class Recorder {
   readonly #placesOf: number[][] = [];
   /** By place, which is an object. */
   readonly #busy: boolean[] = [];
+  readonly #stopsAt: (place: number) => boolean;
   #nextObject = 0;
   /** How many places are busy: a search begins anew when there are more, as steps then end where they did not. */
   busyPlaces = 0;
 
-  /** @param tasks of the program */
-  constructor(tasks: number) {
+  /**
+   * @param tasks of the program
+   * @param stopsAt at which places steps end; default: at those that are busy
+   */
+  constructor(tasks: number, stopsAt?: (place: number) => boolean) {
     this.tasks = tasks;
+    this.#stopsAt = stopsAt ?? ((place) => this.#busy[place]!);
     this.newObject();
   }
 
@@ -68,16 +77,28 @@ export class Recorder {
     return this.#place;
   }
 
+  /** Whether several tasks touch an object in ways that do not commute, as far as is known. */
+  isContended(object: number): boolean {
+    return this.#contended[object]!;
+  }
+
   /** The running task comes to a place. Returns whether its step ends here. */
   place(object: number): boolean {
     this.#place = object;
-    return this.#busy[object]!;
+    this.places++;
+    return this.#last > 0 ? this.places === this.#last : this.#stopsAt(object);
   }
 
-  /** A step begins, at the place where the task came to last: 0 for its very first step. */
-  begin(task: number, place: number): void {
+  /**
+   * A step begins, at the place where the task came to last: 0 for its very first step.
+   *
+   * @param last after so many places it ends, busy or not; 0: at the next busy one
+   */
+  begin(task: number, place: number, last = 0): void {
     this.task = task;
     this.#place = place;
+    this.places = 0;
+    this.#last = last;
     this.#step++;
     this.#accesses = [];
     this.#taken = [];

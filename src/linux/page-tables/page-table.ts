@@ -75,6 +75,18 @@ export function entryAt(mm: Mm, address: number, shift: number): number | undefi
   return level === levelOf(shift) ? found - level : undefined;
 }
 
+/** The entries that a walk of an address reads, from the root down, by their physical addresses. */
+export function entryPath({ pgd, topShift, machine: { tables } }: Mm, address: number): number[] {
+  const path: number[] = [];
+  for (let level = topShift, table = pgd.address; ; level -= INDEX_BITS) {
+    const at = table + entryOffset(address, level);
+    path.push(at);
+    const pte = tables.read(at);
+    if (level === PTE_SHIFT || !pte.present || pte.huge) return path;
+    table = tableOf(pte);
+  }
+}
+
 /** Like {@link entryAt}, but makes missing tables. Undefined where memory for tables is used up. */
 export function allocateEntryAt(mm: Mm, address: number, shift: number): number | undefined {
   const { tables, trace, current: task } = mm.machine;

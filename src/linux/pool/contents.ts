@@ -2,6 +2,8 @@
  * What is written in huge pages, kept sparsely: only 4 KiB blocks that were written cost memory; the rest reads as zero,
  * as `clear_huge_page` leaves it.
  */
+import { hex } from '../../core/errors.ts';
+import { Touch, watch } from '../base/watch.ts';
 
 const BLOCK = 4096;
 /** Blocks are cut from pieces of this many: an array of their own would cost each more than its bytes. */
@@ -52,23 +54,32 @@ const NOWHERE = -1;
 /** The bytes of one huge page. */
 export class PageContents {
   readonly #blocks: Blocks;
+  readonly #pfn: number;
   /** Most pages that are touched are touched in one place: its index, and its block. */
   #firstIndex = NOWHERE;
   #firstBlock = NOWHERE;
   /** Index in the page: block. */
   #others: Map<number, number> | undefined;
 
-  constructor(blocks: Blocks) {
+  /** @param pfn number of its first 4 KiB frame */
+  constructor(blocks: Blocks, pfn: number) {
     this.#blocks = blocks;
+    this.#pfn = pfn;
+  }
+
+  get name(): string {
+    return `bytes of pfn ${hex(this.#pfn)}`;
   }
 
   /** The byte at `offset` in the page. */
   read(offset: number): number {
+    watch?.touch(Touch.read, this, 0);
     const block = this.#find(offset >>> 12);
     return block === NOWHERE ? 0 : this.#blocks.read(block, offset & 0xfff);
   }
 
   write(offset: number, byte: number): void {
+    watch?.touch(Touch.write, this, 0);
     let block = this.#find(offset >>> 12);
     if (block === NOWHERE) {
       if (byte === 0) return;
@@ -79,6 +90,7 @@ export class PageContents {
 
   /** Copies bytes from `offset` on into `bytes`; they lie in one 4 KiB block. */
   readBytes(offset: number, bytes: Uint8Array): void {
+    watch?.touch(Touch.read, this, 0);
     const block = this.#find(offset >>> 12);
     if (block === NOWHERE) bytes.fill(0);
     else bytes.set(this.#blocks.bytes(block).subarray(offset & 0xfff, (offset & 0xfff) + bytes.length));
@@ -86,6 +98,7 @@ export class PageContents {
 
   /** Copies `bytes` to `offset`, into one 4 KiB block; zeros where there was nothing cost nothing. */
   writeBytes(offset: number, bytes: Uint8Array): void {
+    watch?.touch(Touch.write, this, 0);
     let block = this.#find(offset >>> 12);
     if (block === NOWHERE) {
       if (isZero(bytes, 0, bytes.length)) return;
@@ -96,6 +109,7 @@ export class PageContents {
 
   /** `clear_huge_page`. */
   clear(): void {
+    watch?.touch(Touch.write, this, 0);
     for (const [, block] of this) this.#blocks.free(block);
     this.#firstIndex = NOWHERE;
     this.#others = undefined;
@@ -103,6 +117,7 @@ export class PageContents {
 
   /** `folio_zero_segment`: zeros from `start` to `end`, byte offsets in the page. */
   zero(start: number, end: number): void {
+    watch?.touch(Touch.write, this, 0);
     for (const [index, block] of this) {
       const at = index * BLOCK;
       const from = Math.max(start - at, 0);
@@ -113,6 +128,7 @@ export class PageContents {
 
   /** Writes bytes from the start of the page on, whole blocks of them; blocks of zeros cost nothing. */
   set(bytes: Uint8Array): void {
+    watch?.touch(Touch.write, this, 0);
     /* As words where that can be: looking for zeros is what 1 GiB takes its time for. */
     const words = bytes.byteOffset % 4 === 0 ? new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4) : bytes;
     const each = BLOCK / words.BYTES_PER_ELEMENT;
@@ -124,6 +140,7 @@ export class PageContents {
 
   /** `copy_user_huge_page`. */
   copyFrom(other: PageContents): void {
+    watch?.touch(Touch.read, other, 0);
     this.clear();
     for (const [index, block] of other) this.#blocks.bytes(this.#put(index)).set(other.#blocks.bytes(block));
   }

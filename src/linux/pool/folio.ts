@@ -73,7 +73,7 @@ export class Folio {
   constructor(hstate: Hstate, pfn: number) {
     this.hstate = hstate;
     this.pfn = pfn;
-    this.contents = new PageContents(hstate.machine.blocks);
+    this.contents = new PageContents(hstate.machine.blocks, pfn);
     this.lock = new Lock('page lock of pfn', LockRank.page, pfn);
   }
 

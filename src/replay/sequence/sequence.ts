@@ -16,6 +16,8 @@ export interface ScenarioStep extends Line {
   /** A look is not counted: it is no operation of the scenario's. */
   readonly kind: 'operation' | 'look';
   readonly operation: Operation;
+  /** The task that does it while others do theirs, by its number; a replay, which has no tasks, does one after the other. */
+  readonly task?: number;
   /** What its fields mean. */
   readonly values: Readonly<Record<string, unknown>>;
   /** OK, an errno, a signal; undefined if it is not compared. */

@@ -1,7 +1,7 @@
 /**
  * The lines that all formats have: operations, and how a sequence ends.
  */
-import { type Context, type Field, optional, Refusal, text } from '../line/fields.ts';
+import { type Context, type Field, integer, optional, Refusal, text } from '../line/fields.ts';
 import type { Line, LineObject } from '../line/line.ts';
 import { checkNames, checkNumber, NOWHERE, parsePool, read, refused } from '../line/lines.ts';
 import type { PoolCounts } from '../line/states.ts';
@@ -19,6 +19,10 @@ const anyResult = text(
   '"OK", "BLOCKED", a signal or the name of an errno',
 );
 
+/** Tasks at the same time. */
+export const MOST_TASKS = 4;
+const taskNumber = integer(0, MOST_TASKS - 1);
+
 /** How an operation may end. */
 function resultOf({ touches, waits }: Operation): Field<string> {
   return waits ? anyResult : touches ? touchResult : systemCallResult;
@@ -31,24 +35,33 @@ export function parseOperation(
   operations: ReadonlyMap<string, Operation>,
   context: Context,
 ): ScenarioStep {
-  const { op, result: ended, ...rest } = object;
+  const { op, result: ended, task, ...rest } = object;
   const operation = operations.get(op as string);
   if (!operation) throw refused(line, 'op', `one of ${[...operations.keys()].join(', ')}`, op);
   const values = read(line, rest, operation.fields, context, op as string, operation.old);
   checkTogether(line, operation, values, context, object);
 
+  if (task !== undefined) checkTask(line, task, operation, context);
   const hang = HANGS.has(ended);
   const result = hang ? undefined : optional(resultOf(operation))(ended, context);
   if (result instanceof Refusal) throw refused(line, 'result', result.expected, ended);
   return {
     ...line,
     kind: 'operation',
+    ...(task !== undefined && { task: task as number }),
     operation,
     values,
     hang,
     ...(result !== undefined && { result }),
     ...(operation.found && !hang && { found: foundOf(operation.found, values) }),
   };
+}
+
+/** `"task":1`: what several tasks do at the same time. */
+function checkTask(line: Line, task: unknown, { path }: Operation, context: Context): void {
+  const number = taskNumber(task, context);
+  if (number instanceof Refusal) throw refused(line, 'task', number.expected, task);
+  if (!path) throw refused(line, 'task', 'none in an operation that no thread does by itself', task);
 }
 
 /** Values that are right one by one may be wrong together. */

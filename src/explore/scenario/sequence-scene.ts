@@ -1,0 +1,124 @@
+/**
+ * A scenario's sequence as a scene: what comes before its tasks makes the initial state, the tasks do what they do at the same time, and what comes
+ * behind them is done when all have ended.
+ *
+ *   {"seq":1,"pool":2}                        a machine
+ *   {"op":"mmap", ...}                        the initial state
+ *   {"op":"fork","task":0, ...}               task 0
+ *   {"op":"migrate","task":1, ...}            task 1, at the same time
+ *   {"op":"read", ...,"value":42}             when both have ended: what must be read then
+ *   {"end":1}
+ */
+import { FlatMemory } from '../../core/flat-memory.ts';
+import type { Path } from '../../linux/base/task.ts';
+import type { Syscalls } from '../../linux/machine/syscalls.ts';
+import { same } from '../../replay/sequence/disagreement.ts';
+import type { ScenarioStep, Sequence } from '../../replay/sequence/sequence.ts';
+import { type Answer, impossible } from '../../replay/stage/answer.ts';
+import type { Stage } from '../../replay/stage/stage.ts';
+import type { Finding } from '../kernel/finding.ts';
+import type { Scene, Stand } from '../kernel/kernel-program.ts';
+
+/** Memory for page tables: the initial state's, and what tasks add. */
+const TABLES = 2 ** 20;
+
+/** What an operation answered; undefined while it has not. */
+export type Answers = ReadonlyMap<ScenarioStep, Answer>;
+
+/** A sequence with tasks. */
+export class SequenceScene implements Scene {
+  readonly tasks: number;
+  readonly sequence: Sequence;
+  readonly before: readonly ScenarioStep[];
+  readonly after: readonly ScenarioStep[];
+  /** By task. */
+  readonly operations: readonly (readonly ScenarioStep[])[];
+  readonly #memory = new FlatMemory({ bytes: TABLES });
+  readonly #answers = new Map<ScenarioStep, Answer>();
+
+  /** @throws RangeError for a sequence without tasks, or with operations between those of tasks that are nobody's */
+  constructor(sequence: Sequence) {
+    const { steps } = sequence;
+    this.sequence = sequence;
+    const first = steps.findIndex(({ task }) => task !== undefined);
+    const behind = steps.findLastIndex(({ task }) => task !== undefined) + 1;
+    if (first < 0) throw new RangeError(`sequence ${sequence.number}: expected operations with "task", got none`);
+    this.before = steps.slice(0, first);
+    this.after = steps.slice(behind);
+    const concurrent = steps.slice(first, behind);
+    const numbers = [...new Set(concurrent.map(({ task }) => task))].sort();
+    this.tasks = numbers.length;
+    this.operations = numbers.map((number) => concurrent.filter(({ task }) => task === number));
+  }
+
+  /** What was answered in the last execution. */
+  get answers(): Answers {
+    return this.#answers;
+  }
+
+  stand(): Stand {
+    const { model, setting } = this.sequence;
+    const stage = model.stage(setting, this.#memory);
+    this.#answers.clear();
+    for (const step of this.before) this.#alone(stage, step);
+    const tasks = this.operations.map((steps) => {
+      const threads = new Map<number, Syscalls>();
+      const proc = steps[0]!.values.proc;
+      const caller = stage.process(typeof proc === 'number' ? proc : 0).thread();
+      threads.set(typeof proc === 'number' ? proc : 0, caller);
+      return { task: caller.task, path: this.#path(stage, steps, threads) };
+    });
+    return { machine: stage.machine, tasks, judge: () => this.#judge(stage) };
+  }
+
+  *#path(stage: Stage, steps: readonly ScenarioStep[], threads: Map<number, Syscalls>): Path<void> {
+    for (const step of steps) {
+      const { proc } = step.values;
+      const number = typeof proc === 'number' ? proc : [...threads.keys()][0]!;
+      const isThere = stage.has(number);
+      if (isThere && !threads.has(number)) threads.set(number, stage.process(number).thread());
+      const answer = isThere
+        ? yield* step.operation.path!(stage, step.values, threads.get(number)!)
+        : impossible(`no process ${number}`);
+      this.#answers.set(step, answer);
+    }
+  }
+
+  /** Outside of tasks. */
+  #alone(stage: Stage, step: ScenarioStep): void {
+    const { operation, values } = step;
+    const proc = operation.needs ? operation.needs(values) : values.proc;
+    const absent = typeof proc === 'number' && !stage.has(proc);
+    this.#answers.set(step, absent ? impossible(`no process ${proc}`) : operation.run(stage, values));
+    stage.threads.goOn();
+  }
+
+  #judge(stage: Stage): Finding | undefined {
+    stage.machine.check();
+    for (const step of this.after) this.#alone(stage, step);
+    stage.machine.check();
+    for (const [index, steps] of [...this.operations, this.after].entries()) {
+      for (const step of steps) {
+        const what = this.#unexpected(step);
+        if (what !== undefined) return { kind: 'answer', what, task: index < this.tasks ? index : -1 };
+      }
+    }
+    return undefined;
+  }
+
+  /** What is not as the scenario has it. */
+  #unexpected(step: ScenarioStep): string | undefined {
+    const answer = this.#answers.get(step);
+    const { result, found = {} } = step;
+    if (result !== undefined && answer?.result !== result) {
+      return `line ${step.line}: expected ${result}, got ${answer?.result ?? 'BLOCKED'}`;
+    }
+    for (const [field, expected] of Object.entries(answer?.result === 'OK' || result !== undefined ? found : {})) {
+      const got = answer?.found?.[field];
+      if (got !== undefined && !same(got, expected)) {
+        return `line ${step.line}: ${field}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(got)}`;
+      }
+    }
+    return undefined;
+  }
+}

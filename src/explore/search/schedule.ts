@@ -1,0 +1,57 @@
+/**
+ * A schedule: who runs, and how far. It does not depend on which places are busy, so it stays what it is while a search learns, and in a file.
+ */
+import type { Driver } from './driver.ts';
+import type { Step } from './execution.ts';
+
+/** A task runs over so many places, and stops at the last of them; or to where it waits or ends, if there are fewer. */
+export interface Run {
+  readonly task: number;
+  readonly places: number;
+}
+
+/** The schedule of an execution: steps of one task in a row are one run. */
+export function scheduleOf(steps: readonly Step[]): Run[] {
+  const runs: { task: number; places: number }[] = [];
+  for (const { task, places } of steps) {
+    const last = runs.at(-1);
+    if (last?.task === task) last.places += places;
+    else runs.push({ task, places });
+  }
+  return runs;
+}
+
+/**
+ * Runs a schedule from the initial state on, and then whatever is left, task by task.
+ *
+ * @param ran called after each run
+ * @throws RangeError where a task of the schedule cannot go on: the schedule is of another program
+ */
+export function follow<Finding>(
+  driver: Driver<Finding>,
+  schedule: readonly Run[],
+  ran: (run: Run, steps: readonly Step[]) => void = () => undefined,
+): void {
+  driver.reset();
+  for (const [index, run] of schedule.entries()) {
+    if (driver.finding !== undefined) break;
+    if (!driver.isReady(run.task)) {
+      throw new RangeError(
+        `schedule[${index}]: expected a task that can go on, got ${run.task}: it is of another scenario`,
+      );
+    }
+    ran(run, followRun(driver, run));
+  }
+  driver.end();
+}
+
+function followRun<Finding>(driver: Driver<Finding>, { task, places }: Run): Step[] {
+  const steps: Step[] = [];
+  let left = places;
+  do {
+    const step = driver.step(task, left);
+    steps.push(step);
+    left -= step.places;
+  } while (left > 0 && driver.isReady(task) && driver.finding === undefined);
+  return steps;
+}
