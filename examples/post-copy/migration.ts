@@ -230,7 +230,7 @@ class Migration {
   /** Leaves of the guest's mapping of a huge page: the kernel counts one more, the receiver's. */
   #leavesOf(page: number): number {
     const frame = this.#process.followPage(this.#alias + page * this.#setting.hugePageSize, 0);
-    return this.#process.mm.machine.frames.folio(frame!).leaves - 1;
+    return this.#process.machine.folio(frame!).leaves - 1;
   }
 
   #leaves(): number {

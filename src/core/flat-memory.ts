@@ -182,6 +182,7 @@ export class FlatMemory implements PhysicalMemory {
     this.release();
   }
 
+  /** @internal */
   attach(core: CoreExports): void {
     if (this.#bytes < this.maxBytes) this.#cores.push(new WeakRef(core));
     core.setFlatMemory(this.base, BigInt(this.bytes));

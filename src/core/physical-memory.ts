@@ -21,7 +21,7 @@ export interface PhysicalMemory extends Releasable {
   /** Whether it was released: then nothing that was made over it can be used any more. */
   readonly isReleased: boolean;
 
-  /** Tells a fresh instance of the core where this memory lies. */
+  /** Tells a fresh instance of the core where this memory lies. @internal */
   attach(core: CoreExports): void;
   /**
    * The eight bytes at a physical address (a multiple of 8), as a paging-structure entry is read; undefined where there

@@ -70,6 +70,7 @@ export class SparseMemory implements PhysicalMemory {
     this.release();
   }
 
+  /** @internal */
   attach(): void {
     /* The directory's header stands where every core looks for it. */
   }

@@ -97,7 +97,7 @@ export abstract class Processor {
     return (this.#registers.cr0 & CR0_PG) !== 0n;
   }
 
-  /** The CR3 that was last loaded with a PCID. */
+  /** The CR3 that was last loaded with a PCID. @internal */
   rootOf(pcid: number): bigint | undefined {
     return this.#roots.get(pcid);
   }

@@ -171,7 +171,7 @@ test('a function that answers false has seen the last run', () => {
 test('a run says whether pages are there, and whether any was written to', () => {
   const mm = space(own());
   const [one, two, three] = leaves(3, 12) as [Pte, Pte, Pte];
-  write(mm, 0, 12, [one, two.mkyoung(), new Pte(three.lo | Number(D), three.hi)]);
+  write(mm, 0, 12, [one, two.mkyoung(), Pte.halves(three.lo | Number(D), three.hi)]);
   write(mm, 3 * KIB4, 12, [PTE_UFFD_WP_MARKER, ...leaves(2, 12, NONE)]);
   const runs: unknown[] = [];
   mm.machine.leafScan.runs(mm, 0, 7 * KIB4, ({ entries, present, dirty, size }) => {
@@ -251,7 +251,7 @@ describe('a change', () => {
   test('can be written elsewhere, where each entry has the A and D of its own', () => {
     const mm = space(own());
     const { leafScan, tables } = mm.machine;
-    const entries = leaves(8, 12).map(({ lo, hi }, index) => new Pte(lo | Number([0n, A, D, A | D][index % 4]), hi));
+    const entries = leaves(8, 12).map(({ lo, hi }, index) => Pte.halves(lo | Number([0n, A, D, A | D][index % 4]), hi));
     write(mm, 0, 12, entries);
     const run = firstRun(mm, 0, 8 * KIB4);
     const to = allocateEntryAt(mm, GIB1, 12)!;
@@ -302,7 +302,7 @@ describe('a broken promise is told', () => {
 
   test.each(Object.entries(memories))('when a table lies outside memory, with %s', (_, tables) => {
     const mm = space(tables());
-    const outside = new Pte(0x7000_0067, 0);
+    const outside = Pte.halves(0x7000_0067, 0);
     mm.machine.tables.write(allocateEntryAt(mm, 0, 30)!, outside);
     const { leafScan } = mm.machine;
     expect(() => leafScan.open(mm, 0, GIB1).next()).toThrow(InvariantError);

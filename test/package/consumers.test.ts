@@ -114,6 +114,33 @@ describe('types', () => {
     expect(typeErrors('dom', everything + code, WITH_DOM)).toEqual([]);
   });
 
+  test('have nothing that only the library itself calls', () => {
+    const code = `
+      import { FlatMemory } from 'hugewalk';
+      import { type Folio, type Hstate, Machine, type Mm, type Pipe, Pte } from 'hugewalk/linux';
+      const machine = new Machine();
+      // @ts-expect-error the end of a system call
+      machine.kernelExit;
+      // @ts-expect-error the frames of all huge pages
+      machine.frames;
+      // @ts-expect-error a processor's
+      new FlatMemory({ bytes: 4096 }).attach;
+      // @ts-expect-error unchecked halves
+      new Pte(0, 0);
+      // @ts-expect-error a count that the kernel keeps
+      machine.hstate().freeHugePages = 1;
+      export const looked: [Folio | undefined, Hstate, number] = [[...machine.folios()][0], machine.hstate(), machine.hstate().freeHugePages];
+      export type Hidden = [
+        // @ts-expect-error
+        Folio['putTestZero'],
+        // @ts-expect-error
+        Mm['insert'],
+        // @ts-expect-error
+        Pipe['add'],
+      ];`;
+    expect(typeErrors('internal', code, ES2022)).toEqual([]);
+  });
+
   /** What the compiler says of a module in the project that has the package installed. */
   function typeErrors(name: string, code: string, options: ts.CompilerOptions): string[] {
     const path = join(app, 'consumers', `${name}.ts`);

@@ -72,6 +72,7 @@ const WRONG = {
   words: { ...ALWAYS, number: 1, bigint: 1n, object: {}, others: new BigInt64Array(1) },
   'words?': { ...COMMON, number: 1, bigint: 1n, object: {}, others: new BigInt64Array(1) },
   string: { null: null, undefined, boolean: true, number: 1, bigint: 1n, object: {}, array: [1], function: anything },
+  'string?': { null: null, boolean: true, number: 1, bigint: 1n, object: {}, array: [1], function: anything },
   function: { null: null, undefined, boolean: true, string: 'x', number: 1, bigint: 1n, object: {} },
 } as const;
 

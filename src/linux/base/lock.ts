@@ -87,24 +87,26 @@ export class Lock implements Awaited {
     return this.#writer !== undefined || this.#readers.length > 0;
   }
 
-  /** Whether this task holds it, for reading or writing. */
+  /** Whether this task holds it, for reading or writing. @internal */
   isHeldBy(task: Task): boolean {
     return this.#writer === task || this.#readers.includes(task);
   }
 
+  /** @internal */
   isWriteHeldBy(task: Task): boolean {
     return this.#writer === task;
   }
 
   /**
    * Takes it alone. A free one is taken at the call, where nobody can come in between: `yield*` it at once.
+   * @internal
    */
   write(task: Task): Path<void> {
     this.#checkOrder(task);
     return this.#takeOrWait(task, 'write');
   }
 
-  /** Takes it together with other readers. */
+  /** Takes it together with other readers. @internal */
   read(task: Task): Path<void> {
     this.#checkOrder(task);
     return this.#takeOrWait(task, 'read');
@@ -123,17 +125,17 @@ export class Lock implements Awaited {
     this.#take(task, mode);
   }
 
-  /** Takes it alone where the order above is broken on purpose; the caller says why that cannot deadlock, or that it can. */
+  /** Takes it alone where the order above is broken on purpose; the caller says why that cannot deadlock, or that it can. @internal */
   writeOutOfOrder(task: Task): Path<void> {
     return this.#takeOrWait(task, 'write');
   }
 
-  /** Like {@link writeOutOfOrder}, for readers. */
+  /** Like {@link writeOutOfOrder}, for readers. @internal */
   readOutOfOrder(task: Task): Path<void> {
     return this.#takeOrWait(task, 'read');
   }
 
-  /** Takes it if that needs no waiting; the order does not matter then. */
+  /** Takes it if that needs no waiting; the order does not matter then. @internal */
   tryWrite(task: Task): boolean {
     if (!this.isFreeFor(task, 'write')) {
       watch?.refused(this, true);
@@ -143,13 +145,13 @@ export class Lock implements Awaited {
     return true;
   }
 
-  /** Waits until nobody holds it, and does not take it. */
+  /** Waits until nobody holds it, and does not take it. @internal */
   *wait(task: Task): Path<void> {
     if (task.isPreemptedAt(this) || !this.isFreeFor(task, 'wait')) yield { on: this, mode: 'wait' };
     watch?.refused(this, true);
   }
 
-  /** @throws InvariantError unless the task holds it */
+  /** @throws InvariantError unless the task holds it @internal */
   unlock(task: Task): void {
     watch?.released(this, this.#writer === task);
     if (this.#writer === task) this.#writer = undefined;
@@ -165,7 +167,7 @@ export class Lock implements Awaited {
     task.machine.trace?.push({ kind: 'unlock', task: task.name, lock: this.name });
   }
 
-  /** A holder forgets it: nobody can have it any more but beside a reader, and who wants it waits for ever. */
+  /** A holder forgets it: nobody can have it any more but beside a reader, and who wants it waits for ever. @internal */
   leak(task: Task): void {
     const { held } = task;
     held.splice(held.lastIndexOf(this), 1);
@@ -177,7 +179,7 @@ export class Lock implements Awaited {
     if (!this.isFreeFor(task, mode)) throw new DeadEnd(task, 'HANG', `${this.describe()}, which never lets go of it`);
   }
 
-  /** A holder for writing becomes a reader. */
+  /** A holder for writing becomes a reader. @internal */
   downgrade(task: Task): void {
     this.unlock(task);
     this.#take(task, 'read');

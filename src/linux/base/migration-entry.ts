@@ -60,7 +60,7 @@ export function makeMigrationEntry(
   const high = Math.floor(offset / 2 ** OFFSET_LOW_BITS);
   const flags = (softDirty ? SWP_SOFT_DIRTY : 0) | (uffdWp ? SWP_UFFD_WP : 0);
   const type = SWP_MIGRATION_READ + KINDS.indexOf(kind);
-  return new Pte((~low << 9) | flags, (~high & OFFSET_HIGH_MASK) | (type << TYPE_SHIFT));
+  return Pte.halves((~low << 9) | flags, (~high & OFFSET_HIGH_MASK) | (type << TYPE_SHIFT));
 }
 
 /** The same backwards, of an entry that {@link Pte.isMigration}. */
@@ -84,7 +84,7 @@ export function readMigrationEntry(machine: Levels, pte: Pte): MigrationEntry {
 /** `make_readable_migration_entry` of an entry's own offset: userfaultfd's bit and soft-dirty are lost. */
 export function wrprotectMigrationEntry({ lo, hi }: Pte, kind: 'read' | 'exclusive'): Pte {
   const type = SWP_MIGRATION_READ + KINDS.indexOf(kind);
-  return new Pte(lo & ~(SWP_SOFT_DIRTY | SWP_UFFD_WP), (hi & OFFSET_HIGH_MASK) | (type << TYPE_SHIFT));
+  return Pte.halves(lo & ~(SWP_SOFT_DIRTY | SWP_UFFD_WP), (hi & OFFSET_HIGH_MASK) | (type << TYPE_SHIFT));
 }
 
 /** `pte_swp_uffd_wp`. */
@@ -94,10 +94,10 @@ export function swpUffdWp({ lo }: Pte): boolean {
 
 /** `pte_swp_mkuffd_wp`. */
 export function swpMkuffdWp({ lo, hi }: Pte): Pte {
-  return new Pte(lo | SWP_UFFD_WP, hi);
+  return Pte.halves(lo | SWP_UFFD_WP, hi);
 }
 
 /** `pte_swp_clear_uffd_wp`. */
 export function swpClearUffdWp({ lo, hi }: Pte): Pte {
-  return new Pte(lo & ~SWP_UFFD_WP, hi);
+  return Pte.halves(lo & ~SWP_UFFD_WP, hi);
 }

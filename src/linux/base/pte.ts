@@ -88,12 +88,17 @@ export class Pte {
   /** Bits 63:32, signed. */
   readonly hi: number;
 
-  constructor(lo: number, hi: number) {
+  private constructor(lo: number, hi: number) {
     this.lo = lo;
     this.hi = hi;
   }
 
-  /** `mk_huge_pte`: a page's frame number with a protection; a leaf larger than 4 KiB needs {@link mkhuge}, too. */
+  /** From both halves, signed or not, unchecked: an entry is made at every access to one. @internal */
+  static halves(lo: number, hi: number): Pte {
+    return new Pte(lo, hi);
+  }
+
+  /** `mk_huge_pte`: a page's frame number with a protection; a leaf larger than 4 KiB needs {@link mkhuge}, too. @internal */
   static of(pfn: number, protection: PageProtection): Pte {
     if (protection === undefined) throw wrongKind('protection', 'both halves of a protection', protection);
     const lo = (pfn % 0x10_0000) << 12;
@@ -191,7 +196,7 @@ export class Pte {
     return (hi & PFN_HIGH) * 0x10_0000 + (lo >>> 12);
   }
 
-  /** `pte_same`. */
+  /** `pte_same`. @internal */
   same(other: Pte): boolean {
     return this.lo === other.lo && this.hi === other.hi;
   }
@@ -229,17 +234,17 @@ export class Pte {
     return new Pte(this.lo & ~PAGE_UFFD_WP, this.hi);
   }
 
-  /** `arch_make_huge_pte`: PS, except in a 4 KiB leaf, where that bit would be PAT. */
+  /** `arch_make_huge_pte`: PS, except in a 4 KiB leaf, where that bit would be PAT. @internal */
   mkhuge(shift: number): Pte {
     return shift === 12 ? this : new Pte(this.lo | PAGE_PSE, this.hi);
   }
 
-  /** The same rights and marks for another page, in a leaf of 2^shift bytes. */
+  /** The same rights and marks for another page, in a leaf of 2^shift bytes. @internal */
   withPage(pfn: number, shift: number): Pte {
     return Pte.of(pfn, { lo: this.lo & ~PFN_LOW & ~PAGE_PSE, hi: this.hi & ~PFN_HIGH }).mkhuge(shift);
   }
 
-  /** `pte_modify`: another protection for the same page; the frame number is inverted when P goes or comes. */
+  /** `pte_modify`: another protection for the same page; the frame number is inverted when P goes or comes. @internal */
   modify(protection: PageProtection): Pte {
     let lo = (this.lo & KEPT_LOW) | (protection.lo & ~KEPT_LOW);
     let hi = (this.hi & KEPT_HIGH) | (protection.hi & ~KEPT_HIGH);
@@ -255,7 +260,7 @@ export class Pte {
  * `make_pte_marker(PTE_MARKER_UFFD_WP)`: nothing is mapped, but what will be is to be write-protected. A swap-like entry: its type,
  * 30, stands in bits 63:59, its offset, 1, inverted in bits 58:9. arch/x86/include/asm/pgtable_64.h, include/linux/swapops.h.
  */
-export const PTE_UFFD_WP_MARKER: Pte = new Pte(0xffff_fc00 | 0, 0xf7ff_ffff | 0);
+export const PTE_UFFD_WP_MARKER: Pte = Pte.halves(0xffff_fc00 | 0, 0xf7ff_ffff | 0);
 
 /** The empty entry. */
-export const PTE_NONE: Pte = new Pte(0, 0);
+export const PTE_NONE: Pte = Pte.halves(0, 0);

@@ -38,9 +38,9 @@ export type Path<T> = Generator<Pause, T, void>;
 export interface TaskMachine extends Traced {
   /** Whether some path has come to no end. */
   hasDeadEnds: boolean;
-  /** A number for a thread. */
+  /** A number for a thread. @internal */
   newTid(): number;
-  /** The end of a system call: nothing may be held. Returns `result`. */
+  /** The end of a system call: nothing may be held. Returns `result`. @internal */
   kernelExit<T>(task: Task, result: T): T;
 }
 
@@ -72,12 +72,12 @@ export class Task {
     this.tid = machine.newTid();
   }
 
-  /** Whether another task may come in here. @param before what the task is about to touch: see Watch.place */
+  /** Whether another task may come in here. @param before what the task is about to touch: see Watch.place @internal */
   isPreemptedAt(before: Shared | number): boolean {
     return this.preemptible && (watch === undefined || watch.place(before));
   }
 
-  /** @throws InvariantError when something is still held: at the end of a system call nothing may be */
+  /** @throws InvariantError when something is still held: at the end of a system call nothing may be @internal */
   assertNothingHeld(where: string): void {
     if (this.held.length === 0) return;
     throw new InvariantError(`${where}: ${this.name} still holds ${this.held.map(({ name }) => name).join(', ')}`);

@@ -82,7 +82,7 @@ export class HugetlbFile {
     if (this.#open) this.close();
   }
 
-  /** @throws TypeError when it was closed */
+  /** @throws TypeError when it was closed @internal */
   checkOpen(): void {
     if (!this.#open) throw new TypeError('file: expected an open file, got a closed one');
   }
@@ -125,7 +125,7 @@ export class Hugetlbfs {
     this.#task = task;
   }
 
-  /** `hugetlbfs_fill_super`: 'ENOMEM' where the pool cannot reserve the minimum. */
+  /** `hugetlbfs_fill_super`: 'ENOMEM' where the pool cannot reserve the minimum. @internal */
   static mount(machine: Machine, task: Task, options: MountOptions): Hugetlbfs | Errno {
     checkOptions('options', options, OPTIONS);
     const { hugePageSize, size, minSize } = options;

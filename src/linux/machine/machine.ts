@@ -16,13 +16,8 @@ import type { CoreModules } from '../../core/instantiate.ts';
 import { la57, pae } from '../../mmu/bits/cr4.ts';
 import { Mmu } from '../../mmu/mmu.ts';
 import type { Errno, Result } from '../base/errno.ts';
-import {
-  HGM_POSTED_MISCOUNTS,
-  type HgmOptions,
-  type HgmVersion,
-  type MapcountScheme,
-  resolveHgm,
-} from '../base/hgm.ts';
+import { HGM_POSTED_MISCOUNTS, type HgmOptions, type HgmVersion, type MapcountScheme } from '../base/hgm.ts';
+import { resolveHgm } from '../base/hgm-options.ts';
 import { refuse } from '../base/kernel-function.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
@@ -166,21 +161,21 @@ export class Machine implements MmMachine {
   /** The name of the task that runs, while a trace is kept. */
   current = 'nobody';
 
-  /** Page tables. */
+  /** Page tables. @internal */
   readonly tables: Tables;
-  /** Frames of huge pages. */
+  /** Frames of huge pages. @internal */
   readonly frames: Frames;
-  /** The core's part of GUP. */
+  /** The core's part of GUP. @internal */
   readonly gupScan: GupScan = new GupScan(this);
-  /** The core's part of going through page tables. */
+  /** The core's part of going through page tables. @internal */
   readonly leafScan: LeafScan = new LeafScan(this);
-  /** What is written in huge pages. */
+  /** What is written in huge pages. @internal */
   readonly blocks: Blocks = new Blocks();
   /** The spin lock of the pools. */
   readonly hugetlbLock: Lock = new Lock('hugetlb_lock', LockRank.hugetlbLock);
-  /** What the kernel knows of its bad memory. */
+  /** What the kernel knows of its bad memory. @internal */
   readonly badMemory: BadMemory = new BadMemory();
-  /** The mutexes of faults. */
+  /** The mutexes of faults. @internal */
   readonly faultMutexes: FaultMutexes;
   /** Mounts' limits that are in force. */
   readonly subpools: Set<Subpool> = new Set<Subpool>();
@@ -357,7 +352,7 @@ export class Machine implements MmMachine {
    */
   mappingsOf(frame: number): FolioMapping[] {
     const processes = new Map([...this.#processes].map((process) => [process.mm, process]));
-    const parts = mappedParts(folioOf(this.frames, 'frame', frame));
+    const parts = mappedParts(this.folio(frame));
     return parts.map(({ mm, ...part }) => ({ process: processes.get(mm)!, ...part }));
   }
 
@@ -371,7 +366,17 @@ export class Machine implements MmMachine {
    * @throws RangeError unless it belongs to a huge page
    */
   migrate(frame: number): Migrated {
-    return this.kernelExit(this.#kernel, run(migratePage(this.#kernel, folioOf(this.frames, 'frame', frame))));
+    return this.kernelExit(this.#kernel, run(migratePage(this.#kernel, this.folio(frame))));
+  }
+
+  /**
+   * The huge page that a frame belongs to, in use or free.
+   *
+   * @param frame number of a 4 KiB frame
+   * @throws RangeError unless it belongs to a huge page
+   */
+  folio(frame: number): Folio {
+    return folioOf(this.frames, 'frame', frame);
   }
 
   /** The huge pages that are in use. */
@@ -389,12 +394,12 @@ export class Machine implements MmMachine {
     if (!this.hasDeadEnds && !this.hgmPosted(HGM_POSTED_MISCOUNTS)) checkInvariants(this);
   }
 
-  /** Whether the kernel has a fault of the series as posted. @param bit of HGM_POSTED_ */
+  /** Whether the kernel has a fault of the series as posted. @param bit of HGM_POSTED_ @internal */
   hgmPosted(bit: number): boolean {
     return (this.#hgmPosted & bit) !== 0;
   }
 
-  /** Loads CR3, if another process ran last. */
+  /** Loads CR3, if another process ran last. @internal */
   runs(mm: Mm): CoreExports {
     if (this.#running !== mm) {
       this.cpu.setRegisters({ cr3: mm.cr3 });
@@ -414,13 +419,13 @@ export class Machine implements MmMachine {
     this.kernelExit(this.#kernel, undefined);
   }
 
-  /** `queue_work`: leaves something to a kernel thread. @param work makes the path for its task */
+  /** `queue_work`: leaves something to a kernel thread. @param work makes the path for its task @internal */
   queueWork(work: (task: Task) => Path<void>): void {
     this.#deferred.push(work(this.#kernel));
     if (!this.#defersWork) this.runDeferredWork();
   }
 
-  /** The end of a system call: nothing may be held. Returns `result`. */
+  /** The end of a system call: nothing may be held. Returns `result`. @internal */
   kernelExit<T>(task: Task, result: T): T {
     task.assertNothingHeld('kernelExit');
     /* While others are under way, counts need not agree. */
@@ -428,17 +433,17 @@ export class Machine implements MmMachine {
     return result;
   }
 
-  /** A new thread's number; the kernel's own is 0. */
+  /** A new thread's number; the kernel's own is 0. @internal */
   newTid(): number {
     return this.#nextTid++;
   }
 
-  /** A new file that programs can open, with the caller's reference. Files are counted from 0. */
+  /** A new file that programs can open, with the caller's reference. Files are counted from 0. @internal */
   newFile(hstate: Hstate, subpool?: Subpool): HugetlbfsInode {
     return this.#newInode(`file ${this.#nextFile++}`, hstate, subpool);
   }
 
-  /** The file behind an anonymous mapping, with the caller's reference: it has no number of its own. @param process that maps it */
+  /** The file behind an anonymous mapping, with the caller's reference: it has no number of its own. @param process that maps it @internal */
   newAnonymousFile(hstate: Hstate, process: string): HugetlbfsInode {
     return this.#newInode(`the anonymous file of ${process}`, hstate, undefined);
   }
@@ -449,7 +454,7 @@ export class Machine implements MmMachine {
     return inode;
   }
 
-  /** A process, or undefined where memory for page tables is used up. @param name of one that is not counted */
+  /** A process, or undefined where memory for page tables is used up. @param name of one that is not counted @internal */
   newProcess(name?: string): Process | undefined {
     const mm = Mm.create(this, name ?? `process ${this.nextProcess}`);
     if (!mm) return undefined;
@@ -464,7 +469,7 @@ export class Machine implements MmMachine {
     return this.hstate(hugePageSize);
   }
 
-  /** A process that has ended. */
+  /** A process that has ended. @internal */
   forget(process: Process): void {
     this.#processes.delete(process);
   }

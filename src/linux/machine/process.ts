@@ -285,12 +285,12 @@ export class Process extends GupCalls<'now'> {
     return mappedPages(this.mm);
   }
 
-  /** `zap_other_threads`: called when one of them exits for all. */
+  /** `zap_other_threads`: called when one of them exits for all. @internal */
   killOthers(than: Task): void {
     for (const task of [this.#main.task, ...this.#tasks]) if (task !== than) task.killed = true;
   }
 
-  /** Called at the end of exit. */
+  /** Called at the end of exit. @internal */
   ended(): void {
     this.#alive = false;
     this.machine.forget(this);
@@ -317,7 +317,7 @@ export class Process extends GupCalls<'now'> {
     return run(path);
   }
 
-  /** @throws TypeError when the process has ended */
+  /** @throws TypeError when the process has ended @internal */
   checkAlive(): void {
     if (this.#alive) return;
     throw new TypeError(`process: expected a live process, got ${this.mm.process}, which has ended`);

@@ -10,7 +10,7 @@ import type { Path, Task } from '../base/task.ts';
 import { MAP_ANONYMOUS, MAP_HUGE_SHIFT } from '../base/uapi.ts';
 import { UFFD_EVENT_FORK } from '../base/uffd-uapi.ts';
 import { USER_READ, USER_WRITE, userAccess } from '../fault/page-fault.ts';
-import { checkPageList, folioOf } from '../gup/user-pages.ts';
+import { checkPageList } from '../gup/user-pages.ts';
 import { putInode, sysFtruncate } from '../hugetlb/truncate.ts';
 import { type Migrated, migratePage } from '../migration/migrate.ts';
 import type { PageList } from '../pool/pin.ts';
@@ -177,7 +177,7 @@ export class Syscalls extends GupCalls<'path'> {
 
   /** {@link Machine.migrate}, by this thread. */
   *migrate(frame: number): Path<Migrated> {
-    const folio = folioOf(this.#machine.frames, 'frame', frame);
+    const folio = this.#machine.folio(frame);
     return this.#exit(yield* migratePage(this.task, folio));
   }
 

@@ -82,7 +82,7 @@ export class LeafCursor implements LeafRun {
   }
 
   get pte(): Pte {
-    return new Pte(this.lo, this.hi);
+    return Pte.halves(this.lo, this.hi);
   }
 
   get present(): boolean {

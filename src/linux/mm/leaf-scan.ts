@@ -76,8 +76,8 @@ export class LeafScan {
   copy({ ptep, entries, lo, hi }: LeafRun, to: number, change: ChangePte): void {
     const { core } = this.#machine.cpu;
     /* What is made of an entry, and of one that has nothing in common with it but what it is, says what becomes of each bit. */
-    const one = change(new Pte(lo, hi));
-    const other = change(new Pte(~lo ^ KIND, ~hi));
+    const one = change(Pte.halves(lo, hi));
+    const other = change(Pte.halves(~lo ^ KIND, ~hi));
     const keepLow = one.lo ^ other.lo;
     const keepHigh = one.hi ^ other.hi;
     const flipLow = one.lo ^ (lo & keepLow);

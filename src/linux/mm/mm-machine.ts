@@ -16,7 +16,7 @@ import type { Tables } from './tables.ts';
 export interface MmMachine extends PoolMachine {
   /** Where the page tables lie. */
   readonly memory: FlatMemory;
-  /** The tables. */
+  /** The tables. @internal */
   readonly tables: Tables;
   readonly levels: 4 | 5;
   /** Control register 4 of its processors. */
@@ -24,14 +24,14 @@ export interface MmMachine extends PoolMachine {
   readonly core: CoreModules | undefined;
   /** The processor that programs run on. */
   readonly cpu: Mmu;
-  /** The core's part of going through page tables. */
+  /** The core's part of going through page tables. @internal */
   readonly leafScan: LeafScan;
-  /** The core's part of GUP. */
+  /** The core's part of GUP. @internal */
   readonly gupScan: GupScan;
   /** High-granularity mapping: which version of the series. */
   readonly hgm: HgmVersion;
-  /** Whether the kernel has a fault of the series as posted. @param bit of HGM_POSTED_ */
+  /** Whether the kernel has a fault of the series as posted. @param bit of HGM_POSTED_ @internal */
   hgmPosted(bit: number): boolean;
-  /** Loads CR3, if another process ran last. */
+  /** Loads CR3, if another process ran last. @internal */
   runs(mm: Mm): CoreExports;
 }

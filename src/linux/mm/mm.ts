@@ -52,7 +52,7 @@ export class Mm {
     this.topShift = pgd.shift;
   }
 
-  /** `mm_alloc`: an empty address space; undefined where memory for tables is used up. */
+  /** `mm_alloc`: an empty address space; undefined where memory for tables is used up. @internal */
   static create(machine: MmMachine, process: string): Mm | undefined {
     const pgd = machine.tables.allocate(machine.levels === 5 ? 48 : 39);
     return pgd && new Mm(machine, process, pgd);
@@ -70,6 +70,7 @@ export class Mm {
     return this.#hugetlbUsage;
   }
 
+  /** @internal */
   set hugetlbUsage(pages: number) {
     const { machine, process } = this;
     if (machine.trace) recordCount(machine, 'hugetlb_usage', process, this.#hugetlbUsage, pages);
@@ -81,18 +82,18 @@ export class Mm {
     return this.#vmas;
   }
 
-  /** `find_vma`: the first VMA that ends behind an address; it may begin behind it, too. */
+  /** `find_vma`: the first VMA that ends behind an address; it may begin behind it, too. @internal */
   findVma(address: number): Vma | undefined {
     return this.#vmas[this.#firstEndingAfter(address)];
   }
 
-  /** `vma_lookup`: the VMA that an address lies in. */
+  /** `vma_lookup`: the VMA that an address lies in. @internal */
   vmaLookup(address: number): Vma | undefined {
     const vma = this.findVma(address);
     return vma && vma.start <= address ? vma : undefined;
   }
 
-  /** The VMAs that overlap [start, end). */
+  /** The VMAs that overlap [start, end). @internal */
   intersecting(start: number, end: number): Vma[] {
     const vmas: Vma[] = [];
     for (let at = this.#firstEndingAfter(start); at < this.#vmas.length && this.#vmas[at]!.start < end; at++) {
@@ -101,20 +102,20 @@ export class Mm {
     return vmas;
   }
 
-  /** Whether any VMA overlaps [start, end): `find_vma_intersection`. */
+  /** Whether any VMA overlaps [start, end): `find_vma_intersection`. @internal */
   intersects(start: number, end: number): boolean {
     const vma = this.findVma(start);
     return vma !== undefined && vma.start < end;
   }
 
-  /** The end of the VMA before an address, and the start of the one behind it: how far tables may be freed. */
+  /** The end of the VMA before an address, and the start of the one behind it: how far tables may be freed. @internal */
   gapAround(start: number, end: number): { floor: number; ceiling: number } {
     const at = this.#firstEndingAfter(start);
     const next = this.#vmas.find((vma, index) => index >= at && vma.start >= end);
     return { floor: this.#vmas[at - 1]?.end ?? 0, ceiling: next?.start ?? Number.POSITIVE_INFINITY };
   }
 
-  /** Puts a VMA into the address space. */
+  /** Puts a VMA into the address space. @internal */
   insert(vma: Vma): void {
     const at = this.#firstEndingAfter(vma.start);
     const next = this.#vmas[at];
@@ -122,7 +123,7 @@ export class Mm {
     this.#vmas.splice(at, 0, vma);
   }
 
-  /** Takes a VMA out of the address space. */
+  /** Takes a VMA out of the address space. @internal */
   remove(vma: Vma): void {
     const at = this.#firstEndingAfter(vma.start);
     if (this.#vmas[at] !== vma) throw new InvariantError('Mm.remove: no such VMA');

@@ -97,7 +97,7 @@ export class Tables {
   read(at: number): Pte {
     watch?.entry(Touch.read, at);
     const words = this.#live;
-    return new Pte(words[at / 4]!, words[at / 4 + 1]!);
+    return Pte.halves(words[at / 4]!, words[at / 4 + 1]!);
   }
 
   /** Writes the entry at a physical address. */

@@ -106,6 +106,7 @@ export class Userfaultfd {
     return this.#mmapChanging;
   }
 
+  /** @internal */
   set mmapChanging(events: number) {
     watch?.touch(Touch.write, this, 1);
     const { machine, process } = this.mm;
@@ -113,7 +114,7 @@ export class Userfaultfd {
     this.#mmapChanging = events;
   }
 
-  /** Whether it has a feature. @param feature UFFD_FEATURE_ bit */
+  /** Whether it has a feature. @param feature UFFD_FEATURE_ bit @internal */
   has(feature: number): boolean {
     return ((this.features ?? 0) & feature) !== 0;
   }

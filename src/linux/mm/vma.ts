@@ -88,7 +88,7 @@ export class Vma {
     return this.mayShare ? this.inode.reserveMap : this.privateMap;
   }
 
-  /** `vma_hugecache_offset`: the index in the file, in huge pages, of the page at an address. */
+  /** `vma_hugecache_offset`: the index in the file, in huge pages, of the page at an address. @internal */
   hugeIndex(address: number): number {
     const { size, pagesPerHugePage } = this.hstate;
     return Math.floor((address - this.start) / size) + this.pgoff / pagesPerHugePage;
@@ -100,19 +100,19 @@ export class Vma {
     return this.ownsReserves ? this.privateMap?.vmaLock : undefined;
   }
 
-  /** `hugetlb_vma_lock_alloc`. */
+  /** `hugetlb_vma_lock_alloc`. @internal */
   allocateLock(): void {
     if (this.mayShare) this.vmaLock ??= new VmaLock(this);
   }
 
-  /** `hugetlb_vma_lock_free`, for a caller who does not hold it. */
+  /** `hugetlb_vma_lock_free`, for a caller who does not hold it. @internal */
   *freeLock(task: Task): Path<void> {
     if (!this.vmaLock) return;
     yield* this.vmaLock.lock.write(task);
     this.unlockAndFreeLock(task);
   }
 
-  /** `__hugetlb_vma_unlock_write_free`: the VMA shares no tables any more. */
+  /** `__hugetlb_vma_unlock_write_free`: the VMA shares no tables any more. @internal */
   unlockAndFreeLock(task: Task): void {
     const lock = this.hugetlbLock;
     if (this.vmaLock) {
@@ -122,7 +122,7 @@ export class Vma {
     lock?.unlock(task);
   }
 
-  /** `vm_area_dup`: a copy for a split, a fork or a move; `open` or `forgetPrivate` follows. */
+  /** `vm_area_dup`: a copy for a split, a fork or a move; `open` or `forgetPrivate` follows. @internal */
   duplicate(parts: Partial<VmaParts>): Vma {
     const { mm, start, end, flags, pgoff, inode } = this;
     const copy = new Vma({ mm, start, end, flags, pgoff, inode, ...parts });
@@ -134,7 +134,7 @@ export class Vma {
     return copy;
   }
 
-  /** `hugetlb_dup_vma_private`: a private copy has no reservations. */
+  /** `hugetlb_dup_vma_private`: a private copy has no reservations. @internal */
   forgetPrivate(): void {
     if (this.mayShare) return;
     this.privateMap = undefined;
@@ -142,13 +142,13 @@ export class Vma {
     this.reserveUnmapped = false;
   }
 
-  /** Takes it away from userfaultfd. */
+  /** Takes it away from userfaultfd. @internal */
   forgetUserfaultfd(): void {
     this.userfaultfd = undefined;
     this.flags &= ~VM_UFFD_FLAGS;
   }
 
-  /** `hugetlb_vm_op_open`: a copy shares its sibling's map, and gets a lock of its own. */
+  /** `hugetlb_vm_op_open`: a copy shares its sibling's map, and gets a lock of its own. @internal */
   open(): void {
     this.inode.references++;
     if (this.ownsReserves && this.privateMap) this.privateMap.references++;

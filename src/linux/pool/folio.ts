@@ -1,7 +1,7 @@
 /**
  * A huge page. include/linux/mm_types.h (struct folio), include/linux/hugetlb.h (hugetlb_page_flags), mm/rmap.c of 6.1.
  */
-import { hex, InvariantError } from '../../core/errors.ts';
+import { checkInteger, hex, InvariantError } from '../../core/errors.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { recordCount } from '../base/trace.ts';
 import { Touch, watch } from '../base/watch.ts';
@@ -87,6 +87,7 @@ export class Folio {
     return this.#refcount;
   }
 
+  /** @internal */
   set refcount(references: number) {
     watch?.touch(Touch.write, this, REFERENCES);
     this.#setRefcount(references);
@@ -106,6 +107,7 @@ export class Folio {
     return this.#mapcount;
   }
 
+  /** @internal */
   set mapcount(entries: number) {
     watch?.touch(Touch.write, this, MAPPINGS);
     if (this.hstate.machine.trace) this.#record('mapcount', this.#mapcount, entries);
@@ -118,6 +120,7 @@ export class Folio {
     return this.#pincount;
   }
 
+  /** @internal */
   set pincount(pins: number) {
     watch?.touch(Touch.write, this, PINS);
     if (this.hstate.machine.trace) this.#record('pincount', this.#pincount, pins);
@@ -130,6 +133,7 @@ export class Folio {
     return this.#anonExclusive;
   }
 
+  /** @internal */
   set anonExclusive(exclusive: boolean) {
     watch?.touch(Touch.write, this, EXCLUSIVE);
     if (this.hstate.machine.trace) this.#record('PageAnonExclusive', Number(this.#anonExclusive), Number(exclusive));
@@ -147,6 +151,7 @@ export class Folio {
 
   /** `page_mapcount` of its 4 KiB page `page`, counted from 0: entries that map it; per head, entries that map any. */
   pageMapcount(page: number): number {
+    checkInteger('page', page, 0, this.pages - 1);
     return this.mapcount + (this.#subpages?.[page] ?? 0);
   }
 
@@ -165,25 +170,25 @@ export class Folio {
     return this.#rawHwp ? [...this.#rawHwp] : [];
   }
 
-  /** Whether any of `pages` 4 KiB pages from `page` on has bad memory. */
+  /** Whether any of `pages` 4 KiB pages from `page` on has bad memory. @internal */
   hasRawHwp(page: number, pages = 1): boolean {
     if (!this.#rawHwp) return false;
     for (const bad of this.#rawHwp) if (bad >= page && bad < page + pages) return true;
     return false;
   }
 
-  /** Notes that a 4 KiB page has bad memory. */
+  /** Notes that a 4 KiB page has bad memory. @internal */
   addRawHwp(page: number): void {
     this.#rawHwp ??= new Set();
     this.#rawHwp.add(page);
   }
 
-  /** `get_page`. */
+  /** `get_page`. @internal */
   get(references = 1): void {
     if (!this.tryGet(references)) throw new InvariantError(`Folio.get: pfn ${hex(this.pfn)} is free`);
   }
 
-  /** `folio_try_get`: false of a page that is free, or about to be. */
+  /** `folio_try_get`: false of a page that is free, or about to be. @internal */
   tryGet(references: number): boolean {
     /* Others may add and take references: only who takes the last one changes anything for whoever asks here. */
     watch?.touch(Touch.add, this, REFERENCES);
@@ -200,12 +205,12 @@ export class Folio {
     return this.overflownBy(0);
   }
 
-  /** Whether it would be {@link overflown}, had it some references more. */
+  /** Whether it would be {@link overflown}, had it some references more. @internal */
   overflownBy(references: number): boolean {
     return this.#refcount + references >= 2 ** 31;
   }
 
-  /** `put_page`. The last reference frees it: the caller then hands it to the pool, `freeHugePage`. */
+  /** `put_page`. The last reference frees it: the caller then hands it to the pool, `freeHugePage`. @internal */
   putTestZero(references = 1): boolean {
     if (this.#refcount < references) throw new InvariantError(`Folio.put: pfn ${hex(this.pfn)} is free already`);
     const isLast = this.#refcount === references;
@@ -224,6 +229,7 @@ export class Folio {
    *
    * @param behind the file behind the mapping
    * @param index where in it, in huge pages
+   * @internal
    */
   addNewAnonRmap(behind: PageCache, index: number): void {
     this.anonVma = behind;
@@ -235,7 +241,7 @@ export class Folio {
     this.anonExclusive = true;
   }
 
-  /** `hugepage_add_anon_rmap`: an entry maps a private page again that was taken out of page tables. */
+  /** `hugepage_add_anon_rmap`: an entry maps a private page again that was taken out of page tables. @internal */
   addAnonRmap(exclusive: boolean): void {
     this.leaves++;
     this.mapcount++;
@@ -248,6 +254,7 @@ export class Folio {
    * @param page the first 4 KiB page that they map
    * @param pages how many each of them maps
    * @param entries of one size, one behind the other
+   * @internal
    */
   addFileRmap(page: number, pages: number, entries = 1): void {
     this.#count(page, pages, entries, 1);
@@ -257,6 +264,7 @@ export class Folio {
    * `page_try_dup_anon_rmap`: the child maps the page, too, and neither owns it any more.
    *
    * @returns false where it may be pinned: then the child needs a copy of its own
+   * @internal
    */
   tryDupAnonRmap(mayBePinned: boolean): boolean {
     if (this.anonExclusive) {
@@ -268,7 +276,7 @@ export class Folio {
     return true;
   }
 
-  /** `hugetlb_remove_rmap`: the entries are gone. */
+  /** `hugetlb_remove_rmap`: the entries are gone. @internal */
   removeRmap(page: number, pages: number, entries = 1): void {
     if (this.leaves < entries) throw new InvariantError(`Folio.removeRmap: pfn ${hex(this.pfn)} is not mapped`);
     this.#count(page, pages, entries, -1);
@@ -286,7 +294,7 @@ export class Folio {
     for (let at = page; at < page + pages * entries; at++) this.#subpages[at]! += by;
   }
 
-  /** Called when it is free again: nobody maps it. */
+  /** Called when it is free again: nobody maps it. @internal */
   forgetMapcounts(): void {
     this.#subpages = undefined;
   }

@@ -63,7 +63,7 @@ export class Hstate extends PoolCounts {
     return this.freeHugePages - this.resvHugePages;
   }
 
-  /** A free page, which is then in use, with one reference. The caller holds hugetlb_lock. */
+  /** A free page, which is then in use, with one reference. The caller holds hugetlb_lock. @internal */
   dequeue(): Folio | undefined {
     const pfn = this.#popHealthy();
     if (pfn === undefined) return undefined;
@@ -81,7 +81,7 @@ export class Hstate extends PoolCounts {
     return at < 0 ? undefined : this.#freeList.splice(at, 1)[0];
   }
 
-  /** The free page that a frame belongs to. */
+  /** The free page that a frame belongs to. @internal */
   freeFolio(frame: number): Folio | undefined {
     const pfn = frame - (frame % this.pagesPerHugePage);
     if (!this.#freeList.includes(pfn)) return undefined;
@@ -94,6 +94,7 @@ export class Hstate extends PoolCounts {
   /**
    * `dissolve_free_huge_page`: a free page leaves the pool, and is memory again; the pool does not get another. False where it is in use, or
    * all free pages are promised. The caller holds hugetlb_lock.
+   * @internal
    */
   dissolve({ pfn, refcount }: Folio): boolean {
     const at = this.#freeList.indexOf(pfn);
@@ -112,12 +113,12 @@ export class Hstate extends PoolCounts {
     frames.free(pfn, this.pagesPerHugePage);
   }
 
-  /** A free page that is not promised, without a reservation: for a migration. The caller holds hugetlb_lock. */
+  /** A free page that is not promised, without a reservation: for a migration. The caller holds hugetlb_lock. @internal */
   dequeueAvailable(): Folio | undefined {
     return this.available > 0 ? this.dequeue() : undefined;
   }
 
-  /** `alloc_migrate_huge_page`: a page beyond the pool, which is not counted as surplus: another one will be freed for it. */
+  /** `alloc_migrate_huge_page`: a page beyond the pool, which is not counted as surplus: another one will be freed for it. @internal */
   allocTemporary(task: Task): Path<Folio | undefined> {
     const path = this.#allocTemporary(task);
     return this.machine.trace ? shown(task, 'alloc_migrate_huge_page', '', path) : path;
@@ -136,7 +137,7 @@ export class Hstate extends PoolCounts {
     return folio;
   }
 
-  /** Changes the number of promised pages, which may be less than none for a moment: see `Subpool.release`. The caller holds hugetlb_lock. */
+  /** Changes the number of promised pages, which may be less than none for a moment: see `Subpool.release`. The caller holds hugetlb_lock. @internal */
   reserve(delta: number): void {
     this.resvHugePages += delta;
   }
@@ -164,7 +165,7 @@ export class Hstate extends PoolCounts {
     return undefined;
   }
 
-  /** `alloc_buddy_huge_page_with_mpol`: a surplus page, in use, with one reference. */
+  /** `alloc_buddy_huge_page_with_mpol`: a surplus page, in use, with one reference. @internal */
   allocSurplusInUse(task: Task): Path<Folio | undefined> {
     const path = this.#allocSurplusInUse(task);
     return this.machine.trace ? shown(task, 'alloc_buddy_huge_page_with_mpol', '', path) : path;
@@ -175,7 +176,7 @@ export class Hstate extends PoolCounts {
     return pfn === undefined ? undefined : this.#use(pfn);
   }
 
-  /** `hugetlb_acct_memory`: promises `delta` more pages, makes surplus pages for them if need be; or takes promises back. */
+  /** `hugetlb_acct_memory`: promises `delta` more pages, makes surplus pages for them if need be; or takes promises back. @internal */
   acctMemory(task: Task, delta: number): Path<'OK' | 'ENOMEM'> {
     const path = this.#acctMemory(task, delta);
     return this.machine.trace ? shown(task, 'hugetlb_acct_memory', `delta=${delta}`, path) : path;
@@ -235,7 +236,7 @@ export class Hstate extends PoolCounts {
     }
   }
 
-  /** `free_huge_page`: the last reference is gone. */
+  /** `free_huge_page`: the last reference is gone. @internal */
   freeHugePage(task: Task, folio: Folio): Path<void> {
     const path = this.#freeHugePage(task, folio);
     return this.machine.trace ? shown(task, 'free_huge_page', `pfn ${hex(folio.pfn)}`, path) : path;
@@ -288,7 +289,7 @@ export class Hstate extends PoolCounts {
     this.#updateAndFreePage(pfn);
   }
 
-  /** `set_max_huge_pages`: what a write to nr_hugepages does. */
+  /** `set_max_huge_pages`: what a write to nr_hugepages does. @internal */
   setMaxHugePages(task: Task, count: number): Path<void> {
     const path = this.#setMaxHugePages(task, count);
     return this.machine.trace ? shown(task, 'set_max_huge_pages', `count=${count}`, path) : path;

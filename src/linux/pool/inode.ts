@@ -43,12 +43,13 @@ export class HugetlbfsInode {
     return this.#size;
   }
 
+  /** @internal */
   set size(bytes: number) {
     watch?.touch(Touch.write, this, 0);
     this.#size = bytes;
   }
 
-  /** The mutex of the faults on one of its pages. @param index of the page, in huge pages */
+  /** The mutex of the faults on one of its pages. @param index of the page, in huge pages @internal */
   faultMutex(index: number): Lock {
     return this.hstate.machine.faultMutexes.of(this.number, index);
   }

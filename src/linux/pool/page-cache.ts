@@ -1,7 +1,7 @@
 /**
  * A file's pages in memory, and the VMAs that show it. struct address_space, mm/interval_tree.c of Linux 6.1.
  */
-import { InvariantError } from '../../core/errors.ts';
+import { checkInteger, InvariantError } from '../../core/errors.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { Touch, watch } from '../base/watch.ts';
 import type { Folio } from './folio.ts';
@@ -42,13 +42,16 @@ export class PageCache {
     return this.#folios.size;
   }
 
-  /** `find_get_page` without the reference. */
+  /** The page at an index, if there is one: `find_get_page` without the reference. */
   find(index: number): Folio | undefined {
     watch?.touch(Touch.read, this, 0);
-    return this.#folios.get(index);
+    const folio = this.#folios.get(index);
+    /* What is no index is no key either: finding a page costs no check. */
+    if (!folio) checkInteger('index', index, 0, Number.MAX_SAFE_INTEGER);
+    return folio;
   }
 
-  /** `hugetlb_add_to_page_cache`, of a page whose lock the caller holds: the cache has a reference of its own. */
+  /** `hugetlb_add_to_page_cache`, of a page whose lock the caller holds: the cache has a reference of its own. @internal */
   add(folio: Folio, index: number): void {
     watch?.touch(Touch.write, this, 0);
     const before = this.#folios.size;
@@ -61,7 +64,7 @@ export class PageCache {
     folio.get();
   }
 
-  /** `hugetlb_delete_from_page_cache`; the cache's reference is the caller's now. */
+  /** `hugetlb_delete_from_page_cache`; the cache's reference is the caller's now. @internal */
   delete(folio: Folio): void {
     watch?.touch(Touch.write, this, 0);
     this.#folios.delete(folio.index);
@@ -70,7 +73,7 @@ export class PageCache {
     folio.uptodate = false;
   }
 
-  /** `migrate_huge_page_move_mapping`, of pages that are both locked: the cache's reference goes from one to the other. */
+  /** `migrate_huge_page_move_mapping`, of pages that are both locked: the cache's reference goes from one to the other. @internal */
   replace(old: Folio, fresh: Folio): void {
     watch?.touch(Touch.write, this, 0);
     fresh.pageCache = this;
@@ -81,7 +84,7 @@ export class PageCache {
     old.refcount--;
   }
 
-  /** The pages with an index from `from` up to, not including, `to`, in ascending order. */
+  /** The pages with an index from `from` up to, not including, `to`, in ascending order. @internal */
   range(from: number, to: number): Folio[] {
     watch?.touch(Touch.read, this, 0);
     const folios: Folio[] = [];
@@ -109,19 +112,19 @@ export class PageCache {
     return this.#iMmap;
   }
 
-  /** `vma_interval_tree_insert`. */
+  /** `vma_interval_tree_insert`. @internal */
   link(vma: ShownPart): void {
     let at = this.#iMmap.length;
     while (at > 0 && this.#iMmap[at - 1]!.pgoff > vma.pgoff) at--;
     this.#iMmap.splice(at, 0, vma);
   }
 
-  /** `vma_interval_tree_insert_after`: of a fork. */
+  /** `vma_interval_tree_insert_after`: of a fork. @internal */
   linkAfter(vma: ShownPart, original: ShownPart): void {
     this.#iMmap.splice(this.#iMmap.indexOf(original) + 1, 0, vma);
   }
 
-  /** `vma_interval_tree_remove`. */
+  /** `vma_interval_tree_remove`. @internal */
   unlink(vma: ShownPart): void {
     const at = this.#iMmap.indexOf(vma);
     if (at < 0) throw new InvariantError('PageCache.unlink: the VMA is not linked');

@@ -26,6 +26,7 @@ export class PoolCounts {
     return this.#nrHugePages;
   }
 
+  /** @internal */
   set nrHugePages(pages: number) {
     if (this.machine.trace) this.#record('nr_huge_pages', this.#nrHugePages, pages);
     this.#nrHugePages = pages;
@@ -35,6 +36,7 @@ export class PoolCounts {
     return this.#freeHugePages;
   }
 
+  /** @internal */
   set freeHugePages(pages: number) {
     if (this.machine.trace) this.#record('free_huge_pages', this.#freeHugePages, pages);
     this.#freeHugePages = pages;
@@ -45,6 +47,7 @@ export class PoolCounts {
     return this.#resvHugePages;
   }
 
+  /** @internal */
   set resvHugePages(pages: number) {
     if (this.machine.trace) this.#record('resv_huge_pages', this.#resvHugePages, pages);
     this.#resvHugePages = pages;
@@ -54,6 +57,7 @@ export class PoolCounts {
     return this.#surplusHugePages;
   }
 
+  /** @internal */
   set surplusHugePages(pages: number) {
     if (this.machine.trace) this.#record('surplus_huge_pages', this.#surplusHugePages, pages);
     this.#surplusHugePages = pages;

@@ -16,16 +16,17 @@ import type { Subpool } from './subpool.ts';
 export interface PoolMachine extends Traced {
   /** The pools, the largest pages first. */
   readonly hstates: readonly Hstate[];
-  /** Frames of huge pages. */
+  /** Frames of huge pages. @internal */
   readonly frames: Frames;
-  /** What is written in huge pages. */
+  /** What is written in huge pages. @internal */
   readonly blocks: Blocks;
   /** `hugetlb_lock`: the counts and free lists of all pools. */
   readonly hugetlbLock: Lock;
-  /** `hugetlb_fault_mutex_table`. */
+  /** `hugetlb_fault_mutex_table`. @internal */
   readonly faultMutexes: FaultMutexes;
   /** How mapping in pieces is counted. */
   readonly mapcounts: MapcountScheme;
+  /** @internal */
   readonly badMemory: BadMemory;
   /** Mounts' limits that are in force. */
   readonly subpools: Set<Subpool>;

@@ -39,7 +39,7 @@ export class ReserveMap implements Iterable<Region> {
     this.#of = of;
   }
 
-  /** `region_chg`: announces an addition; returns how many indexes it would add. */
+  /** `region_chg`: announces an addition; returns how many indexes it would add. @internal */
   *change(task: Task, from: number, to: number): Path<number> {
     yield* this.lock.write(task);
     const missing = to - from - this.#regions.count(from, to);
@@ -48,7 +48,7 @@ export class ReserveMap implements Iterable<Region> {
     return missing;
   }
 
-  /** `region_add`: makes an announced addition; returns how many indexes were new. */
+  /** `region_add`: makes an announced addition; returns how many indexes were new. @internal */
   *add(task: Task, from: number, to: number): Path<number> {
     yield* this.lock.write(task);
     const added = this.#regions.add(from, to);
@@ -58,14 +58,14 @@ export class ReserveMap implements Iterable<Region> {
     return added;
   }
 
-  /** `region_abort`: takes an announcement back. */
+  /** `region_abort`: takes an announcement back. @internal */
   *abort(task: Task): Path<void> {
     yield* this.lock.write(task);
     this.addsInProgress--;
     this.lock.unlock(task);
   }
 
-  /** `region_del`: returns how many indexes were in the map. */
+  /** `region_del`: returns how many indexes were in the map. @internal */
   *delete(task: Task, from: number, to: number): Path<number> {
     yield* this.lock.write(task);
     const deleted = this.#regions.delete(from, to);
@@ -78,7 +78,7 @@ export class ReserveMap implements Iterable<Region> {
     machine.trace?.push({ kind: 'region', task, what, map: `resv_map, ${this.#of}`, from, to, changed });
   }
 
-  /** `region_count`. */
+  /** `region_count`. @internal */
   count(from: number, to: number): number {
     return this.#regions.count(from, to);
   }

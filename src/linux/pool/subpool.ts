@@ -36,6 +36,7 @@ export class Subpool {
     return this.#usedPages;
   }
 
+  /** @internal */
   set usedPages(pages: number) {
     recordCount(this.hstate.machine, 'used_hpages', 'the mount', this.#usedPages, pages);
     this.#usedPages = pages;
@@ -46,6 +47,7 @@ export class Subpool {
     return this.#reservedPages;
   }
 
+  /** @internal */
   set reservedPages(pages: number) {
     recordCount(this.hstate.machine, 'rsv_hpages', 'the mount', this.#reservedPages, pages);
     this.#reservedPages = pages;
@@ -59,7 +61,7 @@ export class Subpool {
     return true;
   }
 
-  /** Gives the minimum's reservation back, once. */
+  /** Gives the minimum's reservation back, once. @internal */
   *release(task: Task): Path<void> {
     if (this.#released) return;
     this.#released = true;

@@ -95,7 +95,7 @@ export class Pipe {
     if (this.#open) this.close();
   }
 
-  /** `add_to_pipe`: takes over a reference; false where the pipe is full. */
+  /** `add_to_pipe`: takes over a reference; false where the pipe is full. @internal */
   add(frame: number, offset: number, length: number): boolean {
     if (this.#buffers.length === BUFFERS) return false;
     this.#buffers.push({ frame, offset, length });
@@ -103,7 +103,7 @@ export class Pipe {
     return true;
   }
 
-  /** @throws TypeError when it is closed */
+  /** @throws TypeError when it is closed @internal */
   check(): void {
     if (!this.#open) throw new TypeError('pipe: expected an open pipe, got a closed one');
   }

@@ -132,7 +132,7 @@ class Runs {
 
   /** Takes any other. */
   begin(page: number, size: number, lo: number, hi: number): void {
-    const pte = new Pte(lo, hi);
+    const pte = Pte.halves(lo, hi);
     this.#page = page + size;
     this.#size = size;
     this.#hi = hi;

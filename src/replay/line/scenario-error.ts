@@ -1,6 +1,7 @@
 /**
  * Refusals of a text that is no scenario.
  */
+import { checkInteger, checkString } from '../../core/errors.ts';
 
 /** What would break a message's one line, or hide part of it. */
 const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
@@ -29,6 +30,8 @@ export class ScenarioError extends Error {
    * @param got what stands there instead, in words: see {@link shown}
    */
   constructor(file: string, line: number, field: string, expected: string, got: string) {
+    for (const [name, value] of Object.entries({ file, field, expected, got })) checkString(name, value);
+    checkInteger('line', line, 1, Number.MAX_SAFE_INTEGER);
     const problem = oneLine(`${field}: expected ${expected}, got ${got}`);
     super(`${oneLine(file)}:${line}: ${problem}`);
     this.file = file;
