@@ -71,6 +71,8 @@ const CR0_BITS = 0x3fn | CR0_WP | (1n << 18n) | CR0_NW | CR0_CD | CR0_PG;
 const CR4_BITS = 0x7fffn | (0x3ffn << 16n) | (1n << 27n) | (1n << 32n);
 /** SCE, LME, LMA, NXE; on AMD also SVME, LMSLE, FFXSR, TCE, MCOMMIT, INTWB, AIBRSE. */
 const EFER_BITS = { intel: 0xd01n, amd: 0x26_fd01n };
+/** Read as zero, whatever is written. AMD APM vol. 2, 3.1.7. Intel's are reserved. */
+const EFER_READ_AS_ZERO = { intel: 0n, amd: 0xfen };
 /** Bit 63 of a value moved to CR3 while CR4.PCIDE = 1: drop nothing. */
 const NO_FLUSH = 1n << 63n;
 const PCID_MASK = 0xfffn;
@@ -178,12 +180,23 @@ export function wrmsr(registers: Registers, msr: number, value: bigint): Effect 
   }
 }
 
-function writeEfer({ cr0, efer, vendor }: Registers, value: bigint): Effect | GeneralProtectionOutcome {
+/**
+ * LMA is the processor's. Intel SDM vol. 3A, table 2-1: read-only, what is written to it is ignored. AMD APM vol. 2,
+ * 3.1.7: software has to write back what it has read, "an attempt to write a value that differs from the state determined by hardware
+ * results in a #GP fault". Emulators mostly ignore the bit for both (KVM's set_efer, QEMU, Bochs); bhyve's svm_write_efer does not.
+ */
+function writeEfer({ cr0, efer, vendor }: Registers, written: bigint): Effect | GeneralProtectionOutcome {
+  const value = written & ~EFER_READ_AS_ZERO[vendor];
   const reserved = value & ~EFER_BITS[vendor];
   if (reserved) return refusal(`reserved bits of EFER are set: ${hex(reserved)}`);
   if ((efer ^ value) & EFER_LME && cr0 & CR0_PG) return refusal('EFER.LME cannot be changed while CR0.PG = 1');
-  /* LMA is the processor's: what is written to it is ignored. */
-  return effect({ efer: (value & ~EFER_LMA) | (efer & EFER_LMA) }, NOTHING);
+  const lma = efer & EFER_LMA;
+  if (vendor === 'amd' && (value & EFER_LMA) !== lma) {
+    return refusal(
+      `EFER.LMA cannot be written on AMD's processors: it is ${lma ? 1 : 0}, and has to be written as it was read`,
+    );
+  }
+  return effect({ efer: (value & ~EFER_LMA) | lma }, NOTHING);
 }
 
 function writePat(value: bigint): Effect | GeneralProtectionOutcome {

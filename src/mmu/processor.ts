@@ -144,7 +144,8 @@ export abstract class Processor {
   }
 
   /**
-   * WRMSR to one of {@link Msr}: EFER, PAT, PKRS. Nothing is dropped.
+   * WRMSR to one of {@link Msr}: EFER, PAT, PKRS. Nothing is dropped. EFER.LMA is the processor's: a write to it is ignored on Intel's, and
+   * raises #GP on AMD's unless it is what the register has.
    *
    * @throws RangeError for a register that paging does not depend on
    */

@@ -297,6 +297,13 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       ['a reserved bit of EFER', {}, Msr.efer, LME | (1n << 9n), /^reserved bits of EFER are set: 0x200$/],
       ["AMD's SVME on Intel's", {}, Msr.efer, LME | (1n << 12n), /^reserved bits of EFER/],
       ["UAIE on AMD's, which masks addresses", { vendor: 'amd' }, Msr.efer, LME | (1n << 20n), /^reserved bits/],
+      [
+        "LMA cleared on AMD's",
+        { vendor: 'amd' },
+        Msr.efer,
+        NXE | LME,
+        /^EFER.LMA cannot be written on AMD's processors: it is 1,/,
+      ],
       ['a reserved memory type', {}, Msr.pat, 0x0200n, /^byte 1 of IA32_PAT is no memory type: 0x2$/],
       ['a memory type above 7', {}, Msr.pat, 0x08n << 56n, /^byte 7 of IA32_PAT is no memory type: 0x8$/],
       ['keys above 15', {}, Msr.pkrs, 1n << 32n, /^bits 63:32 of IA32_PKRS are reserved, got 0x100000000$/],
@@ -304,7 +311,7 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
       expectRefused(registers, (mmu) => mmu.wrmsr(msr, value), reason);
     });
 
-    test('to EFER keeps LMA, which is the processor’s, and drops nothing', () => {
+    test('to EFER keeps LMA, which is the processor’s, and drops nothing: what Intel’s is written is ignored', () => {
       const { mmu, fill, cached } = setUp();
       const entries = fill();
       expect(mmu.wrmsr(Msr.efer, SCE | LME)).toEqual(DONE);
@@ -315,7 +322,26 @@ describe.each(['flat', 'sparse', 'threads'] as const)('over %s memory', (kind) =
 
     test("to EFER takes AMD's bits on AMD's processor", () => {
       const { mmu } = setUp({ vendor: 'amd' });
-      expect(mmu.wrmsr(Msr.efer, LME | NXE | (1n << 12n) | (1n << 15n))).toEqual(DONE);
+      expect(mmu.wrmsr(Msr.efer, LMA | LME | NXE | (1n << 12n) | (1n << 15n))).toEqual(DONE);
+    });
+
+    test("to EFER with LMA set raises #GP on AMD's processor while paging is off, and is ignored on Intel's", () => {
+      for (const vendor of ['amd', 'intel'] as const) {
+        const { mmu } = setUp({ vendor });
+        mmu.movToCr0(PE, false);
+        const { efer } = mmu.registers;
+        expect(mmu.wrmsr(Msr.efer, efer | LMA).kind).toBe(vendor === 'amd' ? 'general-protection' : 'done');
+        expect(mmu.registers.efer).toBe(efer);
+        expect(mmu.wrmsr(Msr.efer, efer & ~NXE)).toEqual(DONE);
+      }
+    });
+
+    test("to EFER leaves bits 7:1 zero on AMD's processor, where Intel's raises #GP", () => {
+      const low = 0xfen;
+      const { mmu } = setUp({ vendor: 'amd' });
+      expect(mmu.wrmsr(Msr.efer, LMA | LME | low)).toEqual(DONE);
+      expect(mmu.registers.efer).toBe(LMA | LME);
+      expect(setUp().mmu.wrmsr(Msr.efer, LMA | LME | low)).toMatchObject({ kind: 'general-protection' });
     });
 
     test('to PAT and PKRS changes what they are for', () => {
