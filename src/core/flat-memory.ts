@@ -221,6 +221,12 @@ export class FlatMemory implements PhysicalMemory {
     return this.#views.bytes.subarray(this.base, this.base + this.bytes);
   }
 
+  /** @internal */
+  locate(physical: bigint): number | undefined {
+    this.#checkInUse();
+    return physical < this.bytes ? this.base + Number(physical) : undefined;
+  }
+
   readEntry(physical: bigint): bigint | undefined {
     this.#checkInUse();
     checkAligned('physical', physical, 8n);

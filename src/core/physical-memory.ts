@@ -23,6 +23,8 @@ export interface PhysicalMemory extends Releasable {
 
   /** Tells a fresh instance of the core where this memory lies. @internal */
   attach(core: CoreExports): void;
+  /** Where in the linear memory a physical address lies; undefined where there is no memory. @internal */
+  locate(physical: bigint): number | undefined;
   /**
    * The eight bytes at a physical address (a multiple of 8), as a paging-structure entry is read; undefined where there
    * is no memory.

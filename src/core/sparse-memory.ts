@@ -78,7 +78,7 @@ export class SparseMemory implements PhysicalMemory {
   /** Whether there is memory at a physical address. */
   has(physical: bigint): boolean {
     checkBigint('physical', physical);
-    return this.#linear(physical) !== undefined;
+    return this.locate(physical) !== undefined;
   }
 
   /**
@@ -93,26 +93,27 @@ export class SparseMemory implements PhysicalMemory {
     if (content && content.length !== TABLE_BYTES) {
       throw new RangeError(`content: expected 4096 bytes, got ${content.length}`);
     }
-    const at = this.#linear(physical) ?? this.#newFrame(physical);
+    const at = this.locate(physical) ?? this.#newFrame(physical);
     if (content) this.#views.bytes.set(content, at);
     else this.#views.bytes.fill(0, at, at + TABLE_BYTES);
   }
 
   readEntry(physical: bigint): bigint | undefined {
     checkAligned('physical', physical, 8n);
-    const at = this.#linear(physical);
+    const at = this.locate(physical);
     return at === undefined ? undefined : this.#views.data.getBigUint64(at, true);
   }
 
   writeEntry(physical: bigint, entry: bigint): void {
     checkAligned('physical', physical, 8n);
     checkBigint('entry', entry);
-    const at = this.#linear(physical);
+    const at = this.locate(physical);
     if (at === undefined) throw new RangeError(`physical: expected a frame that exists, got ${hex(physical)}`);
     this.#views.data.setBigUint64(at, entry, true);
   }
 
-  #linear(physical: bigint): number | undefined {
+  /** @internal */
+  locate(physical: bigint): number | undefined {
     if (this.isReleased) throw releasedError('memory');
     if (physical > (ADDRESS_MASK | 0xfffn)) return undefined;
     const frame = this.#core.tableAt(physical & ADDRESS_MASK) >>> 0;

@@ -18,6 +18,7 @@ export interface Obstacle<Kind extends string> {
    * - `already-mapped`: a page is mapped there;
    * - `not-mapped`: no page is;
    * - `restricted-above`: an entry above takes away a right that was asked for;
+   * - `shared-table`: the entry points to a table that another entry on the way through the range points to, too, or to the root;
    * - `missing-table`: the entry points to a table where there is no memory;
    * - `reserved`: the entry has reserved bits set, so that no access gets past it.
    */
@@ -37,7 +38,7 @@ export interface NoFrame {
 }
 
 /** What can be wrong with the tables themselves. */
-export type TableObstacle = Obstacle<'missing-table'> | Obstacle<'reserved'>;
+export type TableObstacle = Obstacle<'shared-table'> | Obstacle<'missing-table'> | Obstacle<'reserved'>;
 /** What becomes of {@link Mapper.map}. */
 export type MapResult = Changed | Obstacle<'already-mapped'> | Obstacle<'restricted-above'> | TableObstacle | NoFrame;
 /** What becomes of {@link Mapper.unmap}: a large page of which a part stays needs tables. */

@@ -29,6 +29,7 @@ import { checkCanonical } from './scan.ts';
 import { changeRange, clearTable, mapRange, type Work } from './table-edit.ts';
 import { bytesOf } from './table-entries.ts';
 import { planChange, planMap, restrictedAbove } from './table-plan.ts';
+import { tablesAmong } from './table-pointers.ts';
 
 /** Where a {@link Mapper}'s tables are. */
 export interface MapperOptions {
@@ -38,14 +39,18 @@ export interface MapperOptions {
   readonly levels?: 4 | 5;
   /**
    * Gives the physical address of a 4 KiB frame (in memory, with any content) for a new table; undefined where there is none
-   * left.
+   * left. A RangeError where it is a table already, as far as entries below `root` say.
    */
   readonly allocateFrame: () => bigint | undefined;
-  /** Takes back the frame of a table that has become empty. Default: empty tables stay where they are. */
+  /**
+   * Takes back the frame of a table that has become empty, if no entry below `root` points to it any more, whoever wrote that entry. What
+   * other roots point to is not known: who lets them share tables has to keep count here. Default: empty tables stay where they are.
+   */
   readonly freeFrame?: (frame: bigint) => void;
 }
 
 const OPTIONS: OptionNames<MapperOptions> = { root: true, levels: true, allocateFrame: true, freeFrame: true };
+const EXPECTED_FREE = 'allocateFrame(): expected a frame that is free';
 const LEVEL_OF: ReadonlyMap<number, number> = new Map([1, 2, 3].map((level) => [Number(bytesOf(level)), level]));
 /** What a leaf's bits may be: all but the address. */
 const LEAF_BITS = ~addressMask & 0xffff_ffff_ffff_ffffn;
@@ -56,7 +61,8 @@ const RIGHTS = writable | user | executeDisable | protectionKeyMask;
 /**
  * Maps pages, takes them away, changes their rights: 4 KiB, 2 MiB and 1 GiB, over any physical memory. An operation is
  * done as a whole or not at all. Entries are written one after the other, not by locked operations: where other processors
- * set A and D meanwhile, theirs may be lost.
+ * set A and D meanwhile, theirs may be lost. Where two entries point to one table, what is done under one is done under the other,
+ * too, and only addresses of the range are named for INVLPG; a range that comes to such a table twice is refused.
  *
  * @example
  * ```ts
@@ -161,9 +167,9 @@ export class Mapper {
     if (typeof plan !== 'number') return plan;
     const frames = this.#framesFor(plan);
     if (!frames) return { kind: 'no-frame', needed: plan };
-    const work: Work = { frames, invalidate: [], freed: [], frees: this.#free !== undefined };
+    const work: Work = { frames, invalidate: [], freed: new Set(), frees: this.#free !== undefined };
     change(work);
-    for (const frame of work.freed) this.#free?.(frame);
+    this.#giveBack(work.freed);
     return { kind: 'changed', invalidate: work.invalidate };
   }
 
@@ -176,18 +182,25 @@ export class Mapper {
         const frame = this.#allocate();
         if (frame === undefined) return undefined;
         this.#checkFrame('allocateFrame()', frame);
-        if (frame === this.root || frames.has(frame)) {
-          throw new RangeError(`allocateFrame(): expected a frame that is free, got ${hex(frame)}`);
-        }
+        if (frames.has(frame)) throw new RangeError(`${EXPECTED_FREE}, got ${hex(frame)} twice`);
         frames.add(frame);
       }
+      const [table] = tables > 0 ? tablesAmong(this, frames) : [];
+      if (table !== undefined) throw new RangeError(`${EXPECTED_FREE}, got ${hex(table)}, which is a table`);
       complete = true;
     } finally {
       /* Also where allocateFrame throws. */
-      if (!complete) for (const taken of frames) this.#free?.(taken);
+      if (!complete) this.#giveBack(frames);
     }
     /* They are taken from the end: the table that was allocated first is the uppermost. */
     return [...frames].reverse();
+  }
+
+  /** What an entry still points to stays, for whoever wrote that. */
+  #giveBack(frames: ReadonlySet<bigint>): void {
+    if (frames.size === 0 || !this.#free) return;
+    const tables = tablesAmong(this, frames);
+    for (const frame of frames) if (!tables.has(frame)) this.#free(frame);
   }
 
   #newRoot(): bigint {

@@ -2,6 +2,7 @@
  * Changes page tables, once it is known that nothing is in the way. A new table is complete before an entry points to it, and
  * one that is given back is not pointed to any more: at every moment the tables say something that was meant.
  */
+import { TABLE_BYTES } from '../core/generated/layout.ts';
 import type { PhysicalMemory } from '../core/physical-memory.ts';
 import { accessed, addressMask, present } from './bits/entry.ts';
 import { bytesOf, ENTRIES, mapsPage, piecesOf, pointerTo } from './table-entries.ts';
@@ -13,8 +14,8 @@ export interface Work {
   readonly frames: bigint[];
   /** Addresses of pages that were mapped otherwise before. */
   readonly invalidate: bigint[];
-  /** Frames of tables that nothing points to any more. */
-  readonly freed: bigint[];
+  /** Tables that an entry pointed to, and does not any more; another entry may. */
+  readonly freed: Set<bigint>;
   /** Whether empty tables go. */
   readonly frees: boolean;
 }
@@ -77,7 +78,7 @@ export function changeRange(
         visit(below, level - 1, span.first, span.last, { invalidate });
         if (work.frees && isEmpty(memory, below)) {
           memory.writeEntry(span.at, 0n);
-          work.freed.push(below);
+          work.freed.add(below);
         }
       } else if (change(span.entry) !== span.entry) {
         invalidate.push(span.first);
@@ -113,13 +114,15 @@ function newTableOfPieces(memory: PhysicalMemory, { entry, level }: Span, { fram
 
 /** Whether all entries are 0: one that is not present may hold what an operating system wrote there. */
 function isEmpty(memory: PhysicalMemory, table: bigint): boolean {
-  for (let index = 0n; index < ENTRIES; index++) if (memory.readEntry(table + index * 8n) !== 0n) return false;
+  const words = new DataView(memory.wasm.buffer, memory.locate(table), TABLE_BYTES);
+  for (let at = 0; at < TABLE_BYTES; at += 4) if (words.getUint32(at, true) !== 0) return false;
   return true;
 }
 
 /** Notes the frames of a table and of all below it that map nothing. */
 function freeTree(memory: PhysicalMemory, table: bigint, level: number, work: Work): void {
-  work.freed.push(table);
+  if (work.freed.has(table)) return;
+  work.freed.add(table);
   if (level === 1) return;
   for (const { entry } of spansOf(memory, table, level, 0n, ENTRIES * bytesOf(level) - 1n)) {
     if (entry & present) freeTree(memory, entry & addressMask, level - 1, work);

@@ -57,6 +57,7 @@ export function planMap(
   leaf: bigint,
 ): number | Obstacle<'already-mapped'> | Obstacle<'restricted-above'> | TableObstacle {
   const { memory } = tree;
+  const met = new Set([tree.root]);
   const plan = (table: bigint, level: number, from: bigint, to: bigint): ReturnType<typeof planMap> => {
     let tables = 0;
     for (const span of spansOf(memory, table, level, from, to)) {
@@ -66,7 +67,7 @@ export function planMap(
       }
       const below = span.entry & addressMask;
       const obstacle =
-        tableObstacle(memory, span) ??
+        tableObstacle(memory, span, met) ??
         (mapsPage(span.entry, level) || (level === leafLevel && hasPage(memory, below, level - 1))
           ? { kind: 'already-mapped' as const, ...placeOf(span) }
           : undefined);
@@ -96,11 +97,12 @@ export function planChange<Restriction extends object>(
   restricts: (span: Span) => Restriction | undefined,
 ): number | Obstacle<'not-mapped'> | TableObstacle | Restriction {
   const { memory } = tree;
+  const met = new Set([tree.root]);
   type Plan = number | Obstacle<'not-mapped'> | TableObstacle | Restriction;
   const planSpan = (span: Span): Plan => {
     const { entry, level } = span;
     if (!(entry & present)) return { kind: 'not-mapped', ...placeOf(span) };
-    const obstacle = tableObstacle(memory, span);
+    const obstacle = tableObstacle(memory, span, met);
     if (obstacle) return obstacle;
     if (!mapsPage(entry, level)) {
       return restricts(span) ?? plan(entry & addressMask, level - 1, span.first, span.last);
@@ -128,12 +130,17 @@ function placeOf({ first, level, entry }: Span): { va: bigint; level: number; en
   return { va: first, level, entry };
 }
 
-/** What is wrong with a present entry itself. */
-function tableObstacle(memory: PhysicalMemory, span: Span): TableObstacle | undefined {
+/** What is wrong with a present entry itself. @param met the tables that the operation has come to; the entry's joins them */
+function tableObstacle(memory: PhysicalMemory, span: Span, met: Set<bigint>): TableObstacle | undefined {
   const { entry, level } = span;
   if (isMalformed(entry, level)) return { kind: 'reserved', ...placeOf(span) };
-  if (mapsPage(entry, level) || memory.readEntry((entry & addressMask) + 0xff8n) !== undefined) return undefined;
-  return { kind: 'missing-table', ...placeOf(span) };
+  if (mapsPage(entry, level)) return undefined;
+  const table = entry & addressMask;
+  if (memory.readEntry(table + 0xff8n) === undefined) return { kind: 'missing-table', ...placeOf(span) };
+  /* What the operation does under the one entry it would find done under the other. */
+  if (met.has(table)) return { kind: 'shared-table', ...placeOf(span) };
+  met.add(table);
+  return undefined;
 }
 
 /** Whether anything is mapped below a table; pointers out of memory count, since nobody knows what is there. */

@@ -3,7 +3,7 @@
  * the core's own scan.
  */
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Access, CR4, Entry, FlatMemory, Mapper, Mmu, type PageSize, SparseMemory, Tlb } from '../../src/index.ts';
 
 const KIB4 = 0x1000n;
@@ -306,6 +306,139 @@ describe('protect', () => {
   });
 });
 
+describe('a table that two entries point to, one of them not the mapper’s,', () => {
+  const ALIAS = 1n << 39n;
+
+  /** A page at 0 and at ALIAS: the entry at a level on the way to ALIAS points to what the one on the way to 0 points to. */
+  function share(level: number) {
+    const made = make();
+    const { memory, mapper, entry } = made;
+    mapper.map(0n, 0x9000n, KIB4, W);
+    /* A page of the same tables further up, as levels above need a table of their own. */
+    mapper.map(ALIAS + (level === 4 ? 0n : MIB2 * 512n), 0xa000n, KIB4, W);
+    const table = level === 4 ? mapper.root : entry(ALIAS + GIB1, level + 1) & Entry.addressMask;
+    const at = table + (level === 4 ? 8n : 0n);
+    const shared = entry(0n, level) & Entry.addressMask;
+    memory.writeEntry(at, shared | Entry.present | W | U);
+    return { ...made, at, shared };
+  }
+
+  test.each([3, 4])('is not given back when it becomes empty, as long as the other is there: level %i', (level) => {
+    const { memory, mapper, mmu, free, at, shared } = share(level);
+    const pointer = memory.readEntry(at);
+    expect(mmu.translate(ALIAS)).toMatchObject({ physicalAddress: 0x9000n });
+    expect(mapper.unmap(0n, KIB4).kind).toBe('changed');
+    expect([memory.readEntry(at), free.includes(shared)]).toEqual([pointer, false]);
+    expect(mmu.translate(ALIAS).kind).toBe('page-fault');
+    /* What the mapper makes next is not in the table that the other entry still leads to. */
+    expect(mapper.map(0n, 0xb000n, KIB4, W).kind).toBe('changed');
+    expect(mmu.translate(ALIAS).kind).toBe('page-fault');
+    /* Without the other entry, what becomes empty is given back. */
+    memory.writeEntry(at, 0n);
+    const before = free.length;
+    mapper.unmap(0n, KIB4);
+    expect(free.length).toBe(before + 3);
+  });
+
+  test('stays where a large page takes the place of one of them, and so does what is below it', () => {
+    const { memory, mapper, free, at, shared, entry } = share(3);
+    const below = entry(0n, 2) & Entry.addressMask;
+    memory.writeEntry(below, 0n);
+    const before = free.length;
+    expect(mapper.map(0n, 0n, GIB1, W, 0x4000_0000)).toEqual({ kind: 'changed', invalidate: [0n] });
+    expect([free.length, free.includes(shared), free.includes(below)]).toEqual([before, false, false]);
+    memory.writeEntry(at, 0n);
+  });
+
+  test('is given back once, where both are below one that goes', () => {
+    const { memory, mapper, free, entry } = make();
+    const before = free.length;
+    mapper.map(0n, 0n, KIB4, W);
+    const [directory, table] = [entry(0n, 3), entry(0n, 2)].map((one) => one & Entry.addressMask) as [bigint, bigint];
+    memory.writeEntry(directory + 8n, table | Entry.present | W | U);
+    memory.writeEntry(table, 0n);
+    expect(mapper.map(0n, 0n, GIB1, W, 0x4000_0000).kind).toBe('changed');
+    expect(free.filter((frame) => frame === table)).toEqual([table]);
+    expect(free.length).toBe(before - 1);
+  });
+
+  test('is refused where a range comes to it by both, and nothing is changed', () => {
+    const { memory, mapper, free, leaves, entry } = make();
+    mapper.map(0n, 0x9000n, 0x2000n, W);
+    mapper.map(MIB2, 0x9000n, KIB4, W);
+    const directory = entry(0n, 3) & Entry.addressMask;
+    memory.writeEntry(directory + 8n, memory.readEntry(directory)!);
+    const [before, frames] = [leaves(), free.length];
+    const obstacle = { kind: 'shared-table', va: MIB2, level: 2, entry: memory.readEntry(directory) };
+    expect(mapper.map(0x2000n, 0n, 2n * MIB2, W)).toMatchObject({ kind: 'shared-table', va: MIB2 });
+    expect(mapper.protect(0x1000n, MIB2, 0n)).toMatchObject({ kind: 'not-mapped', va: 0x2000n });
+    mapper.map(0x2000n, 0n, MIB2 - 0x2000n, W);
+    expect(mapper.unmap(0n, 2n * MIB2)).toEqual(obstacle);
+    expect(mapper.protect(0n, 2n * MIB2, 0n)).toEqual(obstacle);
+    expect([leaves().length, free.length]).toEqual([before.length + 2 * 510, frames]);
+  });
+
+  test('is refused where it is the root, behind an entry that shows the tables themselves; elsewhere all goes on', () => {
+    const { memory, mapper, free } = make();
+    const before = free.length;
+    memory.writeEntry(mapper.root + 8n * 511n, mapper.root | Entry.present | W);
+    expect(mapper.unmap(0xffff_ff80_0000_0000n, KIB4)).toMatchObject({ kind: 'shared-table', level: 4 });
+    expect(mapper.map(0n, 0n, KIB4, W).kind).toBe('changed');
+    expect(mapper.unmap(0n, KIB4).kind).toBe('changed');
+    expect(free.length).toBe(before);
+  });
+
+  test('is looked at once a level, however often it contains itself', () => {
+    const { memory, mapper, free } = make({ levels: 5 });
+    const [table] = free.splice(0, 1) as [bigint];
+    for (let at = table; at < table + 0x1000n; at += 8n) memory.writeEntry(at, table | Entry.present);
+    memory.writeEntry(mapper.root + 8n, table | Entry.present | W | U);
+    const looks = vi.spyOn(memory, 'locate');
+    expect(mapper.map(0n, 0n, KIB4, W).kind).toBe('changed');
+    expect(mapper.unmap(0n, KIB4).kind).toBe('changed');
+    expect(looks.mock.calls.length).toBeLessThan(64);
+  });
+});
+
+describe('allocateFrame that gives a table', () => {
+  test.each([4, 3, 2])(
+    'that an entry at level %i points to, whoever wrote it, is told so, and the table stays',
+    (level) => {
+      const { memory, mapper, mmu, free, leaves } = make();
+      /* Tables that are not the mapper's. */
+      const tables = [0xf_d000n, 0xf_e000n, 0xf_f000n];
+      for (const table of tables) for (let at = table; at < table + 0x1000n; at += 8n) memory.writeEntry(at, 0n);
+      for (const [index, table] of [mapper.root + 8n, tables[0]!, tables[1]!].entries()) {
+        memory.writeEntry(table, tables[index]! | Entry.present | W | U);
+      }
+      memory.writeEntry(tables[2]!, 0x9000n | Entry.present | W);
+      const [used, before, frames] = [tables[4 - level]!, leaves(), [...free]];
+      free.push(used);
+      expect(() => mapper.map(0n, 0n, KIB4, W)).toThrow(
+        new RangeError(`allocateFrame(): expected a frame that is free, got 0x${used.toString(16)}, which is a table`),
+      );
+      expect([leaves(), [...free].sort(byValue)]).toEqual([before, frames.sort(byValue)]);
+      expect(mmu.translate(1n << 39n)).toMatchObject({ physicalAddress: 0x9000n });
+    },
+  );
+
+  test('is told so of the root', () => {
+    const { mapper, free } = make();
+    free.push(mapper.root);
+    expect(() => mapper.map(0n, 0n, KIB4, W)).toThrow(
+      /^allocateFrame\(\): expected a frame that is free, got 0x1000, which is a table$/,
+    );
+    expect(free).not.toContain(mapper.root);
+  });
+
+  test('is no mistake of a frame that a page is mapped to: page tables may be mapped', () => {
+    const { mapper, free } = make();
+    const next = free.at(-1)!;
+    expect(mapper.map(0n, free.at(-3)!, KIB4, W).kind).toBe('changed');
+    expect(mapper.map(GIB1, next, KIB4, W).kind).toBe('changed');
+  });
+});
+
 describe('misuse', () => {
   const { mapper } = make();
   test.each<[string, () => unknown, RegExp]>([
@@ -361,9 +494,19 @@ describe('misuse', () => {
       /^allocateFrame\(\): expected a frame for the root table, got undefined$/,
     ],
     [
-      'a frame that is in use',
-      () => new Mapper(new FlatMemory({ bytes: 65536 }), { allocateFrame: () => 0n }).map(0n, 0n, KIB4, W),
-      /^allocateFrame\(\): expected a frame that is free, got 0x0$/,
+      'a frame for two tables',
+      () => new Mapper(mapper.memory, { root: 0x1000n, allocateFrame: () => 0x9000n }).map(0n, 0n, KIB4, W),
+      /^allocateFrame\(\): expected a frame that is free, got 0x9000 twice$/,
+    ],
+    [
+      'a frame within a frame',
+      () => new Mapper(mapper.memory, { allocateFrame: () => 0x1008n }),
+      /^allocateFrame\(\): expected a multiple of 0x1000, got 0x1008$/,
+    ],
+    [
+      'a frame with reserved bits of an address',
+      () => new Mapper(mapper.memory, { allocateFrame: () => 1n << 52n }),
+      /^allocateFrame\(\): expected 0x0 to 0xffffffffff000, got 0x10000000000000$/,
     ],
   ])('of %s is named', (_, call, message) => {
     expect(call).toThrow(message);
