@@ -3,6 +3,7 @@
  */
 import { type Context, type Field, type Fields, integer, type OldNames, Refusal, type Values } from './fields.ts';
 import type { Line, LineObject } from './line.ts';
+import { repeatedKey } from './repeated-key.ts';
 import { ScenarioError, shortened, shown } from './scenario-error.ts';
 import { HUGE_PAGES, type Setting } from './setting.ts';
 import type { PoolCounts } from './states.ts';
@@ -36,7 +37,7 @@ export function checkOvercommit(line: Line, hugePageSize: number, overcommit: nu
   }
 }
 
-/** The object that a line is. */
+/** The object that a line is, in which no key stands twice: one of the two would be silently left out. */
 export function objectOf(line: Line): LineObject {
   let value: unknown;
   try {
@@ -44,8 +45,13 @@ export function objectOf(line: Line): LineObject {
   } catch {
     throw new ScenarioError(line.file, line.line, 'line', 'a JSON object', shortened(line.text));
   }
-  if (isObject(value)) return value;
-  throw new ScenarioError(line.file, line.line, 'line', 'a JSON object', shortened(line.text));
+  if (!isObject(value)) throw new ScenarioError(line.file, line.line, 'line', 'a JSON object', shortened(line.text));
+  const repeated = repeatedKey(line.text, value);
+  if (repeated !== undefined) {
+    const expected = 'this key once in its object: take out all of them but the one that is meant';
+    throw new ScenarioError(line.file, line.line, shortened(repeated), expected, 'it twice');
+  }
+  return value;
 }
 
 /** Whether a value has fields. */
