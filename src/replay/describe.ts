@@ -6,7 +6,7 @@ import { wrongKind } from '../core/errors.ts';
 import { differingPages } from './hugetlb/pages.ts';
 import type { PageEntry, SlotMap } from './line/states.ts';
 import { differingEntries } from './sequence/differing.ts';
-import type { Disagreement } from './sequence/disagreement.ts';
+import { DIED, type Disagreement } from './sequence/disagreement.ts';
 import type { Found } from './stage/answer.ts';
 
 /**
@@ -15,6 +15,7 @@ import type { Found } from './stage/answer.ts';
  * @example
  * ```text
  * result: kernel SIGBUS, model OK
+ * result: kernel not told, model no pages in list 0
  * pool (total, free, reserved, surplus): kernel [9,8,1,0], model [9,7,1,0]
  * pages (proc, slot, page, class, mapcount, flags): kernel [0,3,2,0,1,33], model absent
  * ```
@@ -27,9 +28,9 @@ export function describeDifference(difference: Disagreement): string[] {
     case 'found':
       return [`${difference.field}: kernel ${wordOf(difference.kernel)}, model ${wordOf(difference.model)}`];
     case 'result':
-      return [`${what}: kernel ${difference.kernel}, model ${difference.model}`];
+      return [`result: kernel ${toldOf(difference.kernel)}, model ${difference.model}`];
     case 'hang':
-      return [`hang: kernel ${goesOn(difference.kernel)}, model ${goesOn(difference.model)}`];
+      return [`hang: kernel ${toldOf(difference.kernel)}, model ${toldOf(difference.model)}`];
     case 'invariant':
       return [`invariant: the model broke a rule of its own, and its sequence is left here: ${difference.model}`];
     case 'pool':
@@ -64,7 +65,10 @@ function wordOf(found: Found): string {
   return typeof found === 'object' ? JSON.stringify(found) : `${found}`;
 }
 
-function goesOn(result: string): string {
+/** A result in words; there is none where a line tells nothing of it. */
+function toldOf(result: string | undefined): string {
+  if (result === undefined) return 'not told';
+  if (result === DIED) return 'died (not told of what)';
   return result === 'HANG' ? 'hangs' : result;
 }
 

@@ -7,7 +7,7 @@ import type { TraceEvent } from '../linux/base/trace.ts';
 import type { Line } from './line/line.ts';
 import { changesBetween } from './observe/changes.ts';
 import { Observer, type Snapshot } from './observe/snapshot.ts';
-import { type Disagreement, same } from './sequence/disagreement.ts';
+import { DIED, type Disagreement, same } from './sequence/disagreement.ts';
 import type { Died, Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence/sequence.ts';
 import { type Answer, impossible } from './stage/answer.ts';
 import type { Stage } from './stage/stage.ts';
@@ -283,20 +283,20 @@ class Run {
     this.#stage.machine.check();
   }
 
-  /** An operation whose process the model lacks, and one that hangs, count even where no result is told. */
+  /** An operation that cannot be begun, and one that hangs, count even where no result is told. */
   #compareResults({ result, hang, died }: ScenarioStep, { result: model, impossible }: Answer): void {
     if (died) this.#compareDeaths(died, model);
     else if (hang || model === HANG) {
-      if (!hang || model !== HANG) this.#found.push({ what: 'hang', kernel: hang ? HANG : (result ?? 'OK'), model });
+      if (!hang || model !== HANG) this.#found.push({ what: 'hang', kernel: hang ? HANG : result, model });
     } else if (impossible || (result !== undefined && model !== result)) {
-      this.#found.push({ what: 'result', kernel: result ?? 'OK', model });
+      this.#found.push({ what: 'result', kernel: result, model });
     }
   }
 
   #compareDeaths(died: Died, model: string): void {
     if (model === died || (died === 'either' && (model === HANG || model === BUG))) return;
     if (died === HANG || model === HANG) this.#found.push({ what: 'hang', kernel: died, model });
-    else this.#found.push({ what: 'result', kernel: BUG, model });
+    else this.#found.push({ what: 'result', kernel: died === 'either' ? DIED : died, model });
   }
 
   #guarded(work: () => Answer | undefined): Answer | undefined {

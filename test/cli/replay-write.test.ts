@@ -37,6 +37,23 @@ describe('replay --run', () => {
     expect(lines.at(-1)).toBe('1 sequences, 4 operations, 1 differences');
   });
 
+  test('says where the line that differs tells no answer, and invents none', async () => {
+    const untold = [
+      '{"seq":1,"pool":1}',
+      '{"op":"wait","proc":0,"thread":1}',
+      '{"op":"put_page"}',
+      '{"op":"read","proc":0,"slot":0,"page":0}',
+      '{"crash":1}',
+    ];
+    const { status, stdout } = await replay(file('untold.jsonl', untold.join('\n')), '--run');
+    expect(status).toBe(1);
+    expect(linesOf(stdout).filter((line) => line.startsWith('  '))).toEqual([
+      '  result: kernel not told, model thread 1 waits for nothing',
+      '  result: kernel not told, model no pages in list 0',
+      '  result: kernel died (not told of what), model SIGSEGV',
+    ]);
+  });
+
   test('runs all scenarios of the documentation, whose processes and files have their own numbers', async () => {
     const folder = join(ROOT, 'docs/scenarios');
     const { status, stdout } = await replay(...readdirSync(folder).map((name) => join(folder, name)), '--run');

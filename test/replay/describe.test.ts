@@ -26,6 +26,18 @@ describe('a difference in words', () => {
     ]);
   });
 
+  test('says where the line tells no answer, or only that the kernel died', () => {
+    expect(describeDifference({ what: 'result', kernel: undefined, model: 'no pages in list 0' })).toEqual([
+      'result: kernel not told, model no pages in list 0',
+    ]);
+    expect(describeDifference({ what: 'hang', kernel: undefined, model: 'HANG' })).toEqual([
+      'hang: kernel not told, model hangs',
+    ]);
+    expect(describeDifference({ what: 'result', kernel: 'BUG or HANG', model: 'OK' })).toEqual([
+      'result: kernel died (not told of what), model OK',
+    ]);
+  });
+
   test('names the counts of the pool', () => {
     const sides = { kernel: [9, 8, 1, 0], model: [9, 7, 1, 0] } as const;
     expect(describeDifference({ what: 'pool', ...sides })).toEqual([

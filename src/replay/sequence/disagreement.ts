@@ -6,8 +6,8 @@ import type { Found } from '../stage/answer.ts';
 
 /** In what the model differs, and what either side has. */
 export type Disagreement =
-  /** How the operation ended; that it never did is a hang. */
-  | Sides<'result' | 'hang', string>
+  /** How the operation ended; that it never did is a hang. The kernel's is undefined where the line does not tell, and {@link DIED} of a death. */
+  | Sides<'result' | 'hang', string | undefined, string>
   /** The byte that was read, how many were, their hash. */
   | (Sides<'found', Found> & { readonly field: string })
   /** The counts after an operation, and after everything. */
@@ -23,11 +23,14 @@ export type Disagreement =
   /** A rule of the model's own was broken; its sequence is left there. */
   | Sides<'invariant', string>;
 
-interface Sides<W extends string, T> {
+interface Sides<W extends string, K, M = K> {
   readonly what: W;
-  readonly kernel: T;
-  readonly model: T;
+  readonly kernel: K;
+  readonly model: M;
 }
+
+/** How an operation ended in which the kernel died, where it is not told of what. */
+export const DIED = 'BUG or HANG';
 
 /** Whether two values are the same: numbers, words, or lists of such. */
 export function same(a: unknown, b: unknown): boolean {
