@@ -83,6 +83,96 @@ describe('what has changed', () => {
     expect(moved).toEqual(['private 2: map count 0 -> 1', 'private 1: gone', 'p0 s0 page 0: private 1 -> private 2']);
   });
 
+  test('is the frames that a file page moves between, in the file and in all entries of it, and in no others', () => {
+    const [, , , , moved, protectedToo] = changes(
+      FILE,
+      file,
+      populate,
+      { ...file, slot: 2, kind: 'private_file', offset: 1, hugepages: 1 },
+      { op: 'read', proc: 0, slot: 2, page: 0 },
+      { op: 'migrate', proc: 0, slot: 0, page: 1 },
+      { op: 'mprotect', proc: 0, slot: 0, page: 0, pages: 2, prot: 'r' },
+    );
+    const [, from, to] = /^file 0 page 1: pfn (0x\w+) -> (0x\w+)$/.exec(moved![0]!) ?? expect.fail(moved!.join());
+    expect(from).not.toBe(to);
+    const entries = `pfn ${from} -> pfn ${to}`;
+    expect(moved!.slice(1)).toEqual([`p0 s0 page 1: ${entries}`, `p0 s2 page 0: ${entries}`]);
+    /* Behind it, it is as any other. */
+    expect(protectedToo).toEqual(['p0 s0 pages 0-1: rw dirty -> r dirty']);
+  });
+
+  test('is that of a page mapped in pieces: the frame of each run of them', () => {
+    const range = { proc: 0, slot: 0, page: 0, pages: 512 };
+    const all = changes(
+      { seq: 1, unit: '4K', pool: 3, files: [1] },
+      { op: 'fill', file: 0, hugepage: 0, tag: 1 },
+      { ...file, hugepages: 1 },
+      { op: 'madvise_split', ...range },
+      { op: 'uffd_open', proc: 0, uffd: 0, exact_address: true },
+      { op: 'uffd_register', uffd: 0, ...range, mode: 'c' },
+      { op: 'uffd_continue', proc: 0, uffd: 0, slot: 0, page: 5, pages: 3 },
+      { op: 'uffd_continue', proc: 0, uffd: 0, slot: 0, page: 200, pages: 1 },
+      { op: 'migrate', proc: 0, slot: 0, page: 6 },
+    );
+    const [whole, ...pieces] = all.at(-2)!;
+    const [from, to] = (whole!.match(/0x\w+/g) ?? []).map(Number);
+    expect(whole).toMatch(/^file 0 huge page 0: pfn 0x\w+ -> 0x\w+$/);
+    const frames = (behind: number): string =>
+      [from, to].map((pfn) => `pfn 0x${(pfn! + behind).toString(16)}`).join(' -> ');
+    expect(pieces).toEqual([`p0 s0 pages 5-7: ${frames(5)}`, `p0 s0 page 200: ${frames(200)}`]);
+  });
+
+  test('is that a file has a page no more which GUP, or bad memory, holds: it keeps the name of where it was', () => {
+    const get = { op: 'get_user_pages', proc: 0, slot: 0, page: 0, nr_pages: 1 };
+    const cut = { op: 'punch_hole', file: 0, offset: 0, hugepages: 1 };
+    const all = changes(
+      FILE,
+      file,
+      write,
+      get,
+      cut,
+      write,
+      { ...get, list: 1 },
+      cut,
+      { op: 'put_page', list: 1 },
+      { op: 'put_page' },
+    );
+    expect(all[3]).toContain('file 0 page 0: out of the file, map count 1 -> 0');
+    /* Another page at the same place. */
+    expect(all[4]).toContain('file 0 page 0: map count 0 -> 1');
+    expect(all[6]).toContain('file 0 page 0: out of the file, map count 1 -> 0');
+    expect(all[7]).toEqual(['free 2 -> 3', 'once file 0 (2) page 0: gone']);
+    expect(all[8]).toEqual(['free 3 -> 4', 'once file 0 page 0: gone']);
+
+    const bad = changes(FILE, file, write, { op: 'corrupt_pfn', proc: 0, slot: 0, page: 0 }, cut, {
+      ...write,
+      page: 1,
+    });
+    expect(bad[3]).toEqual(['file 0 page 0: out of the file', 'p0 s0 page 0: unmapped']);
+    expect(bad[4]!.join()).not.toContain('once');
+  });
+
+  test('has another name for what is made of the memory that was a file page: it is that page no more', () => {
+    const pool = { seq: 1, pool: 2, files: [1] };
+    const one = { ...mmap, hugepages: 1 };
+    const cut = { op: 'ftruncate', file: 0, hugepages: 0 };
+    const all = changes(
+      pool,
+      { op: 'fallocate', file: 0, hugepages: 1 },
+      cut,
+      one,
+      write,
+      { ...one, slot: 1 },
+      {
+        ...write,
+        slot: 1,
+      },
+    );
+    expect(all[1]).toEqual(['free 1 -> 2', 'file 0 page 0: gone']);
+    expect(all[3]).toContain('private 1: map count 0 -> 1');
+    expect(all[5]).toContain('private 2: map count 0 -> 1');
+  });
+
   test('is pieces, with high-granularity mapping, and their entries where these become larger', () => {
     const range = { proc: 0, slot: 0, page: 0, pages: 512 };
     const uffd = { proc: 0, uffd: 0, slot: 0 };

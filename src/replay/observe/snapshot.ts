@@ -7,18 +7,14 @@ import type { MappedPage } from '../../linux/syscalls/pagemap.ts';
 import { placeOf } from '../line/setting.ts';
 import type { PoolCounts } from '../line/states.ts';
 import type { Stage } from '../stage/stage.ts';
-
-/** A place in memory by a name of the scenario's: a file's, or a number for what no file of the scenario has. */
-export interface Place {
-  /** `file 0`, `private`, `shared`. */
-  readonly owner: string;
-  /** In the unit of `page`: a file's page; of others, the number of the huge page, and in it. */
-  readonly at: number;
-}
+import { PageNames } from './page-names.ts';
+import { follows, type Place } from './place.ts';
 
 /** A huge page in use. */
 export interface PageCounts {
   readonly place: Place;
+  /** Its first frame. */
+  readonly pfn: number;
   readonly mapcount: number;
   /** What GUP has taken. */
   readonly references: number;
@@ -47,30 +43,32 @@ export interface Snapshot {
   readonly mapped: readonly Mapped[];
 }
 
-/** Takes snapshots of a stage, and gives numbers to huge pages that no file of the scenario has. */
+/** Takes snapshots of a stage. */
 export class Observer {
   readonly #stage: Stage;
-  readonly #numbers = new Map<Folio, number>();
-  readonly #files: ReadonlyMap<unknown, number>;
-  /** How many of `page` a huge page has. */
-  readonly #unit: number;
+  readonly #names: PageNames;
 
   constructor(stage: Stage) {
     const { hugePageSize, pageBytes } = stage.setting;
     this.#stage = stage;
-    this.#unit = hugePageSize / pageBytes;
-    this.#files = new Map(stage.files.map(({ inode }, number) => [inode.pageCache, number]));
+    this.#names = new PageNames(
+      stage.files.map(({ inode }) => inode.pageCache),
+      hugePageSize / pageBytes,
+    );
   }
 
   take(): Snapshot {
     const { machine, pool } = this.#stage;
+    const folios = [...machine.folios()];
+    this.#names.renew(folios);
     const mapped = this.#stage.processes().flatMap(([number, process]) => {
       const runs: Mapped[] = [];
       for (const entry of process.mappedPages()) this.#add(runs, number, entry);
       return runs;
     });
-    const pages = [...machine.folios()].map((folio) => ({
-      place: this.#placeOf(folio, folio.pfn),
+    const pages = folios.map((folio) => ({
+      place: this.#names.placeOf(folio),
+      pfn: folio.pfn,
       mapcount: folio.mapcount,
       references: folio.getcount,
       pins: folio.pincount,
@@ -82,20 +80,17 @@ export class Observer {
     const { setting } = this.#stage;
     const { slot, page } = placeOf(setting, address);
     const pte = Pte.from(entry);
-    const place = folio && this.#placeOf(folio, pte.pfn);
+    const place = folio && this.#placeIn(folio, pte.pfn);
     const next: Mapped = { proc, slot, page, pages: bytes / setting.pageBytes, bytes, rights: rightsOf(pte), place };
     const last = runs.at(-1);
     if (last && goesOn(last, next)) last.pages += next.pages;
     else runs.push(next);
   }
 
-  #placeOf(folio: Folio, pfn: number): Place {
-    const piece = Math.floor(((pfn - folio.pfn) * 4096) / this.#stage.setting.pageBytes);
-    const file = this.#files.get(folio.pageCache);
-    if (file !== undefined) return { owner: `file ${file}`, at: folio.index * this.#unit + piece };
-    const number = this.#numbers.get(folio) ?? this.#numbers.size + 1;
-    this.#numbers.set(folio, number);
-    return { owner: folio.anon ? 'private' : 'shared', at: number * this.#unit + piece };
+  /** The place of a frame of a huge page. */
+  #placeIn(folio: Folio, pfn: number): Place {
+    const { owner, at } = this.#names.placeOf(folio);
+    return { owner, at: at + Math.floor(((pfn - folio.pfn) * 4096) / this.#stage.setting.pageBytes) };
   }
 }
 
@@ -108,12 +103,6 @@ function goesOn(last: Mapped, next: Mapped): boolean {
     last.rights === next.rights &&
     follows(last.place, last.pages, next.place)
   );
-}
-
-/** Whether a place is so many pages behind another one. */
-export function follows(place: Place | undefined, pages: number, next: Place | undefined): boolean {
-  if (!place || !next) return place === next;
-  return place.owner === next.owner && place.at + pages === next.at;
 }
 
 /** What an entry is, in words. */

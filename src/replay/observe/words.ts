@@ -1,5 +1,5 @@
 /**
- * Operations in few words.
+ * Operations, and values that change, in few words.
  */
 import type { LineObject } from '../line/line.ts';
 import type { Answer } from '../stage/answer.ts';
@@ -42,4 +42,14 @@ export function answerWords({ result, found = {} }: Answer): string {
     result,
     ...words.map(([name, value]) => `${name} ${typeof value === 'object' ? JSON.stringify(value) : value}`),
   ].join(', ');
+}
+
+/** `free 3 -> 2`; nothing where it has not changed. */
+export function changed(
+  name: string,
+  before: number,
+  after: number,
+  said: (value: number) => string = String,
+): string[] {
+  return before === after ? [] : [`${name} ${said(before)} -> ${said(after)}`];
 }
