@@ -10,6 +10,7 @@ import { parseScenario } from './scenario.ts';
 import { same } from './sequence/disagreement.ts';
 import type { Scenario, ScenarioStep, Sequence } from './sequence/sequence.ts';
 import type { Answer } from './stage/answer.ts';
+import { checkPlayed, checkText } from './written-check.ts';
 
 /** A sequence, and its lines as {@link replaySequence} gave them, with `observe`. */
 export interface Played {
@@ -31,10 +32,12 @@ export interface Written {
  * that has changed and no such line is there; the end of a sequence with such an operation gets the pool. All other lines stay as they are,
  * to the last blank.
  *
- * @param text of the scenario's file
- * @param played all sequences of the scenario
+ * @param text of the scenario's file: what the scenario was parsed from
+ * @param played the sequences of the scenario
  * @param replace whether results and states that are told, and differ, become the model's, too
  * @throws ScenarioError where an operation could not be run, or has not ended; where a look differs, of which nothing can be written
+ * @throws RangeError for a text that the scenario was not parsed from, and for lines of another sequence
+ * @throws TypeError for lines without states, as they are without `observe`
  *
  * @example
  * ```ts
@@ -56,6 +59,8 @@ export function withAnswers(scenario: Scenario, text: string, played: readonly P
   checkString('text', text);
   if (!Array.isArray(played)) throw wrongKind('played', 'an array of sequences with their lines', played);
   checkBoolean('replace', replace);
+  checkText(scenario, text);
+  for (const [index, one] of played.entries()) checkPlayed(`played[${index}]`, scenario, one);
   const writer = new Writer(text, replace);
   for (const { sequence, lines } of played) writer.sequence(sequence, lines);
   const written = writer.finish();

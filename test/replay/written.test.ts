@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { ScenarioError } from '../../src/replay/line/scenario-error.ts';
 import { memoryForTables, type ReplayOptions, replaySequence } from '../../src/replay/replay.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
-import { withAnswers } from '../../src/replay/written.ts';
+import type { Scenario } from '../../src/replay/sequence/sequence.ts';
+import { type Played, withAnswers } from '../../src/replay/written.ts';
 import { differencesIn } from './support.ts';
 
 /** A text with the model's answers in it. */
@@ -150,6 +151,80 @@ describe('writing a scenario', () => {
     );
     const hang = lines('{"seq":1,"pool":2}', `${MMAP.slice(0, -1)},"result":"E9999"}`, end);
     expect(refused(hang, true)).toContain('w.jsonl:2: hang: expected an operation that never ends, got "OK"');
+  });
+});
+
+describe('what belongs to another scenario is not written, but a RangeError:', () => {
+  const READ = '{"op":"read","proc":0,"slot":0,"page":0}';
+  const TEXT = lines('{"seq":1,"pool":2}', MMAP, '{"pool":[2,2,1,0]}', READ, '{"end":1}');
+  const observed = (text: string, options: ReplayOptions = { observe: true }): [Scenario, Played[]] => {
+    const scenario = parseScenario('mine.jsonl', text);
+    return [
+      scenario,
+      scenario.sequences.map((of) => ({ sequence: of, lines: [...replaySequence(of, undefined, options)] })),
+    ];
+  };
+
+  test.each<[string, string, string]>([
+    ['an operation that is another one', TEXT.replace(READ, WRITE), `line 4: ${READ} next, got line 4: ${WRITE}`],
+    [
+      'an operation that stands somewhere else',
+      `\n${TEXT}`,
+      'line 1: {"seq":1,"pool":2} next, got line 2: {"seq":1,"pool":2}',
+    ],
+    [
+      'a state that is another one',
+      TEXT.replace('[2,2,1,0]', '[2,2,0,0]'),
+      'line 3: {"pool":[2,2,1,0]} next, got line 3: {"pool":[2,2,0,0]}',
+    ],
+    [
+      'a state that is not there',
+      TEXT.replace('{"pool":[2,2,1,0]}', ''),
+      `line 3: {"pool":[2,2,1,0]} next, got line 4: ${READ}`,
+    ],
+    ['a sequence more', `${TEXT}{"seq":2,"pool":1}\n{"end":2}`, 'no more lines, got line 6: {"seq":2,"pool":1}'],
+    [
+      'a sequence less',
+      lines('{"note":""}'),
+      'nothing refused, got mine.jsonl:1: seq: expected a sequence, got the end of the file',
+    ],
+    ['a line that is no JSON', `${TEXT}x`, 'nothing refused, got mine.jsonl:6: line: expected a JSON object, got x'],
+  ])('%s in the text', (_, other, words) => {
+    const [scenario, played] = observed(TEXT);
+    expect(() => withAnswers(scenario, other, played)).toThrow(
+      new RangeError(
+        `text: expected the text that "mine.jsonl" was parsed from, with ${words}: give what parseScenario was given, or parse this one`,
+      ),
+    );
+  });
+
+  test('but notes, which no answer is put into, may differ', () => {
+    const [scenario, played] = observed(`${TEXT}{"note":"a"}`);
+    expect(withAnswers(scenario, `${TEXT}{"note":"b"}\n\n`, played).text).toContain('"note":"b"');
+  });
+
+  test('lines of another sequence, and the sequence of another scenario', () => {
+    const [scenario, [played]] = observed(TEXT);
+    const [other, [others]] = observed(TEXT.replace(READ, WRITE));
+    expect(() => withAnswers(scenario, TEXT, [others!])).toThrow(
+      new RangeError('played[0].sequence: expected one of scenario.sequences, got sequence 1 of "mine.jsonl"'),
+    );
+    expect(other.sequences).toHaveLength(1);
+    expect(() => withAnswers(scenario, TEXT, [played!, { ...played!, lines: others!.lines }])).toThrow(
+      new RangeError(
+        `played[1].lines[1]: expected line 4: ${READ}, got line 4: ${WRITE}: give the lines that replaySequence gave of this sequence`,
+      ),
+    );
+  });
+
+  test('and lines without states are a TypeError, which says how to have them', () => {
+    const [scenario, played] = observed(TEXT, {});
+    expect(() => withAnswers(scenario, TEXT, played)).toThrow(
+      new TypeError('played[0].lines[0].state: expected a state, got none: replay with { observe: true }'),
+    );
+    expect(() => withAnswers(scenario, TEXT, [{}] as never)).toThrow(
+      /^played\[0\]: expected \{ sequence, lines \}, got/,
+    );
   });
 });
 

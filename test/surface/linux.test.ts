@@ -27,7 +27,8 @@ file.fallocate(0, MIB2);
 const folio = [...machine.folios()][0]!;
 const pages: number[] = [];
 const thread = process.thread();
-const scenario = recorded.parseScenario('x.jsonl', '{"seq":1,"pool":1}\n{"end":1}');
+const SCENARIO = '{"seq":1,"pool":1}\n{"end":1}';
+const scenario = recorded.parseScenario('x.jsonl', SCENARIO);
 
 /** A call, after its name; then good arguments, and of which kind each is. */
 const entry = (
@@ -106,7 +107,7 @@ const entries: Entry[] = [
   entry('Pte.hwpoison', linux.Pte.hwpoison, [0], 'number'),
   entry('readMigrationEntry', linux.readMigrationEntry, [], 'object', 'object'),
   entry('describeDifference', recorded.describeDifference, [], 'object'),
-  entry('withAnswers', recorded.withAnswers, [scenario, 'x', [], false], 'object', 'string', 'list', 'flag'),
+  entry('withAnswers', recorded.withAnswers, [scenario, SCENARIO, [], false], 'object', 'string', 'list', 'flag'),
   method(machine, 'hstate', [], 'number?'),
   method(machine, 'createProcess', [], 'options'),
   entry('Machine.createProcess: name', (name: never) => machine.createProcess({ name }), [], 'string?'),
