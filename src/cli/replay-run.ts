@@ -2,7 +2,7 @@
  * What `hugewalk replay --run` prints of a sequence: one line an operation, with its result and what it changed.
  */
 import { answerWords, operationWords } from '../replay/observe/words.ts';
-import type { ReplayedLine } from '../replay/replay.ts';
+import type { ReplayedLine } from '../replay/replayed.ts';
 import type { Sequence } from '../replay/sequence/sequence.ts';
 import { counted, printable, sizeOfPages } from './text.ts';
 

@@ -6,18 +6,10 @@
 export { describeDifference } from './describe.ts';
 export { ScenarioError } from './line/scenario-error.ts';
 export type { CacheEntry, MapRun, PageEntry, PoolCounts, SlotMap, Usage } from './line/states.ts';
-export {
-  type Difference,
-  memoryForTables,
-  type Place,
-  type ReplayedLine,
-  type ReplayOptions,
-  replay,
-  replaySequence,
-} from './replay.ts';
+export { memoryForTables, replay, replaySequence } from './replay.ts';
+export type { Difference, Place, ReplayedLine, ReplayOptions } from './replayed.ts';
 export { parseScenario } from './scenario.ts';
 export type { Disagreement } from './sequence/disagreement.ts';
 export type { Scenario, ScenarioEnd, ScenarioStep, Sequence } from './sequence/sequence.ts';
 export type { Answer, Found } from './stage/answer.ts';
-
 export { type Played, type Written, withAnswers } from './written.ts';

@@ -3,7 +3,7 @@
  */
 import { shown as shownValue, wrongKind } from '../core/errors.ts';
 import { ScenarioError, shortened } from './line/scenario-error.ts';
-import type { ReplayedLine } from './replay.ts';
+import type { ReplayedLine } from './replayed.ts';
 import { parseScenario } from './scenario.ts';
 import type { Scenario, ScenarioStep, Sequence } from './sequence/sequence.ts';
 

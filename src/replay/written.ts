@@ -5,7 +5,7 @@ import { checkBoolean, checkString, InvariantError, wrongKind } from '../core/er
 import type { LineObject } from './line/line.ts';
 import { refused } from './line/lines.ts';
 import { ScenarioError } from './line/scenario-error.ts';
-import type { ReplayedLine } from './replay.ts';
+import type { ReplayedLine } from './replayed.ts';
 import { parseScenario } from './scenario.ts';
 import { same } from './sequence/disagreement.ts';
 import type { Scenario, ScenarioStep, Sequence } from './sequence/sequence.ts';

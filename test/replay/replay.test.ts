@@ -7,7 +7,7 @@ import { HGM } from '../../src/replay/hgm/format.ts';
 import { OPERATIONS as HGM_OPERATIONS } from '../../src/replay/hgm/operations.ts';
 import { STATE_FIELDS } from '../../src/replay/hgm/state.ts';
 import { OPERATIONS } from '../../src/replay/hugetlb/operations.ts';
-import type { Difference } from '../../src/replay/replay.ts';
+import type { Difference } from '../../src/replay/replayed.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
 import { THOROUGH } from '../support/thorough.ts';
 import {

@@ -6,13 +6,8 @@ import { gunzipSync } from 'node:zlib';
 import { expect } from 'vitest';
 import { describeDifference } from '../../src/replay/describe.ts';
 import { ScenarioError } from '../../src/replay/line/scenario-error.ts';
-import {
-  type Difference,
-  memoryForTables,
-  type ReplayOptions,
-  replay,
-  replaySequence,
-} from '../../src/replay/replay.ts';
+import { memoryForTables, replay, replaySequence } from '../../src/replay/replay.ts';
+import type { Difference, ReplayOptions } from '../../src/replay/replayed.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
 import type { Sequence } from '../../src/replay/sequence/sequence.ts';
 

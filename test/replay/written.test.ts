@@ -4,7 +4,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ScenarioError } from '../../src/replay/line/scenario-error.ts';
-import { memoryForTables, type ReplayOptions, replaySequence } from '../../src/replay/replay.ts';
+import { memoryForTables, replaySequence } from '../../src/replay/replay.ts';
+import type { ReplayOptions } from '../../src/replay/replayed.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
 import type { Scenario } from '../../src/replay/sequence/sequence.ts';
 import { type Played, withAnswers } from '../../src/replay/written.ts';

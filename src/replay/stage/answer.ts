@@ -14,6 +14,9 @@ export interface Answer {
   readonly impossible?: true;
 }
 
+/** A result of a thread that sleeps until another one wakes it. */
+export const BLOCKED = 'BLOCKED';
+
 /** That an operation cannot be begun. @param why in words */
 export function impossible(why: string): Answer {
   return { result: why, impossible: true };
