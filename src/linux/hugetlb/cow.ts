@@ -68,15 +68,10 @@ function* writeProtected(
 
   const old = frames.folio(pte.pfn);
   for (;;) {
-    recordCall(task, 'page_mapcount', () => `pfn ${hex(old.pfn)}${old.anon ? ', PageAnon' : ''}`, old.mapcount);
-    if (old.anon && old.mapcount === 1) {
-      /* Nobody else has it: a fork's child has gone, or has copied. */
-      if (!old.anonExclusive) tables.changes++;
-      old.anonExclusive = true;
+    if (madeExclusive(task, vma, old)) {
       if (!unshare) setWritable(vma, address, hpte);
       return 'done';
     }
-    if (old.anon && old.anonExclusive) throw new InvariantError('hugetlbWp: a page that is mapped twice is exclusive');
 
     /* An owner whose page is shared with a child has consumed the reservation already, by the original; it asks for a
        page without one. A page of the file's was never this mapping's, so its reservation is still there to be used. */
@@ -106,6 +101,20 @@ function* writeProtected(
       );
     }
   }
+}
+
+/** Whether a page is this process's alone, and marked so from now on: nobody else has it, a fork's child has gone, or has copied. */
+function madeExclusive(task: Task, { mm }: Vma, folio: Folio): boolean {
+  const { mapcount } = folio;
+  recordCall(task, 'page_mapcount', () => `pfn ${hex(folio.pfn)}${folio.anon ? ', PageAnon' : ''}`, mapcount);
+  if (!folio.anon) return false;
+  if (mapcount === 1) {
+    if (!folio.anonExclusive) mm.machine.tables.changes++;
+    folio.anonExclusive = true;
+    return true;
+  }
+  if (folio.anonExclusive) throw new InvariantError('hugetlbWp: a page that is mapped twice is exclusive');
+  return false;
 }
 
 /**

@@ -9,7 +9,9 @@ import { swpUffdWp } from '../base/migration-entry.ts';
 import { PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_MAYSHARE } from '../base/vm-flags.ts';
+import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { vmasShowing } from '../mm/i-mmap.ts';
+import type { Mm } from '../mm/mm.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { inRuns } from '../page-tables/in-runs.ts';
@@ -114,20 +116,31 @@ function* unmapLeaves(
       recordCall(task, 'set_vma_resv_flags', () => `${rangeWords(vma.start, vma.end)}, HPAGE_RESV_UNMAPPED`);
       vma.reserveUnmapped = true;
     }
-    const after = unmapped(pte, leaf, dropMarker);
-    if (!pte.none && !pte.same(after)) setHugePteAt(mm, address, hpte, after);
-    /* The reference went when the entry came; that it is still counted as used, Linux forgets. */
-    if (pte.isMigration) mm.miscounted += hpte.pages;
-    if (folio) {
-      if (pte.dirty) folio.dirty = true;
-      mm.hugetlbUsage -= hpte.pages;
-      folio.removeRmap(pte.pfn - folio.pfn, hpte.pages);
-    }
+    takeOut(mm, address, hpte, pte, folio, dropMarker);
     hpte.lock.unlock(task);
     if (folio) gather.add(folio);
     if (only && folio) return;
     address += hpte.size;
   }
+}
+
+/** Takes one entry out, whose lock is held; its reference is left to the caller. @param folio what it maps, if it maps a page */
+function takeOut(
+  mm: Mm,
+  address: number,
+  hpte: HugetlbPte,
+  pte: Pte,
+  folio: Folio | undefined,
+  dropMarker: boolean,
+): void {
+  const after = unmapped(pte, folio !== undefined, dropMarker);
+  if (!pte.none && !pte.same(after)) setHugePteAt(mm, address, hpte, after);
+  /* The reference went when the entry came; that it is still counted as used, Linux forgets. */
+  if (pte.isMigration) mm.miscounted += hpte.pages;
+  if (!folio) return;
+  if (pte.dirty) folio.dirty = true;
+  mm.hugetlbUsage -= hpte.pages;
+  folio.removeRmap(pte.pfn - folio.pfn, hpte.pages);
 }
 
 /** What stands where an entry was. @param leaf whether it mapped a page */
