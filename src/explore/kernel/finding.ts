@@ -4,14 +4,20 @@
 import { InvariantError } from '../../core/errors.ts';
 import type { Lock } from '../../linux/base/lock.ts';
 import { DeadEnd, type Pause } from '../../linux/base/task.ts';
-import { FreedTableUse } from './kernel-watch.ts';
+import { FreedTableUse, UnguardedWrite } from './kernel-watch.ts';
 
 /** The kinds of what is wrong. */
 export type FindingKind =
   /** A page table was read or written that had been freed. */
   | 'freed table'
+  /** An entry was written without its lock, or in a table that the process has not any more. */
+  | 'unguarded write'
   /** Tasks wait for each other's locks. */
   | 'deadlock'
+  /** A task sleeps for something that is there already. */
+  | 'lost wake-up'
+  /** A task sleeps, and holds a spin lock. */
+  | 'sleep under a spin lock'
   /** A loop that no other task ends. */
   | 'livelock'
   /** The kernel comes to a BUG(), or to a loop without an end. */
@@ -41,6 +47,7 @@ export interface Waiting {
 /** What an error means that ended a step. @throws it, if it is none of the kernel's */
 export function findingOf(error: unknown, task: number): Finding {
   if (error instanceof FreedTableUse) return { kind: 'freed table', what: error.message, task };
+  if (error instanceof UnguardedWrite) return { kind: 'unguarded write', what: error.message, task };
   if (error instanceof DeadEnd) return { kind: 'dead end', what: `${error.outcome}: ${error.message}`, task };
   if (error instanceof InvariantError) return { kind: 'broken rule', what: error.message, task };
   throw error;

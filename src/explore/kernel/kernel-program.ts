@@ -3,7 +3,7 @@
  * other, and stops at the busy places on its way.
  */
 import { InvariantError } from '../../core/errors.ts';
-import { Lock } from '../../linux/base/lock.ts';
+import { Lock, LockRank } from '../../linux/base/lock.ts';
 import { DeadEnd, type Path, type Pause, type Task } from '../../linux/base/task.ts';
 import { setWatch } from '../../linux/base/watch.ts';
 import type { Machine } from '../../linux/machine/machine.ts';
@@ -43,6 +43,15 @@ interface Thread extends KernelTask {
   pause: Pause | undefined;
   place: number;
   isDone: boolean;
+}
+
+/** Sleeps while it holds a spin lock: whoever spins for it keeps a processor busy until somebody wakes the sleeper. */
+function sleepsUnderSpinLock({ task, pause }: Thread, index: number): Finding | undefined {
+  if (!pause?.on.sleeper) return undefined;
+  const spin = task.held.find(({ rank }) => rank >= LockRank.pageTable);
+  if (!spin) return undefined;
+  const what = `${task.name} sleeps for ${pause.on.describe()}, and holds ${spin.name}, which is a spin lock`;
+  return { kind: 'sleep under a spin lock', what, task: index };
 }
 
 /** A scene as a program. */
@@ -104,14 +113,16 @@ export class KernelProgram implements Program<Finding> {
     const thread = this.#threads[index]!;
     const { machine } = this.#stand!;
     machine.current = thread.task.name;
+    this.#watch!.current = thread.task;
     setWatch(this.#watch);
     try {
       const step = thread.path.next();
       thread.isDone = step.done === true;
       thread.pause = step.done ? undefined : step.value;
-      if (++this.#steps > MOST_STEPS)
+      if (++this.#steps > MOST_STEPS) {
         return { kind: 'livelock', what: `no end after ${MOST_STEPS} steps`, task: index };
-      return undefined;
+      }
+      return sleepsUnderSpinLock(thread, index);
     } catch (error) {
       if (error instanceof DeadEnd) machine.hasDeadEnds = true;
       thread.isDone = true;
@@ -123,11 +134,17 @@ export class KernelProgram implements Program<Finding> {
   }
 
   end(): Finding | undefined {
+    this.#watch!.current = undefined;
     const waiting: Waiting[] = [];
     for (const [index, { task, pause, isDone }] of this.#threads.entries()) {
       if (!isDone) waiting.push({ task: index, name: task.name, held: task.held, pause: pause! });
     }
     if (waiting.some(({ pause }) => pause.on instanceof Lock)) return whyNobodyGoesOn(waiting);
+    const lost = waiting.find(({ pause }) => pause.on.isOver?.());
+    if (lost) {
+      const what = `${lost.name} sleeps for ${lost.pause.on.describe()}, which is there: nobody woke it`;
+      return { kind: 'lost wake-up', what, task: lost.task };
+    }
     for (const { task } of this.#threads) task.preemptible = false;
     try {
       return this.#stand!.judge();

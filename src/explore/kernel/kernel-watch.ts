@@ -8,8 +8,11 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import { Lock } from '../../linux/base/lock.ts';
-import type { Pause } from '../../linux/base/task.ts';
-import type { Part, Shared, Touch, Watch } from '../../linux/base/watch.ts';
+import type { Pause, Task } from '../../linux/base/task.ts';
+import { type Part, type Shared, type Touch, unwatched, type Watch } from '../../linux/base/watch.ts';
+import type { HugetlbPte } from '../../linux/mm/hugetlb-pte.ts';
+import type { Mm } from '../../linux/mm/mm.ts';
+import { entryPath } from '../../linux/page-tables/page-table.ts';
 import { Access, packed } from '../search/access.ts';
 import type { Recorder } from '../search/recorder.ts';
 
@@ -22,8 +25,18 @@ const PARTS = 4;
 /** Somebody has read or written a page table that was freed. */
 export class FreedTableUse extends Error {}
 
+/** An entry is written by somebody who may not. */
+export class UnguardedWrite extends Error {}
+
+/** Whether a walk of an address comes to an entry. Nobody watches it. */
+function reaches(mm: Mm, address: number, ptep: number): boolean {
+  return unwatched(() => entryPath(mm, address).includes(ptep));
+}
+
 /** Numbers for what is shared: the same in each execution. */
 export class KernelWatch implements Watch {
+  /** The task that runs. */
+  current: Task | undefined = undefined;
   readonly #recorder: Recorder;
   readonly #numbers = new WeakMap<Shared, number>();
   readonly #byName = new Map<string, number>();
@@ -59,6 +72,16 @@ export class KernelWatch implements Watch {
     this.#used.fill(0);
   }
 
+  leaf(mm: Mm, address: number, { ptep, lock }: HugetlbPte): void {
+    const { current } = this;
+    if (!current) return;
+    const where = `the entry of ${mm.process} for 0x${address.toString(16)}`;
+    if (!lock.isHeldBy(current)) throw new UnguardedWrite(`${where} is written without ${lock.name}`);
+    if (!reaches(mm, address, ptep)) {
+      throw new UnguardedWrite(`${where} is written in a table that is not the process's any more`);
+    }
+  }
+
   /** The place that the running task came to last. */
   get lastPlace(): number {
     return this.#recorder.lastPlace;
@@ -76,7 +99,7 @@ export class KernelWatch implements Watch {
     const recorder = this.#recorder;
     if (recorder.task < 0) return;
     const table = Math.floor(at / TABLE);
-    if (this.#isFreed[table]) {
+    if (this.#isFreed[table] && !this.current?.irqsOff) {
       const index = (at % TABLE) / ENTRY;
       throw new FreedTableUse(`entry ${index} of the page table at 0x${(table * TABLE).toString(16)}, which was freed`);
     }

@@ -21,6 +21,8 @@ export interface Awaited {
   isFreeFor(task: Task, mode: LockMode): boolean;
   /** What it is, and who is to blame, in words. */
   describe(): string;
+  /** Of a sleep: whether what the sleeper needs is there although nobody has woken it. */
+  isOver?(): boolean;
   /** Who sleeps there, if a SIGKILL would wake it: nobody is killed out of waiting for a lock. */
   readonly sleeper?: Task;
 }
@@ -63,6 +65,8 @@ export class Task {
   readonly tid: number;
   /** The kernel functions that it is in, by their names in Linux, the outermost first; only those that a trace has seen entered. */
   readonly calls: string[] = [];
+  /** Interrupts are off: no page table is freed before they are on again, as that waits for an interrupt of every processor. */
+  irqsOff = false;
   /** How many entries had been written when it last lost a race: see mm/raced.ts. */
   racedAt = -1;
 
@@ -114,12 +118,24 @@ function deadEnd(error: unknown): Hang {
  * Sleeps until something holds, or a SIGKILL comes: TASK_KILLABLE.
  *
  * @param what for, in words
+ * @param isOver whether there is nothing to wait for any more, be it noticed or not
  * @param shared whose first part decides whether it holds: see Watch
  */
-export function* sleepUntil(task: Task, what: string, shared: Shared, holds: () => boolean): Path<void> {
+export function* sleepUntil(
+  task: Task,
+  what: string,
+  shared: Shared,
+  holds: () => boolean,
+  isOver?: () => boolean,
+): Path<void> {
   watch?.touch(Touch.read, shared, 0);
   if (task.killed || holds()) return;
-  const on: Awaited = { isFreeFor: () => task.killed || holds(), describe: () => what, sleeper: task };
+  const on: Awaited = {
+    isFreeFor: () => task.killed || holds(),
+    describe: () => what,
+    sleeper: task,
+    ...(isOver && { isOver }),
+  };
   task.machine.trace?.push({ kind: 'sleep', task: task.name, what });
   while (!on.isFreeFor(task, 'wait')) {
     task.isPreemptedAt(shared);

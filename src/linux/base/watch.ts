@@ -29,6 +29,8 @@ export interface Watch {
   touch(how: Touch, what: Shared, part: Part): void;
   /** An entry of a page table is read or written. @param at physical address */
   entry(how: Touch, at: number): void;
+  /** A leaf's entry is about to be written. */
+  leaf(mm: Shared, address: number, hpte: { readonly ptep: number; readonly lock: Shared }): void;
   /** A page table comes or goes. @param at physical address */
   table(at: number, isNew: boolean): void;
   /** The physical address of a new page table: each task has its own, so that whoever comes first does not decide where the other's lies. */
@@ -46,4 +48,15 @@ export let watch: Watch | undefined;
 /** Sets the watch, or takes it away. */
 export function setWatch(by: Watch | undefined): void {
   watch = by;
+}
+
+/** Looks at something, and no watch learns of it. */
+export function unwatched<T>(look: () => T): T {
+  const by = watch;
+  watch = undefined;
+  try {
+    return look();
+  } finally {
+    watch = by;
+  }
 }

@@ -74,7 +74,8 @@ function* waitForUserfault(task: Task, vma: Vma, address: number, flags: number,
   mm.mmapLock.unlock(task);
   watch?.touch(Touch.write, context, 0);
   if (mustWait && !context.released) {
-    yield* sleepUntil(task, `a userfaultfd at 0x${fault.address.toString(16)}`, context, () => fault.woken);
+    const isOver = (): boolean => mm.vmas.includes(vma) && !hugeMustWait(vma, address, reason);
+    yield* sleepUntil(task, `a userfaultfd at ${hex(fault.address)}`, context, () => fault.woken, isOver);
   }
   context.pendingFaults.delete(fault);
   context.readFaults.delete(fault);

@@ -96,11 +96,13 @@ const locklessPagesFromMm = kernelFunction('lockless_pages_from_mm', lockless, {
 function* lockless(task: Task, mm: Mm, start: number, nrPages: number, flags: number, pages: PageList): Path<number> {
   const sequence = mm.writeProtectSeq;
   if (flags & FOLL_PIN && sequence & 1) return 0;
+  task.irqsOff = true;
   yield* preemptionPoint(task, mm.pgd.address);
   const done =
     task.preemptible || !mm.machine.gupScan.canList
       ? yield* gupPgdRange(task, mm, start, nrPages, flags, pages)
       : gupRuns(mm, start, nrPages, flags, pages);
+  task.irqsOff = false;
   if (!(flags & FOLL_PIN)) return done;
   if (mm.writeProtectSeq === sequence) {
     sanityCheckPinnedPages(mm, pages, done);

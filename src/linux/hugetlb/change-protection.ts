@@ -18,6 +18,7 @@ import {
   endOfHugePage,
   endOfTable,
   hugePteOffset,
+  hugePtepClear,
   hugetlbFullWalkContinue,
   hugetlbPteAt,
   setHugePteAt,
@@ -84,7 +85,7 @@ function* changeLeaves(
       address = endOfTable(address, hstate.shift);
       continue;
     }
-    const advanced = changeLeaf(vma, address, hpte, top, protection, uffdWp);
+    const advanced = yield* changeLeaf(task, vma, address, hpte, top, protection, uffdWp);
     hpte.lock.unlock(task);
     if (advanced) address += hpte.size;
     else raced(task, vma.mm.machine.tables, 'hugetlb_change_protection');
@@ -99,14 +100,15 @@ function* changeLeaves(
  *
  * @param top the place of the huge page's own entry
  */
-function changeLeaf(
+function* changeLeaf(
+  task: Task,
   vma: Vma,
   address: number,
   hpte: HugetlbPte,
   top: HugetlbPte,
   protection: PageProtection,
   uffdWp: UffdWp,
-): boolean {
+): Path<boolean> {
   const { mm } = vma;
   const pte = mm.machine.tables.read(hpte.ptep);
   const leaf = hpte.isPresentLeaf(pte);
@@ -114,6 +116,7 @@ function changeLeaf(
   const after = changed(mm, pte, leaf, hpte.shift, protection, uffdWp);
   if (!after) return true;
   const overTable = after.isMarker && mm.machine.hgmPosted(HGM_POSTED_MARKER_OVER_TABLE);
+  if (leaf) yield* hugePtepClear(task, mm, address, hpte);
   setHugePteAt(mm, address, overTable ? top : hpte, after);
   return true;
 }

@@ -16,9 +16,10 @@ import {
   wrprotectMigrationEntry,
 } from '../base/migration-entry.ts';
 import type { Pte } from '../base/pte.ts';
-import type { Path, Task } from '../base/task.ts';
+import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import { VM_HUGETLB_HGM, VM_UFFD_WP } from '../base/vm-flags.ts';
 import { isCowMapping } from '../base/vm-protection.ts';
+import { watch } from '../base/watch.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
@@ -130,7 +131,10 @@ function* copyPresentLeaf(task: Task, copy: LeafCopy, pte: Pte, cow: boolean): P
     unlockBoth(task, copy);
     return yield* copyPinned(task, copy, folio);
   }
-  const shared = cow ? pte.wrprotect() : pte;
+  /* The page may be shared by now: GUP-fast, which takes no lock, sees an entry that may still be written. */
+  if (cow && watch) yield* preemptionPoint(task, source.ptep);
+  const now = watch ? from.mm.machine.tables.read(source.ptep) : pte;
+  const shared = cow ? now.wrprotect() : now;
   if (cow) setHugePteAt(from.mm, address, source, shared);
   setHugePteAt(to.mm, address, destination, shared);
   to.mm.hugetlbUsage += destination.pages;

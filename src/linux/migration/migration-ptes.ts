@@ -13,9 +13,10 @@ import { PAGE_SIZE } from '../base/page.ts';
 import { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
+import { watch } from '../base/watch.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';
-import { setHugePteAt } from '../page-tables/page-table.ts';
+import { hugePtepClear, setHugePteAt } from '../page-tables/page-table.ts';
 import { PageVmaMappedWalk } from '../page-tables/page-vma-mapped.ts';
 import { hugePmdUnshare } from '../page-tables/pmd-share.ts';
 import { rmapWalk } from '../page-tables/rmap.ts';
@@ -68,8 +69,11 @@ function* putEntriesInOne(task: Task, folio: Folio, vma: Vma, address: number): 
       unmapped(folio, pte, hpte);
       continue;
     }
+    /* First the entry, then the look for pins: GUP-fast pins first, and then looks at the entry again. */
+    yield* hugePtepClear(task, vma.mm, walk.address, hpte);
     const exclusive = folio.anonExclusive;
     if (exclusive && folio.pincount > 0) {
+      if (watch) setHugePteAt(vma.mm, walk.address, hpte, pte);
       walk.done();
       return false;
     }

@@ -77,6 +77,10 @@ export class Mm {
     this.#hugetlbUsage = pages;
   }
 
+  get name(): string {
+    return `mm of ${this.process}`;
+  }
+
   /** The VMAs, in ascending order of their addresses. */
   get vmas(): readonly Vma[] {
     return this.#vmas;

@@ -8,6 +8,7 @@ import { InvariantError } from '../../core/errors.ts';
 import { HGM_POSTED_PROT_NONE_PUD } from '../base/hgm.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_TABLE, PTE_NONE, type Pte } from '../base/pte.ts';
+import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import { watch } from '../base/watch.ts';
 import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import { HugetlbPte } from '../mm/hugetlb-pte.ts';
@@ -176,6 +177,7 @@ export function leafAt(mm: Mm, address: number): HugetlbPte | undefined {
 
 /** `set_huge_pte_at`: writes a leaf's entry. The caller holds its lock. */
 export function setHugePteAt(mm: Mm, address: number, hpte: HugetlbPte, pte: Pte): void {
+  watch?.leaf(mm, address, hpte);
   const { tables, trace, current: task } = mm.machine;
   if (trace) {
     const before = tables.read(hpte.ptep).value;
@@ -184,6 +186,16 @@ export function setHugePteAt(mm: Mm, address: number, hpte: HugetlbPte, pte: Pte
     trace.push({ kind: 'entry', task, process: mm.process, address, level, levels, before, after: pte.value });
   }
   tables.write(hpte.ptep, pte);
+}
+
+/**
+ * `huge_ptep_get_and_clear`, `huge_ptep_clear_flush`: an entry is emptied before another is put there. The caller holds its lock all the while, so only those
+ * who take none can see it: it is done where somebody watches for them.
+ */
+export function* hugePtepClear(task: Task, mm: Mm, address: number, hpte: HugetlbPte): Path<void> {
+  if (!watch) return;
+  setHugePteAt(mm, address, hpte, PTE_NONE);
+  yield* preemptionPoint(task, hpte.ptep);
 }
 
 /** What an entry of a level covers: binary logarithm of bytes. */
