@@ -13,10 +13,14 @@
 import { InvariantError } from '../../core/errors.ts';
 import { VM_UFFD_FLAGS } from '../base/vm-flags.ts';
 import type { Mm } from '../mm/mm.ts';
+import { entryAt, PUD_SIZE } from '../page-tables/page-table.ts';
+import { wantPmdShare } from '../page-tables/pmd-share.ts';
 import type { Folio } from '../pool/folio.ts';
 import type { Hstate } from '../pool/hstate.ts';
 import type { Machine } from './machine.ts';
 import { type Mapped, recount } from './recount.ts';
+
+const PMD_SHIFT = 21;
 
 /** @throws InvariantError that names the count, what it is and what it should be */
 export function checkInvariants(machine: Machine): void {
@@ -31,6 +35,7 @@ export function checkInvariants(machine: Machine): void {
     if (!mm.hasSharedTables)
       expectEqual(`hugetlb_usage of ${mm.process}`, mm.hugetlbUsage, usage.get(mm)! + mm.miscounted);
     checkUserfaultfds(mm);
+    checkSharedTables(mm);
   }
 }
 
@@ -118,5 +123,20 @@ function checkUserfaultfds(mm: Mm): void {
   for (const { start, flags, userfaultfd } of mm.vmas) {
     if ((userfaultfd !== undefined) === ((flags & VM_UFFD_FLAGS) !== 0) && (userfaultfd?.mm ?? mm) === mm) continue;
     throw new InvariantError(`checkInvariants: ${mm.process} at 0x${start.toString(16)}: not its userfaultfd`);
+  }
+}
+
+/** A table that processes share lies under a mapping that may share it: see page-tables/pmd-share.ts. */
+function checkSharedTables(mm: Mm): void {
+  if (!mm.hasSharedTables) return;
+  const { tables } = mm.machine;
+  for (const vma of mm.vmas) {
+    for (let address = vma.start; address < vma.end; address = (Math.floor(address / PUD_SIZE) + 1) * PUD_SIZE) {
+      const pmd = entryAt(mm, address, PMD_SHIFT);
+      if (pmd === undefined || tables.page(pmd).shareCount === 0 || wantPmdShare(vma, address)) continue;
+      throw new InvariantError(
+        `checkInvariants: ${mm.process} at 0x${address.toString(16)}: a table that others use, under a mapping that may not share`,
+      );
+    }
   }
 }

@@ -66,6 +66,7 @@ function countRun(mm: Mm, { address, entries, size, pte }: LeafRun, mapped: Map<
     if (folio.refcount <= 0) throw new InvariantError(`recount: ${where()} maps a free page`);
     if (folio.anon && !folio.anonExclusive && pte.write)
       throw new InvariantError(`recount: ${where()} may write a shared page`);
+    if (!folio.anon) checkFilePage(folio, where);
     let of = mapped.get(folio);
     if (!of) {
       of = { entries: 0, whole: 0, pieces: undefined };
@@ -80,4 +81,13 @@ function countRun(mm: Mm, { address, entries, size, pte }: LeafRun, mapped: Map<
     }
     entry += count;
   }
+}
+
+/**
+ * A page of a file that is mapped is in its page cache; one with bad memory may be on its way out. It may be behind the file's end: fallocate puts it there
+ * with FALLOC_FL_KEEP_SIZE.
+ */
+function checkFilePage(folio: Folio, where: () => string): void {
+  if (!folio.pageCache && !folio.hwpoison)
+    throw new InvariantError(`recount: ${where()} maps a page that is in no file any more`);
 }
