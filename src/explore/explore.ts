@@ -8,6 +8,7 @@ import { Driver } from './search/driver.ts';
 import { OptimalSearch } from './search/optimal.ts';
 import { type Run, scheduleOf } from './search/schedule.ts';
 import type { Search, SearchCounts } from './search/search.ts';
+import { SerialOutcomes } from './serial.ts';
 
 /** How to search. */
 export interface ExploreOptions {
@@ -60,6 +61,7 @@ export function* explore(
   onExecution: () => void = () => undefined,
 ): Generator<Exploration, Exploration, void> {
   const driver = new Driver(new KernelProgram(scene));
+  const serial = new SerialOutcomes(scene);
   const passes: Pass[] = [];
   let executions = 0;
   const bounds =
@@ -73,7 +75,7 @@ export function* explore(
         done = ended === undefined;
         if (ended !== 'complete') continue;
         executions++;
-        const { finding } = driver;
+        const finding = driver.finding ?? serial.judge(scene.observe());
         if (finding !== undefined) {
           passes[at] = { preemptions: bound, counts: search.counts, done: false };
           const schedule = scheduleOf(driver.execution.steps);

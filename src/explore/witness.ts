@@ -26,6 +26,7 @@ export function witness(scene: Scene, schedule: readonly Run[]): Witness {
   const trace: TraceEvent[] = [];
   const program = new KernelProgram({
     tasks: scene.tasks,
+    observe: () => scene.observe(),
     stand: () => {
       const stand = scene.stand();
       stand.machine.trace = trace;

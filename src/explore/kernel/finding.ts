@@ -24,6 +24,8 @@ export type FindingKind =
   | 'dead end'
   /** A count is wrong, a lock is released that is not held, or another rule of the kernel's is broken. */
   | 'broken rule'
+  /** A signal, a byte or a sleep that no order of the operations gives. */
+  | 'outcome'
   /** An answer that is not what the scenario expects. */
   | 'answer';
 

@@ -28,11 +28,24 @@ export interface Stand {
   judge(): Finding | undefined;
 }
 
+/** How an operation ended. */
+export interface Observed {
+  /** Which operation: no other has the same. */
+  readonly name: string;
+  /** Whose; -1 for one that is done when all tasks have ended. */
+  readonly task: number;
+  readonly answer: string;
+  /** Whether it is a program's access to memory, and no system call. */
+  readonly isTouch: boolean;
+}
+
 /** Makes the same stand each time. */
 export interface Scene {
   /** Tasks. */
   readonly tasks: number;
   stand(): Stand;
+  /** How the operations of the last execution ended. */
+  observe(): readonly Observed[];
 }
 
 /** Steps of an execution, after which it is taken for a loop. */

@@ -19,6 +19,10 @@ import type { Recorder } from '../search/recorder.ts';
 const ENTRY = 8;
 const TABLE = 4096;
 const ENTRIES = TABLE / ENTRY;
+/** The place between two operations of a task, as an object of the recorder. */
+export const BOUNDARY = 1;
+/** What stands for it. */
+export const BETWEEN_OPERATIONS: Shared = { name: 'between two operations' };
 /** Parts of something shared: Part's values. */
 const PARTS = 4;
 
@@ -57,6 +61,8 @@ export class KernelWatch implements Watch {
    */
   constructor(recorder: Recorder, bytes: number, firstOwn: number) {
     this.#recorder = recorder;
+    if (recorder.newObject() !== BOUNDARY) throw new InvariantError('KernelWatch: expected a recorder without objects');
+    this.#numbers.set(BETWEEN_OPERATIONS, BOUNDARY);
     this.#entries = new Int32Array(bytes / ENTRY);
     this.#tables = new Int32Array(bytes / TABLE);
     this.#isFreed = new Uint8Array(bytes / TABLE);

@@ -10,17 +10,22 @@
  *   {"end":1}
  */
 import { FlatMemory } from '../../core/flat-memory.ts';
-import type { Path } from '../../linux/base/task.ts';
+import { type Path, preemptionPoint } from '../../linux/base/task.ts';
 import type { Syscalls } from '../../linux/machine/syscalls.ts';
+import { answerWords } from '../../replay/observe/words.ts';
 import { same } from '../../replay/sequence/disagreement.ts';
 import type { ScenarioStep, Sequence } from '../../replay/sequence/sequence.ts';
 import { type Answer, impossible } from '../../replay/stage/answer.ts';
 import type { Stage } from '../../replay/stage/stage.ts';
 import type { Finding } from '../kernel/finding.ts';
-import type { Scene, Stand } from '../kernel/kernel-program.ts';
+import type { Observed, Scene, Stand } from '../kernel/kernel-program.ts';
+import { BETWEEN_OPERATIONS } from '../kernel/kernel-watch.ts';
 
 /** Memory for page tables: the initial state's, and what tasks add. */
 const TABLES = 2 ** 20;
+
+/** The answer of an operation that has not ended. */
+const BLOCKED = 'BLOCKED';
 
 /** What an operation answered; undefined while it has not. */
 export type Answers = ReadonlyMap<ScenarioStep, Answer>;
@@ -56,6 +61,20 @@ export class SequenceScene implements Scene {
     return this.#answers;
   }
 
+  observe(): Observed[] {
+    return [...this.operations, this.after].flatMap((steps, index) =>
+      steps.map((step) => {
+        const answer = this.#answers.get(step);
+        return {
+          name: `line ${step.line}`,
+          task: index < this.tasks ? index : -1,
+          answer: answer ? answerWords(answer) : BLOCKED,
+          isTouch: step.operation.touches === true,
+        };
+      }),
+    );
+  }
+
   stand(): Stand {
     const { model, setting } = this.sequence;
     const stage = model.stage(setting, this.#memory);
@@ -72,7 +91,8 @@ export class SequenceScene implements Scene {
   }
 
   *#path(stage: Stage, steps: readonly ScenarioStep[], threads: Map<number, Syscalls>): Path<void> {
-    for (const step of steps) {
+    for (const [index, step] of steps.entries()) {
+      if (index > 0) yield* preemptionPoint(threads.values().next().value!.task, BETWEEN_OPERATIONS);
       const { proc } = step.values;
       const number = typeof proc === 'number' ? proc : [...threads.keys()][0]!;
       const isThere = stage.has(number);
