@@ -129,3 +129,8 @@ export function rangeWords(start: number, end: number): string {
 export function lengthWords(start: number, length: number): string {
   return `start=${hex(start)}, len=${hex(length)}`;
 }
+
+/** Where the neighbours' mappings end and begin, 0 where there is none, as free_pgtables is told: `floor=0x0, ceiling=0x0`. */
+export function boundWords(floor: number, ceiling: number): string {
+  return `floor=${hex(floor)}, ceiling=${hex(ceiling === Number.POSITIVE_INFINITY ? 0 : ceiling)}`;
+}

@@ -76,14 +76,20 @@ export function* shown<T>(
 }
 
 /** The same for a function that waits for nothing. @param args in words */
-export function shownCall<T>(task: Task, name: string, args: string, body: () => T): T {
+export function shownCall<T>(
+  task: Task,
+  name: string,
+  args: string,
+  body: () => T,
+  words: (result: T) => string = resultWords,
+): T {
   const { machine, calls } = task;
   machine.current = task.name;
   machine.trace?.push({ kind: 'enter', task: task.name, name, args });
   calls.push(name);
   const result = body();
   calls.pop();
-  machine.trace?.push({ kind: 'leave', task: task.name, name, result: resultWords(result) });
+  machine.trace?.push({ kind: 'leave', task: task.name, name, result: words(result) });
   return result;
 }
 

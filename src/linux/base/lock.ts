@@ -112,17 +112,24 @@ export class Lock implements Awaited {
     return this.#takeOrWait(task, 'read');
   }
 
-  #takeOrWait(task: Task, mode: 'read' | 'write'): Path<void> {
+  /** @param mode in which it has to be free @param as how it is taken then */
+  #takeOrWait(task: Task, mode: 'read' | 'write', as = mode): Path<void> {
     const preempted = task.isPreemptedAt(this);
-    if (preempted || this.#leaked || !this.isFreeFor(task, mode)) return this.#wait(task, mode);
-    this.#take(task, mode);
+    if (preempted || this.#leaked || !this.isFreeFor(task, mode)) return this.#wait(task, mode, as);
+    this.#take(task, as, mode);
     return TAKEN;
   }
 
-  *#wait(task: Task, mode: 'read' | 'write'): Path<void> {
+  /** Takes it for reading when nobody else has it any more: for who comes last. @internal */
+  readAlone(task: Task): Path<void> {
+    this.#checkOrder(task);
+    return this.#takeOrWait(task, 'write', 'read');
+  }
+
+  *#wait(task: Task, mode: 'read' | 'write', as: 'read' | 'write'): Path<void> {
     if (this.#leaked) this.#assertFree(task, mode);
     yield { on: this, mode };
-    this.#take(task, mode);
+    this.#take(task, as, mode);
   }
 
   /** Takes it alone where the order above is broken on purpose; the caller says why that cannot deadlock, or that it can. @internal */
@@ -185,12 +192,12 @@ export class Lock implements Awaited {
     this.#take(task, 'read');
   }
 
-  #take(task: Task, mode: 'read' | 'write'): void {
+  #take(task: Task, mode: 'read' | 'write', free = mode): void {
     if (mode === 'write') this.#writer = task;
     else if (this.#readers.length === 0) this.#readers = [task];
     else this.#readers.push(task);
     task.held.push(this);
-    watch?.acquired(this, mode === 'write', this.rank < LockRank.page || this.rank > LockRank.pageTable);
+    watch?.acquired(this, free === 'write', this.rank < LockRank.page || this.rank > LockRank.pageTable);
     task.machine.trace?.push({ kind: 'lock', task: task.name, lock: this.name, mode });
   }
 

@@ -5,7 +5,9 @@
  * Shifts name levels: an entry of shift 39 covers 512 GiB, of 30 1 GiB (PUD), of 21 2 MiB (PMD), of 12 4 KiB.
  */
 import { InvariantError } from '../../core/errors.ts';
+import { boundWords, rangeWords } from '../base/flag-words.ts';
 import { HGM_POSTED_PROT_NONE_PUD } from '../base/hgm.ts';
+import { shownCall } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_TABLE, PTE_NONE, type Pte } from '../base/pte.ts';
 import { type Path, preemptionPoint, type Task } from '../base/task.ts';
@@ -246,8 +248,10 @@ function unlinkTable(mm: Mm, at: number, page: TablePage, address: number): void
  * @param start, end the range, in which no entry is left
  * @param floor, ceiling where the neighbours' mappings end and begin: a table is freed if all that it covers lies between
  */
-export function freePageTables(mm: Mm, start: number, end: number, floor: number, ceiling: number): void {
-  freeBelow(mm, mm.pgd.address, mm.topShift, start, end, floor, ceiling);
+export function freePgdRange(task: Task, mm: Mm, start: number, end: number, floor: number, ceiling: number): void {
+  const free = (): void => freeBelow(mm, mm.pgd.address, mm.topShift, start, end, floor, ceiling);
+  if (!mm.machine.trace) free();
+  else shownCall(task, 'free_pgd_range', `${rangeWords(start, end)}, ${boundWords(floor, ceiling)}`, free);
 }
 
 function freeBelow(
@@ -270,7 +274,7 @@ function freeBelow(
       freeBelow(mm, page.address, page.shift, Math.max(from, start), Math.min(from + covered, end), floor, ceiling);
     }
     if (from < floor || from + covered > ceiling) continue;
-    if (page.shareCount > 0) throw new InvariantError(`freePageTables: table 0x${page.address.toString(16)} is shared`);
+    if (page.shareCount > 0) throw new InvariantError(`freePgdRange: table 0x${page.address.toString(16)} is shared`);
     unlinkTable(mm, at, page, from);
   }
 }

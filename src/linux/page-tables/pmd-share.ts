@@ -12,7 +12,7 @@
  */
 import { hex, InvariantError } from '../../core/errors.ts';
 import { rangeWords } from '../base/flag-words.ts';
-import { kernelFunction } from '../base/kernel-function.ts';
+import { kernelFunction, shownCall } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PTE_NONE } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -117,6 +117,16 @@ function shareableAddress(sharer: Vma, vma: Vma, address: number, page: number):
  * @returns whether the table was shared: then nothing of it is mapped here any more, from its first byte to its last
  */
 export function hugePmdUnshare(task: Task, vma: Vma, address: number, hpte: HugetlbPte): boolean {
+  return shownUnshare('huge_pmd_unshare', task, vma, address, hpte);
+}
+
+function shownUnshare(name: string, task: Task, vma: Vma, address: number, hpte: HugetlbPte): boolean {
+  if (!task.machine.trace) return giveUpTable(task, vma, address, hpte);
+  const body = (): boolean => giveUpTable(task, vma, address, hpte);
+  return shownCall(task, name, `addr=${hex(address)}`, body, (unshared) => (unshared ? '1' : '0'));
+}
+
+function giveUpTable(task: Task, vma: Vma, address: number, hpte: HugetlbPte): boolean {
   if (vma.hstate.shift !== PMD_SHIFT || hpte.shift !== PMD_SHIFT) return false;
   const { mm } = vma;
   const { tables, trace } = mm.machine;
@@ -191,7 +201,9 @@ function* unshareOne(task: Task, vma: Vma, base: number): Path<void> {
   const hpte = hugePteOffset(vma, base);
   if (!hpte || vma.hstate.shift !== PMD_SHIFT) return;
   yield* hpte.lock.write(task);
-  hugePmdUnshare(task, vma, base, hpte);
+  /* 6.1.192 leaves out what asks for the VMA lock, which is not held at a split. */
+  const name = vma.mm.machine.hgm === 'none' ? '__huge_pmd_unshare' : 'huge_pmd_unshare';
+  shownUnshare(name, task, vma, base, hpte);
   hpte.lock.unlock(task);
 }
 

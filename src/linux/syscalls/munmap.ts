@@ -1,9 +1,10 @@
 /**
- * munmap, and the end of an address space. mm/mmap.c of Linux 6.1: do_mas_align_munmap, unmap_region, remove_vma, exit_mmap.
+ * munmap, and the end of an address space. mm/mmap.c of Linux 6.1: do_mas_align_munmap, unmap_region, remove_vma, exit_mmap; mm/memory.c:
+ * unmap_vmas, free_pgtables.
  */
 import { hex } from '../../core/errors.ts';
 import type { Result } from '../base/errno.ts';
-import { lengthWords, rangeWords } from '../base/flag-words.ts';
+import { boundWords, lengthWords, rangeWords } from '../base/flag-words.ts';
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -12,7 +13,7 @@ import { putInode } from '../hugetlb/truncate.ts';
 import { MmuGather, unmapSingleVma } from '../hugetlb/unmap.ts';
 import { type Mm, TASK_SIZE } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
-import { freePageTables } from '../page-tables/page-table.ts';
+import { freePgdRange } from '../page-tables/page-table.ts';
 import { splitVma } from '../page-tables/split-vma.ts';
 import { type UnmapEvents, userfaultfdUnmapComplete, userfaultfdUnmapPrep } from '../userfaultfd/uffd-event.ts';
 
@@ -63,17 +64,37 @@ function* munmapLocked(task: Task, mm: Mm, start: number, length: number, unmaps
 }
 
 /** `unmap_region`: takes the pages out, then the tables, then lets the pages go. */
-const unmapRegion = kernelFunction('unmap_region', unmapVmas, {
+const unmapRegion = kernelFunction('unmap_region', unmapAndFree, {
   args: (_mm, _vmas, start, end) => rangeWords(start, end),
 });
 
-function* unmapVmas(task: Task, mm: Mm, vmas: readonly Vma[], start: number, end: number): Path<void> {
+function* unmapAndFree(task: Task, mm: Mm, vmas: readonly Vma[], start: number, end: number): Path<void> {
   const gather = new MmuGather();
-  for (const vma of vmas) yield* unmapSingleVma(task, gather, vma, start, end, true);
-  for (const vma of vmas) yield* unlinkFile(task, vma);
+  yield* unmapVmas(task, gather, vmas, start, end);
   const { floor, ceiling } = mm.gapAround(start, end);
-  freePageTables(mm, start, end, floor, ceiling);
+  yield* freePgtables(task, mm, vmas, floor, ceiling);
   yield* gather.finish(task);
+}
+
+/** `unmap_vmas`: takes the pages out of page tables. */
+const unmapVmas = kernelFunction('unmap_vmas', unmapEach, {
+  args: (_gather, _vmas, start, end) => rangeWords(start, end),
+});
+
+function* unmapEach(task: Task, gather: MmuGather, vmas: readonly Vma[], start: number, end: number): Path<void> {
+  for (const vma of vmas) yield* unmapSingleVma(task, gather, vma, start, end, true);
+}
+
+/** `free_pgtables`: frees the tables, VMA by VMA. @param floor, ceiling where the neighbours' mappings end and begin */
+const freePgtables = kernelFunction('free_pgtables', freeEach, {
+  args: (_mm, _vmas, floor, ceiling) => boundWords(floor, ceiling),
+});
+
+function* freeEach(task: Task, mm: Mm, vmas: readonly Vma[], floor: number, ceiling: number): Path<void> {
+  for (const [index, vma] of vmas.entries()) {
+    yield* unlinkFile(task, vma);
+    freePgdRange(task, mm, vma.start, vma.end, floor, vmas[index + 1]?.start ?? ceiling);
+  }
 }
 
 /** `unlink_file_vma`: nobody finds the VMA by its file any more. */
@@ -92,18 +113,28 @@ function* giveBackVma(task: Task, vma: Vma): Path<void> {
   yield* putInode(task, vma.inode);
 }
 
-/** `exit_mmap`: unmaps everything, and frees the page tables with the root. */
+/**
+ * `exit_mmap`: unmaps everything, and frees the page tables with the root.
+ *
+ * In Linux nobody else has the address space any more (mm_users is 0): here, too, it begins when nobody is in it, and who comes later finds no
+ * VMA.
+ */
 export const exitMmap: typeof unmapAll = kernelFunction('exit_mmap', unmapAll, { args: (mm) => mm.process });
 
 function* unmapAll(task: Task, mm: Mm): Path<void> {
   mm.exited = true;
-  yield* mm.mmapLock.write(task);
+  yield* mm.mmapLock.readAlone(task);
   const vmas = [...mm.vmas];
-  if (vmas.length > 0) {
-    for (const vma of vmas) mm.remove(vma);
-    yield* unmapRegion(task, mm, vmas, vmas[0]!.start, vmas.at(-1)!.end);
-    for (const vma of vmas) yield* removeVma(task, vma);
-  }
+  for (const vma of vmas) mm.remove(vma);
+  const gather = new MmuGather();
+  if (vmas.length > 0) yield* unmapVmas(task, gather, vmas, vmas[0]!.start, vmas.at(-1)!.end);
   mm.mmapLock.unlock(task);
+  if (vmas.length > 0) {
+    yield* mm.mmapLock.write(task);
+    yield* freePgtables(task, mm, vmas, 0, Number.POSITIVE_INFINITY);
+    yield* gather.finish(task);
+    for (const vma of vmas) yield* removeVma(task, vma);
+    mm.mmapLock.unlock(task);
+  }
   mm.machine.tables.free(mm.pgd);
 }
