@@ -174,7 +174,7 @@ export class Machine implements MmMachine {
   /** The spin lock of the pools. */
   readonly hugetlbLock: Lock = new Lock('hugetlb_lock', LockRank.hugetlbLock);
   /** What the kernel knows of its bad memory. @internal */
-  readonly badMemory: BadMemory = new BadMemory();
+  readonly badMemory: BadMemory = new BadMemory(this);
   /** The mutexes of faults. @internal */
   readonly faultMutexes: FaultMutexes;
   /** Mounts' limits that are in force. */

@@ -54,10 +54,8 @@ export class Folio {
   /** Holds what the file or the zeroing put there. */
   uptodate = false;
   dirty = false;
-  /** `HPageRestoreReserve`: taking it consumed a reservation, which comes back if it is freed before it is mapped. */
-  restoreReserve = false;
-  /** `HPageMigratable`: in use, and not isolated. */
-  migratable = false;
+  #restoreReserve = false;
+  #migratable = false;
   /** `HPageTemporary`: made for a migration, beyond the pool; it leaves the pool as soon as it is free. */
   temporary = false;
   /** `HPageFreed`: on the pool's free list. */
@@ -136,12 +134,34 @@ export class Folio {
   /** @internal */
   set anonExclusive(exclusive: boolean) {
     watch?.touch(Touch.write, this, EXCLUSIVE);
-    if (this.hstate.machine.trace) this.#record('PageAnonExclusive', Number(this.#anonExclusive), Number(exclusive));
+    if (this.hstate.machine.trace) this.#record('PageAnonExclusive', this.#anonExclusive, exclusive);
     this.#anonExclusive = exclusive;
   }
 
-  #record(count: string, before: number, after: number): void {
-    recordCount(this.hstate.machine, count, `pfn ${hex(this.pfn)}`, before, after);
+  /** `HPageRestoreReserve`: taking it consumed a reservation, which comes back if it is freed before it is mapped. */
+  get restoreReserve(): boolean {
+    return this.#restoreReserve;
+  }
+
+  /** @internal */
+  set restoreReserve(restore: boolean) {
+    if (this.hstate.machine.trace) this.#record('HPageRestoreReserve', this.#restoreReserve, restore);
+    this.#restoreReserve = restore;
+  }
+
+  /** `HPageMigratable`: in use, and not isolated. */
+  get migratable(): boolean {
+    return this.#migratable;
+  }
+
+  /** @internal */
+  set migratable(migratable: boolean) {
+    if (this.hstate.machine.trace) this.#record('HPageMigratable', this.#migratable, migratable);
+    this.#migratable = migratable;
+  }
+
+  #record(count: string, before: number | boolean, after: number | boolean): void {
+    recordCount(this.hstate.machine, count, this.name, Number(before), Number(after));
   }
 
   /** Its 4 KiB pages. */
