@@ -91,7 +91,9 @@ describe('a write that copies the only page there is', () => {
       'hugepage_subpool_put_pages',
       'vma_end_reservation',
       'unmap_ref_private',
+      'unmap_hugepage_range',
       '__unmap_hugepage_range',
+      'huge_pmd_unshare',
       'set_vma_resv_flags',
       'page_mapcount',
     ]);
@@ -110,7 +112,7 @@ describe('a fork of a page that is pinned', () => {
     const trace = traced(machine, () => forkOf(parent));
     const from = trace.findIndex((event) => event.kind === 'enter' && event.name === 'hugetlb_install_page');
     const to = trace.findIndex((event) => event.kind === 'leave' && event.name === 'hugetlb_install_page');
-    expect(trace.slice(from + 1, to).map(({ kind }) => kind)).toEqual(['count', 'count', 'entry', 'count']);
+    expect(trace.slice(from + 1, to).map(({ kind }) => kind)).toEqual(['count', 'count', 'entry', 'count', 'count']);
     const before = entered(trace.slice(0, from));
     expect(before.filter((name) => /alloc_huge_page|copy_user/.test(name))).toEqual([
       'alloc_huge_page',
@@ -302,6 +304,23 @@ describe('counts', () => {
     expect(counts(unmapped, '_refcount')).toEqual(['pfn 0x100000: 1 -> 0']);
     expect(counts(unmapped, 'free_huge_pages')).toEqual(['the 2 MiB pool: 0 -> 1']);
     expect(counts(unmapped, 'hugetlb_usage')).toEqual(['process 0: 512 -> 0']);
+  });
+
+  test('of a page’s flags: whether freeing it restores a reservation, whether it may move', () => {
+    const machine = machineWith({ pages: 1 });
+    const process = machine.createProcess();
+    const at = mapPrivate(process, 1);
+    const written = traced(machine, () => process.write(at, 1));
+    expect(counts(written, 'HPageRestoreReserve')).toEqual(['pfn 0x100000: 0 -> 1', 'pfn 0x100000: 1 -> 0']);
+    expect(counts(written, 'HPageMigratable')).toEqual(['pfn 0x100000: 0 -> 1']);
+    const unmapped = traced(machine, () => process.munmap(at, MIB2));
+    expect(counts(unmapped, 'HPageMigratable')).toEqual(['pfn 0x100000: 1 -> 0']);
+  });
+
+  test('of bad memory', () => {
+    const machine = machineWith({ pages: 1 });
+    const trace = traced(machine, () => machine.memoryFailure(0x100000));
+    expect(counts(trace, 'num_poisoned_pages')).toEqual(['the machine: 0 -> 1']);
   });
 
   test('of pieces, as ranges of 4 KiB pages', () => {

@@ -23,7 +23,7 @@ import { freeTableBelow, setHugePteAt } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
 import { makeHugePte } from './cow.ts';
 import { unlockAndPut } from './find-lock-page.ts';
-import { MmuGather, unmapHugepageRange } from './unmap.ts';
+import { gatherHugepageRange, MmuGather } from './unmap.ts';
 
 /**
  * MADV_COLLAPSE over a piece of one VMA, with mmap_lock held for reading. v2 takes it for writing instead, so that nobody walks the tables that
@@ -147,7 +147,7 @@ function* collapseTable(
     yield* unlockAndPut(task, folio);
     return refuse(task, 'EBUSY', 'somebody has isolated the page to move it');
   }
-  yield* unmapHugepageRange(task, gather, vma, address, address + hpte.size, { dropMarker: true });
+  yield* gatherHugepageRange(task, gather, vma, address, address + hpte.size, { dropMarker: true });
   yield* hpte.lock.write(task);
   freeTableBelow(mm, hpte, address);
   if (folio) mapLeaf(vma, address, hpte, folio);

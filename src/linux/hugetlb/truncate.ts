@@ -21,7 +21,7 @@ import type { HugetlbfsInode } from '../pool/inode.ts';
 import { putPage } from './alloc-page.ts';
 import { findLockPage, unlockAndPut } from './find-lock-page.ts';
 import { unreservePages } from './reserve-pages.ts';
-import { MmuGather, unmapHugepageRange } from './unmap.ts';
+import { unmapHugepageRange } from './unmap.ts';
 
 /** `hugetlbfs_setattr` of a size, in bytes. */
 export const sysFtruncate: typeof setattr = kernelFunction('hugetlbfs_setattr', setattr, {
@@ -75,10 +75,8 @@ function* unmapPart(task: Task, inode: HugetlbfsInode, from: number, to: number,
     /* The VMA lock comes before i_mmap_rwsem: only try. Who is passed over is met again, page by page, below. */
     const lock = vma.hugetlbLock;
     if (lock && !lock.tryWrite(task)) continue;
-    const gather = new MmuGather();
     const start = addressOf(vma, from);
-    yield* unmapHugepageRange(task, gather, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker });
-    yield* gather.finish(task);
+    yield* unmapHugepageRange(task, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker });
     lock?.unlock(task);
   }
 }
@@ -163,9 +161,7 @@ function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: 
     if (!mapsPage(vma, start, folio)) continue;
     const lock = vma.hugetlbLock;
     if (lock && !lock.tryWrite(task)) return lock;
-    const gather = new MmuGather();
-    yield* unmapHugepageRange(task, gather, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker: true });
-    yield* gather.finish(task);
+    yield* unmapHugepageRange(task, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker: true });
     lock?.unlock(task);
   }
   return undefined;

@@ -1,6 +1,6 @@
 /**
- * Taking pages out of page tables. mm/hugetlb.c of Linux 6.1: __unmap_hugepage_range, __unmap_hugepage_range_final,
- * unmap_ref_private; include/asm-generic/tlb.h (struct mmu_gather).
+ * Taking pages out of page tables. mm/hugetlb.c of Linux 6.1: __unmap_hugepage_range, unmap_hugepage_range,
+ * __unmap_hugepage_range_final, unmap_ref_private; mm/memory.c: unmap_single_vma; include/asm-generic/tlb.h (struct mmu_gather).
  */
 import { hex } from '../../core/errors.ts';
 import { rangeWords } from '../base/flag-words.ts';
@@ -64,7 +64,7 @@ export interface UnmapOptions {
  * `__unmap_hugepage_range`: takes every leaf out of [start, end). The caller holds the VMA lock and i_mmap_rwsem for
  * writing; the range is aligned to huge pages.
  */
-export const unmapHugepageRange: typeof unmapLeaves = kernelFunction('__unmap_hugepage_range', unmapLeaves, {
+export const gatherHugepageRange: typeof unmapLeaves = kernelFunction('__unmap_hugepage_range', unmapLeaves, {
   args: (_gather, _vma, start, end) => rangeWords(start, end),
 });
 
@@ -179,13 +179,33 @@ function* unmapRuns(
   }
 }
 
+/** `unmap_hugepage_range`: the same, and lets the pages go. */
+export const unmapHugepageRange: typeof unmapAndLetGo = kernelFunction('unmap_hugepage_range', unmapAndLetGo, {
+  args: (_vma, start, end) => rangeWords(start, end),
+});
+
+function* unmapAndLetGo(task: Task, vma: Vma, start: number, end: number, options: UnmapOptions): Path<void> {
+  const gather = new MmuGather();
+  yield* gatherHugepageRange(task, gather, vma, start, end, options);
+  yield* gather.finish(task);
+}
+
+/** `unmap_single_vma`: what lies in the VMA of [start, end). @param final whether the VMA goes */
+export const unmapSingleVma: typeof unmapPart = kernelFunction('unmap_single_vma', unmapPart, {
+  args: (_gather, vma, start, end) => rangeWords(Math.max(start, vma.start), Math.min(end, vma.end)),
+});
+
+function unmapPart(task: Task, gather: MmuGather, vma: Vma, start: number, end: number, final: boolean): Path<void> {
+  return unmapFinal(task, gather, vma, Math.max(start, vma.start), Math.min(end, vma.end), final);
+}
+
 /**
- * `__unmap_hugepage_range_final`, and what zapping for madvise does: takes the locks, unmaps.
+ * `__unmap_hugepage_range_final`: takes the locks, unmaps.
  *
  * @param final whether the VMA goes: it ceases to share page tables before the locks are released
  */
-export const unmapSingleVma: typeof unmapOne = kernelFunction('unmap_single_vma', unmapOne, {
-  args: (_gather, vma, start, end) => rangeWords(Math.max(start, vma.start), Math.min(end, vma.end)),
+const unmapFinal = kernelFunction('__unmap_hugepage_range_final', unmapOne, {
+  args: (_gather, _vma, start, end) => rangeWords(start, end),
 });
 
 function* unmapOne(task: Task, gather: MmuGather, vma: Vma, start: number, end: number, final: boolean): Path<void> {
@@ -193,9 +213,7 @@ function* unmapOne(task: Task, gather: MmuGather, vma: Vma, start: number, end: 
   const lock = vma.hugetlbLock;
   if (lock) yield* lock.write(task);
   yield* iMmapRwsem.write(task);
-  yield* unmapHugepageRange(task, gather, vma, Math.max(start, vma.start), Math.min(end, vma.end), {
-    dropMarker: final,
-  });
+  yield* gatherHugepageRange(task, gather, vma, start, end, { dropMarker: final });
   if (final) {
     vma.unlockAndFreeLock(task);
     iMmapRwsem.unlock(task);
@@ -223,9 +241,7 @@ function* unmapFromOthers(task: Task, vma: Vma, folio: Folio, address: number): 
     if (other === vma || other.flags & VM_MAYSHARE || other.ownsReserves) continue;
     /* Linux looks at the caller's own address, also after an mremap, when the other VMA has the page elsewhere. */
     if (address < other.start || address >= other.end) continue;
-    const gather = new MmuGather();
-    yield* unmapHugepageRange(task, gather, other, address, address + size, { only: folio });
-    yield* gather.finish(task);
+    yield* unmapHugepageRange(task, other, address, address + size, { only: folio });
   }
   pageCache.iMmapRwsem.unlock(task);
 }

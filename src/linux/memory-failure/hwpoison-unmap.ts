@@ -59,7 +59,7 @@ function* unmapEverywhere(task: Task, folio: Folio, page: number): Path<boolean>
       const unmapped = yield* unmapPiece(task, vma, folio, addressOf(vma, first + page));
       if (!unmapped && mappers.includes(vma)) done = false;
     }
-  } else for (const vma of mappers) if (!(yield* unmapWhole(task, vma, folio))) done = false;
+  } else for (const vma of mappers) if (!(yield* poisonLeaves(task, vma, folio, addressOf(vma, first)))) done = false;
   iMmapRwsem.unlock(task);
   return done && (inPieces || folio.leaves === 0);
 }
@@ -93,16 +93,7 @@ function* splitAndPoison(task: Task, vma: Vma, folio: Folio, address: number): P
     if (split !== 'OK') return split === 'EAGAIN' || split === 'EHWPOISON';
     hpte = hugetlbFullWalkContinue(vma, hpte, address);
   }
-  yield* poisonLeaf(task, vma, folio, address, hpte);
-  return true;
-}
-
-/** Every leaf of a file's huge page in one VMA. False where its lock is not free. */
-function* unmapWhole(task: Task, vma: Vma, folio: Folio): Path<boolean> {
-  const lock = vma.hugetlbLock;
-  if (lock && !lock.tryWrite(task)) return false;
-  yield* poisonLeaves(task, vma, folio, addressOf(vma, folio.index * folio.pages));
-  lock?.unlock(task);
+  yield* poisonLeaf(task, vma, folio, address, hpte, true);
   return true;
 }
 
@@ -114,28 +105,42 @@ function* unmapAnon(task: Task, folio: Folio): Path<void> {
   });
 }
 
-/** Whatever of a huge page is mapped at its place at `start`. */
-function* poisonLeaves(task: Task, vma: Vma, folio: Folio, start: number): Path<void> {
+/** Whatever of a huge page is mapped at its place at `start`. False where the VMA lock is not free. */
+function* poisonLeaves(task: Task, vma: Vma, folio: Folio, start: number): Path<boolean> {
   const { tables, frames } = vma.mm.machine;
   const end = start + vma.hstate.size;
   for (let address = start; address < end; ) {
     const hpte = hugetlbFullWalk(vma, address);
-    if (!hpte) return;
+    if (!hpte) return true;
     const pte = tables.read(hpte.ptep);
     if (hpte.isPresentLeaf(pte) && frames.folio(pte.pfn) === folio) {
+      const left = yield* poisonLeaf(task, vma, folio, address, hpte, false);
       /* A shared table is given up: the page is unmapped with it, from here at least. */
-      if (yield* poisonLeaf(task, vma, folio, address, hpte)) return;
+      if (left !== 'leaf') return left === 'table';
     }
     address += hpte.size;
   }
+  return true;
 }
 
-/** `try_to_unmap_one`. Returns whether a shared table was given up instead. */
+/**
+ * `try_to_unmap_one`. Returns what is not there any more: the leaf; the table, which was shared, instead; or nothing, as the VMA lock was not free.
+ *
+ * @param locked whether the caller holds the VMA lock
+ */
 const poisonLeaf = kernelFunction('try_to_unmap_one', poison, {
   args: (_vma, _folio, address) => `addr=${hex(address)}`,
+  result: (left) => (left === 'nothing' ? 'false' : 'true'),
 });
 
-function* poison(task: Task, vma: Vma, folio: Folio, address: number, hpte: HugetlbPte): Path<boolean> {
+function* poison(
+  task: Task,
+  vma: Vma,
+  folio: Folio,
+  address: number,
+  hpte: HugetlbPte,
+  locked: boolean,
+): Path<'leaf' | 'table' | 'nothing'> {
   const { mm } = vma;
   const { tables, frames } = mm.machine;
   yield* hpte.lock.write(task);
@@ -143,10 +148,19 @@ function* poison(task: Task, vma: Vma, folio: Folio, address: number, hpte: Huge
   const again = hugetlbFullWalk(vma, address);
   if (again?.lock !== hpte.lock || again.ptep !== hpte.ptep) {
     hpte.lock.unlock(task);
-    return false;
+    return 'leaf';
   }
   const pte = tables.read(hpte.ptep);
-  const unshared = hugePmdUnshare(task, vma, address, hpte);
+  let unshared = false;
+  if (!folio.anon) {
+    const lock = locked ? undefined : vma.hugetlbLock;
+    if (lock && !lock.tryWrite(task)) {
+      hpte.lock.unlock(task);
+      return 'nothing';
+    }
+    unshared = hugePmdUnshare(task, vma, address, hpte);
+    lock?.unlock(task);
+  }
   const mapped = !unshared && hpte.isPresentLeaf(pte) && frames.folio(pte.pfn) === folio;
   if (mapped) {
     if (pte.dirty) folio.dirty = true;
@@ -156,5 +170,5 @@ function* poison(task: Task, vma: Vma, folio: Folio, address: number, hpte: Huge
   }
   hpte.lock.unlock(task);
   if (mapped) yield* putPage(task, folio);
-  return unshared;
+  return unshared ? 'table' : 'leaf';
 }

@@ -4,7 +4,7 @@
 import { hex } from '../../core/errors.ts';
 import type { Result } from '../base/errno.ts';
 import { fallocWords } from '../base/flag-words.ts';
-import { kernelFunction, refuse } from '../base/kernel-function.ts';
+import { kernelFunction, recordCall, refuse } from '../base/kernel-function.ts';
 import type { Path, Task } from '../base/task.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../base/uapi.ts';
 import { VM_HUGETLB, VM_MAYSHARE, VM_SHARED } from '../base/vm-flags.ts';
@@ -47,22 +47,25 @@ function* fallocate(task: Task, inode: HugetlbfsInode, mode: number, offset: num
 function* fillHole(task: Task, inode: HugetlbfsInode, index: number): Path<boolean> {
   const mutex = inode.faultMutex(index);
   yield* mutex.write(task);
-  let room = true;
-  if (!inode.pageCache.find(index)) {
-    /* The reservation of a shared mapping of this part is consumed, so that the counts stay right. */
-    const folio = yield* allocHugePage(task, fileClaim(inode), index * inode.hstate.size, false);
-    room = folio !== 'ENOSPC';
-    if (folio !== 'ENOSPC') {
-      folio.contents.clear();
-      folio.uptodate = true;
-      yield* folio.lock.write(task);
-      inode.pageCache.add(folio, index);
-      folio.migratable = true;
-      yield* unlockAndPut(task, folio);
-    }
+  if (inode.pageCache.find(index)) {
+    mutex.unlock(task);
+    return true;
   }
+  /* The reservation of a shared mapping of this part is consumed, so that the counts stay right. */
+  const folio = yield* allocHugePage(task, fileClaim(inode), index * inode.hstate.size, false);
+  if (folio === 'ENOSPC') {
+    mutex.unlock(task);
+    return false;
+  }
+  recordCall(task, 'clear_huge_page', () => `pfn ${hex(folio.pfn)}`);
+  folio.contents.clear();
+  folio.uptodate = true;
+  yield* folio.lock.write(task);
+  inode.pageCache.add(folio, index);
   mutex.unlock(task);
-  return room;
+  folio.migratable = true;
+  yield* unlockAndPut(task, folio);
+  return true;
 }
 
 /** The kernel makes a VMA here that nobody has (`pseudo_vma`), whose address 0 is the begin of the file. */
