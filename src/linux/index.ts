@@ -7,6 +7,7 @@ export { describeEntry, describeEntryChange } from './base/entry-words.ts';
 export type { Blocked, Errno, Hang, Result, Signal } from './base/errno.ts';
 export * from './base/gup-flags.ts';
 export * from './base/hgm.ts';
+export * from './base/linux-bugs.ts';
 export type { Lock, LockMode } from './base/lock.ts';
 export { type MigrationEntry, type MigrationKind, readMigrationEntry } from './base/migration-entry.ts';
 export { Pte } from './base/pte.ts';

@@ -61,6 +61,14 @@ export const HGM_POSTED_GUP_DROPS_LOCK = 8192;
 /** v1: write protection where no table is yet takes the table that it gets for a failure, and ends there with 'ENOMEM'. */
 export const HGM_POSTED_CHANGE_PROTECTION = 16384;
 
+/** Those that are about interleaving, by name, less the prefix. */
+export const HGM_POSTED_RACES: Readonly<Record<string, number>> = {
+  SPLIT_LOSES_HGM: HGM_POSTED_SPLIT_LOSES_HGM,
+  FORK_TRY_GET: HGM_POSTED_FORK_TRY_GET,
+  GUP_LEAKS_LOCK: HGM_POSTED_GUP_LEAKS_LOCK,
+  GUP_DROPS_LOCK: HGM_POSTED_GUP_DROPS_LOCK,
+};
+
 /** Those that leave counts behind which disagree with the page tables. */
 export const HGM_POSTED_MISCOUNTS: number =
   HGM_POSTED_MARKER_OVER_TABLE | HGM_POSTED_COLLAPSE_NOT_COUNTED | HGM_POSTED_FORK_TRY_GET;

@@ -10,6 +10,7 @@ import { hex } from '../../core/errors.ts';
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, type VmFault } from '../base/fault-flags.ts';
 import { faultFlagWords } from '../base/flag-words.ts';
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
+import { LINUX_FIX_WP_DEADLOCK } from '../base/linux-bugs.ts';
 import { readMigrationEntry } from '../base/migration-entry.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -25,7 +26,7 @@ import { setHugePteAt } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
 import { examineReservation, isExamineSeen } from '../pool/reserve-map.ts';
 import { poisonedEntryFault } from './hwpoison-fault.ts';
-import { hugetlbNoPage, leafBase, type Userfault, unlockFault } from './no-page.ts';
+import { faultLock, hugetlbNoPage, leafBase, type Userfault, unlockFault } from './no-page.ts';
 import { swapEntryFault } from './swap-entry-fault.ts';
 import { handleUserfault } from './uffd-fault.ts';
 
@@ -44,7 +45,7 @@ function* handleFault(task: Task, vma: Vma, address: number, flags: number): Pat
   /* The series looks only once, under the locks. */
   const swapped = hgm === 'none' ? yield* swapEntryFault(task, vma, address) : undefined;
   if (swapped) return swapped;
-  const lock = vma.hugetlbLock;
+  const lock = faultLock(vma);
   yield* vma.inode.faultMutex(vma.hugeIndex(address)).write(task);
   if (lock) yield* lock.read(task);
   /* A fault never makes finer tables: a hole is filled by a leaf of its own size. */
@@ -104,7 +105,8 @@ function* presentFault(
   let pagecacheFolio: Folio | undefined;
   if (wantsOwn && !vma.mayShare && !pte.write) {
     if (isExamineSeen(task)) yield* examineReservation(task, vma, base);
-    pagecacheFolio = yield* findLockPage(task, vma.inode.pageCache, vma.hugeIndex(base));
+    if (!mm.machine.hasFix(LINUX_FIX_WP_DEADLOCK))
+      pagecacheFolio = yield* findLockPage(task, vma.inode.pageCache, vma.hugeIndex(base));
   }
 
   let result: VmFault | Contended | Userfault = 'done';

@@ -8,6 +8,8 @@ import { hex } from '../../core/errors.ts';
 import { FAULT_FLAG_WRITE, type VmFault } from '../base/fault-flags.ts';
 import { faultFlagWords } from '../base/flag-words.ts';
 import { kernelFunction, recordCall, refuse } from '../base/kernel-function.ts';
+import { LINUX_BUG_FAULT_TRUSTS_NONE, LINUX_BUG_FAULT_WITHOUT_VMA_LOCK } from '../base/linux-bugs.ts';
+import type { Lock } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -30,8 +32,13 @@ export interface Userfault {
 
 /** Drops what a fault holds: the VMA lock and the fault mutex. */
 export function unlockFault(task: Task, vma: Vma, address: number): void {
-  vma.hugetlbLock?.unlock(task);
+  faultLock(vma)?.unlock(task);
   vma.inode.faultMutex(vma.hugeIndex(address)).unlock(task);
+}
+
+/** `hugetlb_vma_lock_read`: the lock that keeps page tables where they are during a fault. */
+export function faultLock(vma: Vma): Lock | undefined {
+  return vma.mm.machine.hasBug(LINUX_BUG_FAULT_WITHOUT_VMA_LOCK) ? undefined : vma.hugetlbLock;
 }
 
 /** Where the leaf begins that an address lies in. */
@@ -195,6 +202,7 @@ function* newPage(
 
 /** `hugetlb_pte_stable`: whether the entry is still what it was, asked under its lock. */
 function* isStable(task: Task, vma: Vma, hpte: HugetlbPte, old: Pte): Path<boolean> {
+  if (vma.mm.machine.hasBug(LINUX_BUG_FAULT_TRUSTS_NONE)) return true;
   yield* hpte.lock.write(task);
   const stable = vma.mm.machine.tables.read(hpte.ptep).same(old);
   hpte.lock.unlock(task);

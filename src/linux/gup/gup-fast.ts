@@ -20,6 +20,7 @@ import {
   FOLL_WRITE,
 } from '../base/gup-flags.ts';
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
+import { LINUX_BUG_GUP_FAST_LOOKS_ONCE, LINUX_BUG_GUP_FAST_MISSES_FORK } from '../base/linux-bugs.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_RW, PAGE_USER, type Pte } from '../base/pte.ts';
 import { type Path, preemptionPoint, type Task } from '../base/task.ts';
@@ -104,7 +105,7 @@ function* lockless(task: Task, mm: Mm, start: number, nrPages: number, flags: nu
       : gupRuns(mm, start, nrPages, flags, pages);
   task.irqsOff = false;
   if (!(flags & FOLL_PIN)) return done;
-  if (mm.writeProtectSeq === sequence) {
+  if (mm.writeProtectSeq === sequence || mm.machine.hasBug(LINUX_BUG_GUP_FAST_MISSES_FORK)) {
     sanityCheckPinnedPages(mm, pages, done);
     return done;
   }
@@ -172,8 +173,8 @@ function* gupHugeLeaf(
   if (folio) yield* preemptionPoint(task, folio);
   if (!folio || !tryGrabFolio(folio, refs, grabFlags(flags))) return 0;
   yield* preemptionPoint(task, hpte.ptep);
-  const again = leafAt(mm, address);
-  const same = again?.ptep === hpte.ptep && again.shift === hpte.shift && tables.read(again.ptep).same(pte);
+  /* The same place in the table: it may be another's by now, where tables are shared. */
+  const same = mm.machine.hasBug(LINUX_BUG_GUP_FAST_LOOKS_ONCE) || tables.read(hpte.ptep).same(pte);
   if (same && (pte.write || !mustUnshare(flags, folio))) return refs;
   yield* gupPutFolio(task, folio, refs, grabFlags(flags));
   return 0;

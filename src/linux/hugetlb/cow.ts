@@ -7,6 +7,7 @@ import { FAULT_FLAG_UNSHARE, type VmFault } from '../base/fault-flags.ts';
 import { faultFlagWords } from '../base/flag-words.ts';
 import { HGM_POSTED_WP_BUG } from '../base/hgm.ts';
 import { kernelFunction, recordCall, refuse } from '../base/kernel-function.ts';
+import { LINUX_FIX_WP_DEADLOCK } from '../base/linux-bugs.ts';
 import { Pte } from '../base/pte.ts';
 import { DeadEnd, type Path, type Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
@@ -75,7 +76,8 @@ function* writeProtected(
 
     /* An owner whose page is shared with a child has consumed the reservation already, by the original; it asks for a
        page without one. A page of the file's was never this mapping's, so its reservation is still there to be used. */
-    const outsideReserve = vma.ownsReserves && old !== pagecacheFolio;
+    const isOwn = mm.machine.hasFix(LINUX_FIX_WP_DEADLOCK) ? old.anon : old !== pagecacheFolio;
+    const outsideReserve = vma.ownsReserves && isOwn;
     old.get();
     hpte.lock.unlock(task);
     const fresh = yield* allocHugePage(task, vma, address, outsideReserve);

@@ -10,9 +10,10 @@ import { hex } from '../../core/errors.ts';
 import type { Result } from '../base/errno.ts';
 import { rangeWords } from '../base/flag-words.ts';
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
+import { LINUX_BUG_PUNCH_LEAVES_MAPPED } from '../base/linux-bugs.ts';
 import type { Lock } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
-import type { Path, Task } from '../base/task.ts';
+import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Vma } from '../mm/vma.ts';
 import { leavesOfPage } from '../page-tables/page-vma-mapped.ts';
@@ -86,6 +87,9 @@ export function addressOf(vma: Vma, page: number): number {
   return page > vma.pgoff ? vma.start + (page - vma.pgoff) * PAGE_SIZE : vma.start;
 }
 
+/** Pages that are looked up at a time: include/linux/pagevec.h. */
+const PAGEVEC_SIZE = 15;
+
 /**
  * `remove_inode_hugepages`: takes pages out of the page cache, which frees those that nobody pinned.
  *
@@ -98,17 +102,22 @@ const removeInodeHugepages = kernelFunction('remove_inode_hugepages', removePage
 function* removePages(task: Task, inode: HugetlbfsInode, from: number, to: number): Path<void> {
   const isTruncation = to === Number.POSITIVE_INFINITY;
   let freed = 0;
-  const indexes = inode.pageCache.range(from, to).map(({ index }) => index);
-  for (const index of indexes) {
-    /* Meanwhile another page may have taken its place, a copy: nobody else takes pages out while the caller has i_rwsem. */
-    const folio = inode.pageCache.find(index)!;
-    folio.get();
-    const mutex = inode.faultMutex(index);
-    yield* mutex.write(task);
-    yield* removeInodeSingleFolio(task, inode, folio, index, isTruncation);
-    freed++;
-    mutex.unlock(task);
-    yield* putPage(task, folio);
+  for (let next = from; ; ) {
+    yield* preemptionPoint(task, inode.pageCache);
+    const batch = inode.pageCache.range(next, to).slice(0, PAGEVEC_SIZE);
+    if (batch.length === 0) break;
+    /* `filemap_get_folios`: with references to all of them, none can be moved until they are put. */
+    for (const folio of batch) folio.get();
+    next = batch.at(-1)!.index + 1;
+    for (const folio of batch) {
+      const { index } = folio;
+      const mutex = inode.faultMutex(index);
+      yield* mutex.write(task);
+      yield* removeInodeSingleFolio(task, inode, folio, index, isTruncation);
+      freed++;
+      mutex.unlock(task);
+    }
+    for (const folio of batch) yield* putPage(task, folio);
   }
   if (isTruncation) yield* unreservePages(task, inode, from, to, freed);
 }
@@ -120,7 +129,8 @@ const removeInodeSingleFolio = kernelFunction('remove_inode_single_folio', remov
 
 function* removeOne(task: Task, inode: HugetlbfsInode, folio: Folio, index: number, isTruncation: boolean): Path<void> {
   yield* folio.lock.write(task);
-  if (folio.leaves > 0) yield* unmapFileFolio(task, inode, folio, index);
+  const unmaps = !inode.hstate.machine.hasBug(LINUX_BUG_PUNCH_LEAVES_MAPPED);
+  if (folio.leaves > 0 && unmaps) yield* unmapFileFolio(task, inode, folio, index);
   inode.pageCache.delete(folio);
   yield* putPage(task, folio);
   if (!isTruncation) yield* unreservePages(task, inode, index, index + 1, 1);

@@ -19,6 +19,7 @@ import type { Errno, Result } from '../base/errno.ts';
 import { HGM_POSTED_MISCOUNTS, type HgmOptions, type HgmVersion, type MapcountScheme } from '../base/hgm.ts';
 import { resolveHgm } from '../base/hgm-options.ts';
 import { refuse } from '../base/kernel-function.ts';
+import { LINUX_BUG_ALL, LINUX_FIX_ALL } from '../base/linux-bugs.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { type Path, run, Task } from '../base/task.ts';
@@ -94,6 +95,10 @@ export interface MachineOptions {
   readonly defersWork?: boolean;
   /** High-granularity mapping. Default: v2, without the faults of the series as posted. */
   readonly hgm?: HgmOptions;
+  /** LINUX_BUG_ bits: faults of Linux that only interleavings show, and that 6.1.192 has not. Default 0: none. */
+  readonly bugs?: number;
+  /** LINUX_FIX_ bits: faults that 6.1.192 has, mended. Default 0: none. */
+  readonly fixes?: number;
   /** Whether all counts are checked against all page tables at the end of every system call. Slow; default false. */
   readonly checks?: boolean;
   /** Compiled cores. Default: those inlined in the package. */
@@ -108,6 +113,8 @@ const OPTIONS: OptionNames<MachineOptions> = {
   faultMutexes: true,
   defersWork: true,
   hgm: true,
+  bugs: true,
+  fixes: true,
   checks: true,
   core: true,
 };
@@ -150,6 +157,8 @@ export class Machine implements MmMachine {
   /** How mapping in pieces is counted. */
   readonly mapcounts: MapcountScheme;
   readonly #hgmPosted: number;
+  readonly #bugs: number;
+  readonly #fixes: number;
   /** Control register 4 of its processors. */
   readonly cr4: bigint;
   /** The compiled cores that it was made with, if any. */
@@ -200,7 +209,9 @@ export class Machine implements MmMachine {
   constructor(options: MachineOptions = {}) {
     checkOptions('options', options, OPTIONS);
     const { memoryBytes = 2 ** 46, levels = 4, faultMutexes = 64, checks = false, defersWork = false } = options;
-    const { tables = 64 * MIB, pools = [] } = options;
+    const { tables = 64 * MIB, pools = [], bugs = 0, fixes = 0 } = options;
+    checkInteger('bugs', bugs, 0, LINUX_BUG_ALL);
+    checkInteger('fixes', fixes, 0, LINUX_FIX_ALL);
     checkInteger('memoryBytes', memoryBytes, 0, 2 ** 51);
     checkInteger('faultMutexes', faultMutexes, 1, 65536);
     const hgm = resolveHgm(options.hgm);
@@ -224,6 +235,8 @@ export class Machine implements MmMachine {
     this.hgm = hgm.version;
     this.mapcounts = hgm.mapcounts;
     this.#hgmPosted = hgm.posted;
+    this.#bugs = bugs;
+    this.#fixes = fixes;
     this.#checks = checks;
     this.#defersWork = defersWork;
     this.#kernel = new Task(this, 'kernel');
@@ -397,6 +410,16 @@ export class Machine implements MmMachine {
   /** Whether the kernel has a fault of the series as posted. @param bit of HGM_POSTED_ @internal */
   hgmPosted(bit: number): boolean {
     return (this.#hgmPosted & bit) !== 0;
+  }
+
+  /** @internal */
+  hasBug(bit: number): boolean {
+    return (this.#bugs & bit) !== 0;
+  }
+
+  /** @internal */
+  hasFix(bit: number): boolean {
+    return (this.#fixes & bit) !== 0;
   }
 
   /** Loads CR3, if another process ran last. @internal */

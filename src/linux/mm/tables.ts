@@ -21,13 +21,27 @@ export class TablePage {
   readonly shift: number;
   /** The split page-table lock. */
   readonly lock: Lock;
-  /** `pt_share_count`: other processes' entries that point here, PMD sharing. Under i_mmap_rwsem of the file. */
-  shareCount = 0;
+  #shareCount = 0;
 
   constructor(address: number, shift: number) {
     this.address = address;
     this.shift = shift;
     this.lock = new Lock('page-table lock of table', LockRank.pageTable, address);
+  }
+
+  get name(): string {
+    return `sharers of table 0x${this.address.toString(16)}`;
+  }
+
+  /** `pt_share_count`: other processes' entries that point here, PMD sharing. Under i_mmap_rwsem of the file. */
+  get shareCount(): number {
+    watch?.touch(Touch.read, this, 0);
+    return this.#shareCount;
+  }
+
+  set shareCount(entries: number) {
+    watch?.touch(Touch.write, this, 0);
+    this.#shareCount = entries;
   }
 }
 

@@ -121,18 +121,19 @@ export function hugePmdUnshare(task: Task, vma: Vma, address: number, hpte: Huge
 }
 
 function shownUnshare(name: string, task: Task, vma: Vma, address: number, hpte: HugetlbPte): boolean {
-  if (!task.machine.trace) return giveUpTable(task, vma, address, hpte);
-  const body = (): boolean => giveUpTable(task, vma, address, hpte);
+  const checksLocks = name === 'huge_pmd_unshare';
+  const body = (): boolean => giveUpTable(task, vma, address, hpte, checksLocks);
+  if (!task.machine.trace) return body();
   return shownCall(task, name, `addr=${hex(address)}`, body, (unshared) => (unshared ? '1' : '0'));
 }
 
-function giveUpTable(task: Task, vma: Vma, address: number, hpte: HugetlbPte): boolean {
+function giveUpTable(task: Task, vma: Vma, address: number, hpte: HugetlbPte, checksLocks: boolean): boolean {
   if (vma.hstate.shift !== PMD_SHIFT || hpte.shift !== PMD_SHIFT) return false;
   const { mm } = vma;
   const { tables, trace } = mm.machine;
   const table = tables.page(hpte.ptep);
   if (table.shareCount === 0) return false;
-  if (!vma.inode.pageCache.iMmapRwsem.isWriteHeldBy(task)) {
+  if (checksLocks && !vma.inode.pageCache.iMmapRwsem.isWriteHeldBy(task)) {
     throw new InvariantError('hugePmdUnshare: i_mmap_rwsem is not held for writing');
   }
   const pud = entryAt(mm, address, PUD_SHIFT);
@@ -156,6 +157,17 @@ function giveUpTable(task: Task, vma: Vma, address: number, hpte: HugetlbPte): b
 export function isPmdShared(mm: Mm, address: number): boolean {
   const at = entryAt(mm, address, PMD_SHIFT);
   return at !== undefined && mm.machine.tables.page(at).shareCount > 0;
+}
+
+/** CVE-2025-38084: the same where `vm_ops->split` did it, with locks of its own, which are dropped again before the VMA has become smaller. */
+export function* hugetlbSplitEarly(task: Task, vma: Vma, address: number): Path<void> {
+  const { iMmapRwsem } = vma.inode.pageCache;
+  const lock = vma.hugetlbLock;
+  if (lock) yield* lock.write(task);
+  yield* iMmapRwsem.write(task);
+  yield* giveUpAround(task, vma, address);
+  iMmapRwsem.unlock(task);
+  lock?.unlock(task);
 }
 
 /** `hugetlb_split`: a VMA that is cut inside an aligned 1 GiB cannot share that table any more. */

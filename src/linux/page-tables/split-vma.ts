@@ -5,11 +5,12 @@ import { hex } from '../../core/errors.ts';
 import { rangeWords } from '../base/flag-words.ts';
 import { HGM_POSTED_SPLIT_LOSES_HGM } from '../base/hgm.ts';
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
+import { LINUX_BUG_SPLIT_UNSHARES_EARLY, LINUX_FIX_SPLIT_UNDER_LOCK } from '../base/linux-bugs.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_HUGETLB_HGM, VM_MAYSHARE } from '../base/vm-flags.ts';
 import type { Vma } from '../mm/vma.ts';
-import { hugetlbSplit } from './pmd-share.ts';
+import { hugetlbSplit, hugetlbSplitEarly } from './pmd-share.ts';
 
 /**
  * `split_vma`: cuts a VMA in two at an address.
@@ -33,9 +34,14 @@ function* splitAt(task: Task, vma: Vma, address: number, newBelow: boolean): Pat
   if (mm.machine.hgmPosted(HGM_POSTED_SPLIT_LOSES_HGM)) part.flags &= ~VM_HUGETLB_HGM;
   part.open();
 
+  const isShared = (vma.flags & VM_MAYSHARE) !== 0;
+  const { machine } = mm;
+  if (isShared && machine.hasBug(LINUX_BUG_SPLIT_UNSHARES_EARLY)) yield* hugetlbSplitEarly(task, vma, address);
+  /* 6.1.192 gives a shared table up before it has the lock under which others look for one, and this VMA is still as long as it was. */
+  const underLock = machine.hgm !== 'none' || machine.hasFix(LINUX_FIX_SPLIT_UNDER_LOCK);
+  if (isShared && !underLock) yield* hugetlbSplit(task, vma, address);
   yield* pageCache.iMmapRwsem.write(task);
-  /* Under the lock that keeps all walks away, since the other VMAs of a shared table find it by this one's range. */
-  if (vma.flags & VM_MAYSHARE) yield* hugetlbSplit(task, vma, address);
+  if (isShared && underLock) yield* hugetlbSplit(task, vma, address);
   pageCache.unlink(vma);
   if (newBelow) {
     vma.start = address;

@@ -32,4 +32,8 @@ export interface PoolMachine extends Traced {
   readonly subpools: Set<Subpool>;
   /** Files that exist. */
   readonly inodes: Set<HugetlbfsInode>;
+  /** Whether the kernel has a fault that 6.1.192 has not. @param bit of LINUX_BUG_ @internal */
+  hasBug(bit: number): boolean;
+  /** Whether a fault of 6.1.192 is mended. @param bit of LINUX_FIX_ @internal */
+  hasFix(bit: number): boolean;
 }

@@ -2,7 +2,8 @@
  * The header of a sequence.
  */
 
-import type { HgmOptions } from '../../linux/base/hgm.ts';
+import { HGM_POSTED_RACES, type HgmOptions } from '../../linux/base/hgm.ts';
+import { LINUX_BUGS, LINUX_FIXES } from '../../linux/base/linux-bugs.ts';
 import { PAGE_SIZE } from '../../linux/base/page.ts';
 import {
   choice,
@@ -10,6 +11,7 @@ import {
   type Fields,
   fileSizes,
   integer,
+  namesOf,
   optional,
   Refusal,
   text,
@@ -37,12 +39,21 @@ const HEADER = {
   pool: integer(0, MOST_PAGES),
   overcommit: withDefault(integer(0, MOST_PAGES), 0),
   files: withDefault(fileSizes, []),
+  posted: namesOf(HGM_POSTED_RACES),
+  bugs: namesOf(LINUX_BUGS),
+  fixes: namesOf(LINUX_FIXES),
   what: optional(text(/^/, 'a text')),
 } satisfies Fields;
 
 /** `{"seq":7,"hugepage":512,...}`. */
 export function parseHeader(line: Line, object: LineObject, kernel: HgmOptions = DEFAULT_KERNEL): Header {
-  const { seq, hugepage, pool, overcommit, files } = read(line, object, HEADER, NOWHERE, 'a header');
+  const { seq, hugepage, pool, overcommit, files, bugs, fixes, posted } = read(
+    line,
+    object,
+    HEADER,
+    NOWHERE,
+    'a header',
+  );
   checkOvercommit(line, hugepage, overcommit);
   const slotBytes = slotBytesOf(hugepage);
   const setting: Setting = {
@@ -50,7 +61,9 @@ export function parseHeader(line: Line, object: LineObject, kernel: HgmOptions =
     pool,
     overcommit,
     files,
-    hgm: kernel,
+    bugs,
+    fixes,
+    hgm: { ...kernel, posted: (kernel.posted ?? 0) | posted },
     pageBytes: PAGE_SIZE,
     slotBytes,
     slotPages: slotBytes / PAGE_SIZE,

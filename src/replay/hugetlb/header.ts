@@ -1,7 +1,8 @@
 /**
  * The header of a sequence: which machine it begins on, and what its states list.
  */
-import { choice, type Fields, fileSizes, integer, optional, text, withDefault } from '../line/fields.ts';
+import { LINUX_BUGS, LINUX_FIXES } from '../../linux/base/linux-bugs.ts';
+import { choice, type Fields, fileSizes, integer, namesOf, optional, text, withDefault } from '../line/fields.ts';
 import type { Line, LineObject } from '../line/line.ts';
 import { checkOvercommit, NOWHERE, read, refused, sequenceNumber } from '../line/lines.ts';
 import { HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../line/setting.ts';
@@ -27,12 +28,14 @@ const HEADER = {
   pool: integer(0, MOST_PAGES),
   overcommit: withDefault(integer(0, MOST_PAGES), 0),
   files: withDefault(fileSizes, []),
+  bugs: namesOf(LINUX_BUGS),
+  fixes: namesOf(LINUX_FIXES),
   what: optional(text(/^/, 'a text')),
 } satisfies Fields;
 
 /** `{"seq":7,"pool":9,...}`. */
 export function parseHeader(line: Line, object: LineObject): Header {
-  const { seq, mode, hugepage, pool, overcommit, files } = read(line, object, HEADER, NOWHERE, 'a header');
+  const { seq, mode, hugepage, pool, overcommit, files, bugs, fixes } = read(line, object, HEADER, NOWHERE, 'a header');
   const only = mode === 'G' ? '1G' : mode === 'P' ? '2M' : undefined;
   if (only && hugepage && hugepage !== only) throw refused(line, 'hugepage', `"${only}" in mode "${mode}"`, hugepage);
   const hugePageSize = HUGE_PAGES[hugepage ?? only ?? '2M'];
@@ -43,6 +46,8 @@ export function parseHeader(line: Line, object: LineObject): Header {
     pool,
     overcommit,
     files,
+    bugs,
+    fixes,
     hgm: { version: 'none' },
     pageBytes: hugePageSize,
     slotBytes,

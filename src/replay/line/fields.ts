@@ -57,6 +57,15 @@ export function choice<T>(meanings: Readonly<Record<string, T>>): Field<T> {
   return (value) => (words.has(value as string) ? words.get(value as string)! : new Refusal(expected));
 }
 
+/** A list of names, each of which is a bit; left out, none. */
+export function namesOf(bits: Readonly<Record<string, number>>): Field<number> {
+  const expected = `a list of ${Object.keys(bits).join(', ')}`;
+  return (value = []) => {
+    if (!Array.isArray(value) || !value.every((name) => Object.hasOwn(bits, name))) return new Refusal(expected);
+    return value.reduce((all: number, name: string) => all | bits[name]!, 0);
+  };
+}
+
 /** True or false. */
 export const truth: Field<boolean> = (value) => (typeof value === 'boolean' ? value : new Refusal('true or false'));
 

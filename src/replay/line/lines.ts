@@ -24,6 +24,8 @@ const EMPTY: Setting = {
   overcommit: 0,
   files: [],
   hgm: { version: 'none' },
+  bugs: 0,
+  fixes: 0,
   pageBytes: HUGE_PAGES['2M'],
   slotBytes: HUGE_PAGES['1G'],
   slotPages: 512,

@@ -32,6 +32,9 @@ export interface Setting {
   readonly files: readonly number[];
   /** High-granularity mapping, as the kernel has it. */
   readonly hgm: HgmOptions;
+  /** LINUX_BUG_ and LINUX_FIX_ bits. */
+  readonly bugs: number;
+  readonly fixes: number;
   /** Bytes of what `page` and `pages` count: huge pages, or 4 KiB. */
   readonly pageBytes: number;
   /** Bytes from one slot to the next. */

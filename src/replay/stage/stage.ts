@@ -32,12 +32,14 @@ export class Stage {
 
   /** @param tables memory for page tables, which nobody else uses meanwhile */
   constructor(setting: Setting, tables: FlatMemory) {
-    const { hugePageSize, pool, overcommit, files, hgm } = setting;
+    const { hugePageSize, pool, overcommit, files, hgm, bugs, fixes } = setting;
     this.setting = setting;
     this.machine = new Machine({
       pools: [{ hugePageSize, pages: pool, overcommit }],
       tables,
       hgm,
+      bugs,
+      fixes,
       checks: true,
       defersWork: true,
     });
