@@ -2,6 +2,8 @@
  * The operations that both formats have, by the names that `op` gives.
  */
 import {
+  MADV_DOFORK,
+  MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_HWPOISON,
   MADV_POPULATE_READ,
@@ -43,6 +45,8 @@ export function operationsOf({ oldHugepages, own, ...userfaultfd }: OperationsFo
       madvise_remove: madvise(MADV_REMOVE),
       madvise_populate_read: madvise(MADV_POPULATE_READ),
       madvise_populate_write: madvise(MADV_POPULATE_WRITE),
+      madvise_dontfork: madvise(MADV_DONTFORK),
+      madvise_dofork: madvise(MADV_DOFORK),
       madvise_hwpoison: madvise(MADV_HWPOISON),
       mlock: locking('mlock'),
       munlock: locking('munlock'),
