@@ -135,6 +135,7 @@ export class KernelProgram implements Program<Finding> {
       if (++this.#steps > MOST_STEPS) {
         return { kind: 'livelock', what: `no end after ${MOST_STEPS} steps`, task: index };
       }
+      this.#watch!.looks.sample();
       return sleepsUnderSpinLock(thread, index);
     } catch (error) {
       if (error instanceof DeadEnd) machine.hasDeadEnds = true;

@@ -15,6 +15,7 @@ import type { Mm } from '../../linux/mm/mm.ts';
 import { entryPath } from '../../linux/page-tables/page-table.ts';
 import { Access, packed } from '../search/access.ts';
 import type { Recorder } from '../search/recorder.ts';
+import { GupLooks } from './gup-looks.ts';
 
 const ENTRY = 8;
 const TABLE = 4096;
@@ -39,6 +40,8 @@ function reaches(mm: Mm, address: number, ptep: number): boolean {
 
 /** Numbers for what is shared: the same in each execution. */
 export class KernelWatch implements Watch {
+  /** Calls of GUP that are under way. */
+  readonly looks: GupLooks = new GupLooks();
   /** The task that runs. */
   current: Task | undefined = undefined;
   readonly #recorder: Recorder;
@@ -73,6 +76,7 @@ export class KernelWatch implements Watch {
 
   /** A new execution: no table of a task's own is in use. */
   reset(): void {
+    this.looks.clear();
     for (const table of this.#freed) this.#isFreed[table] = 0;
     this.#freed.length = 0;
     this.#used.fill(0);
@@ -86,6 +90,14 @@ export class KernelWatch implements Watch {
     if (!reaches(mm, address, ptep)) {
       throw new UnguardedWrite(`${where} is written in a table that is not the process's any more`);
     }
+  }
+
+  gupBegins(mm: Mm, start: number, nrPages: number): void {
+    if (this.current) this.looks.begin(this.current, mm, start, nrPages);
+  }
+
+  gupEnds(pages: ArrayLike<number> | undefined, base: number, done: number): void {
+    if (this.current) this.looks.end(this.current, pages, base, done);
   }
 
   /** The place that the running task came to last. */

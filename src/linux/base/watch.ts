@@ -31,6 +31,10 @@ export interface Watch {
   entry(how: Touch, at: number): void;
   /** A leaf's entry is about to be written. */
   leaf(mm: Shared, address: number, hpte: { readonly ptep: number; readonly lock: Shared }): void;
+  /** The running task begins to look for pages, from an address on: GUP. */
+  gupBegins(mm: Shared, start: number, nrPages: number): void;
+  /** It has found `done` pages; their frame numbers stand in a list from an index on. */
+  gupEnds(pages: ArrayLike<number> | undefined, base: number, done: number): void;
   /** A page table comes or goes. @param at physical address */
   table(at: number, isNew: boolean): void;
   /** The physical address of a new page table: each task has its own, so that whoever comes first does not decide where the other's lies. */

@@ -24,6 +24,7 @@ import { LINUX_BUG_GUP_FAST_LOOKS_ONCE, LINUX_BUG_GUP_FAST_MISSES_FORK } from '.
 import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_RW, PAGE_USER, type Pte } from '../base/pte.ts';
 import { type Path, preemptionPoint, type Task } from '../base/task.ts';
+import { watch } from '../base/watch.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
 import { leafAt } from '../page-tables/page-table.ts';
@@ -98,12 +99,14 @@ function* lockless(task: Task, mm: Mm, start: number, nrPages: number, flags: nu
   const sequence = mm.writeProtectSeq;
   if (flags & FOLL_PIN && sequence & 1) return 0;
   task.irqsOff = true;
+  watch?.gupBegins(mm, start, nrPages);
   yield* preemptionPoint(task, mm.pgd.address);
   const done =
     task.preemptible || !mm.machine.gupScan.canList
       ? yield* gupPgdRange(task, mm, start, nrPages, flags, pages)
       : gupRuns(mm, start, nrPages, flags, pages);
   task.irqsOff = false;
+  watch?.gupEnds(pages, 0, done);
   if (!(flags & FOLL_PIN)) return done;
   if (mm.writeProtectSeq === sequence || mm.machine.hasBug(LINUX_BUG_GUP_FAST_MISSES_FORK)) {
     sanityCheckPinnedPages(mm, pages, done);

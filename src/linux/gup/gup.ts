@@ -10,6 +10,7 @@ import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_MAYREAD, VM_READ, VM_WRITE } from '../base/vm-flags.ts';
+import { watch } from '../base/watch.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import type { PageList } from '../pool/pin.ts';
@@ -94,6 +95,13 @@ export const getUserPagesLocked: typeof getLocked = kernelFunction('__get_user_p
 });
 
 function* getLocked(task: Task, mm: Mm, request: GupRequest, locked?: Locked): Path<GupResult> {
+  watch?.gupBegins(mm, request.start, request.nrPages);
+  const result = yield* getLockedOrRetry(task, mm, request, locked);
+  watch?.gupEnds(request.pages, request.base ?? 0, typeof result === 'number' ? result : 0);
+  return result;
+}
+
+function* getLockedOrRetry(task: Task, mm: Mm, request: GupRequest, locked?: Locked): Path<GupResult> {
   const { pages, vmas, base = 0 } = request;
   let { flags, start, nrPages } = request;
   if (flags & FOLL_PIN) mm.hasPinned = true;

@@ -65,6 +65,9 @@ export class Folio {
   /** `raw_hwp_list`: its 4 KiB pages with bad memory, counted from 0. Undefined as long as there is none. */
   #rawHwp: Set<number> | undefined;
 
+  /** How often it was taken out of the pool: who finds the same frame again may have found another page. */
+  uses = 0;
+
   /** The subpool that it was charged to. */
   subpool: Subpool | undefined = undefined;
 

@@ -323,6 +323,7 @@ export class Hstate extends PoolCounts {
     trace?.push({ kind: 'page', task, what: 'allocated', pfn, bytes: this.size });
     folio.refcount = 1;
     folio.freed = false;
+    folio.uses++;
     return folio;
   }
 
