@@ -5,7 +5,7 @@ import { InvariantError } from '../../core/errors.ts';
 import type { Lock } from '../../linux/base/lock.ts';
 import { DeadEnd, type Pause } from '../../linux/base/task.ts';
 import { WrongPage } from './gup-looks.ts';
-import { FreedTableUse, UnguardedWrite } from './kernel-watch.ts';
+import { FreedTableUse, LeakedLock, UnguardedWrite } from './kernel-watch.ts';
 
 /** The kinds of what is wrong. */
 export type FindingKind =
@@ -15,6 +15,8 @@ export type FindingKind =
   | 'unguarded write'
   /** GUP gives a page that was not mapped there. */
   | 'wrong page'
+  /** A lock that nobody will release. */
+  | 'leaked lock'
   /** Tasks wait for each other's locks. */
   | 'deadlock'
   /** A task sleeps for something that is there already. */
@@ -52,6 +54,7 @@ export interface Waiting {
 /** What an error means that ended a step. @throws it, if it is none of the kernel's */
 export function findingOf(error: unknown, task: number): Finding {
   if (error instanceof FreedTableUse) return { kind: 'freed table', what: error.message, task };
+  if (error instanceof LeakedLock) return { kind: 'leaked lock', what: error.message, task };
   if (error instanceof WrongPage) return { kind: 'wrong page', what: error.message, task };
   if (error instanceof UnguardedWrite) return { kind: 'unguarded write', what: error.message, task };
   if (error instanceof DeadEnd) return { kind: 'dead end', what: `${error.outcome}: ${error.message}`, task };

@@ -33,6 +33,9 @@ export class FreedTableUse extends Error {}
 /** An entry is written by somebody who may not. */
 export class UnguardedWrite extends Error {}
 
+/** Somebody who holds a lock has forgotten it. */
+export class LeakedLock extends Error {}
+
 /** Whether a walk of an address comes to an entry. Nobody watches it. */
 function reaches(mm: Mm, address: number, ptep: number): boolean {
   return unwatched(() => entryPath(mm, address).includes(ptep));
@@ -151,6 +154,10 @@ export class KernelWatch implements Watch {
 
   released(lock: Shared, write: boolean): void {
     this.#recorder.release(this.#number(lock), write);
+  }
+
+  leaked(lock: Shared): void {
+    throw new LeakedLock(`${lock.name} will never be released`);
   }
 
   refused(lock: Shared, write: boolean): void {

@@ -179,6 +179,7 @@ export class Lock implements Awaited {
     const { held } = task;
     held.splice(held.lastIndexOf(this), 1);
     this.#leaked = true;
+    watch?.leaked(this);
   }
 
   /** @throws DeadEnd where it would have to be waited for */

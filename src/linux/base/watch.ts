@@ -42,6 +42,8 @@ export interface Watch {
   /** A lock was taken, or released. */
   acquired(lock: Shared, write: boolean, guardsAll: boolean): void;
   released(lock: Shared, write: boolean): void;
+  /** Who holds a lock will never release it. */
+  leaked(lock: Shared): void;
   /** A lock was tried, without success. */
   refused(lock: Shared, write: boolean): void;
 }

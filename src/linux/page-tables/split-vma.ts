@@ -9,6 +9,7 @@ import { LINUX_BUG_SPLIT_UNSHARES_EARLY, LINUX_FIX_SPLIT_UNDER_LOCK } from '../b
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_HUGETLB_HGM, VM_MAYSHARE } from '../base/vm-flags.ts';
+import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbSplit, hugetlbSplitEarly } from './pmd-share.ts';
 
@@ -34,14 +35,11 @@ function* splitAt(task: Task, vma: Vma, address: number, newBelow: boolean): Pat
   if (mm.machine.hgmPosted(HGM_POSTED_SPLIT_LOSES_HGM)) part.flags &= ~VM_HUGETLB_HGM;
   part.open();
 
-  const isShared = (vma.flags & VM_MAYSHARE) !== 0;
-  const { machine } = mm;
-  if (isShared && machine.hasBug(LINUX_BUG_SPLIT_UNSHARES_EARLY)) yield* hugetlbSplitEarly(task, vma, address);
-  /* 6.1.192 gives a shared table up before it has the lock under which others look for one, and this VMA is still as long as it was. */
-  const underLock = machine.hgm !== 'none' || machine.hasFix(LINUX_FIX_SPLIT_UNDER_LOCK);
-  if (isShared && !underLock) yield* hugetlbSplit(task, vma, address);
+  const when = vma.flags & VM_MAYSHARE ? whenToUnshare(mm) : 'never';
+  if (when === 'early') yield* hugetlbSplitEarly(task, vma, address);
+  else if (when === 'before the lock') yield* hugetlbSplit(task, vma, address);
   yield* pageCache.iMmapRwsem.write(task);
-  if (isShared && underLock) yield* hugetlbSplit(task, vma, address);
+  if (when === 'under the lock') yield* hugetlbSplit(task, vma, address);
   pageCache.unlink(vma);
   if (newBelow) {
     vma.start = address;
@@ -52,4 +50,13 @@ function* splitAt(task: Task, vma: Vma, address: number, newBelow: boolean): Pat
   mm.insert(part);
   pageCache.iMmapRwsem.unlock(task);
   return part;
+}
+
+/**
+ * When a split gives up a shared table. 6.1.192 does before it has i_mmap_rwsem, under which others look for tables to share, and while this VMA is as long as it
+ * was: they may share it again, CVE-2025-38084. Later kernels do it under the lock. The HGM series came before both.
+ */
+function whenToUnshare({ machine }: Mm): 'early' | 'before the lock' | 'under the lock' {
+  if (machine.hasBug(LINUX_BUG_SPLIT_UNSHARES_EARLY)) return 'early';
+  return machine.hgm !== 'none' || machine.hasFix(LINUX_FIX_SPLIT_UNDER_LOCK) ? 'under the lock' : 'before the lock';
 }
