@@ -27,8 +27,14 @@ export const LINUX_FIX_WP_DEADLOCK = 1;
  */
 export const LINUX_FIX_SPLIT_UNDER_LOCK = 2;
 
+/**
+ * GUP, follow_page and smaps of 6.1.192 walk page tables that processes share without the VMA lock. "mm/hugetlb: make walk_hugetlb_range() safe to pmd unshare" and
+ * its like, 6.2: they take it.
+ */
+export const LINUX_FIX_WALKS_TAKE_VMA_LOCK = 4;
+
 /** All of them. */
-export const LINUX_FIX_ALL = 3;
+export const LINUX_FIX_ALL = 7;
 
 /** By name, less the prefix. */
 export const LINUX_BUGS: Readonly<Record<string, number>> = {
@@ -44,4 +50,5 @@ export const LINUX_BUGS: Readonly<Record<string, number>> = {
 export const LINUX_FIXES: Readonly<Record<string, number>> = {
   WP_DEADLOCK: LINUX_FIX_WP_DEADLOCK,
   SPLIT_UNDER_LOCK: LINUX_FIX_SPLIT_UNDER_LOCK,
+  WALKS_TAKE_VMA_LOCK: LINUX_FIX_WALKS_TAKE_VMA_LOCK,
 };

@@ -30,6 +30,7 @@ import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalk } from '../page-tables/page-table.ts';
+import { walkLock } from '../page-tables/walk-lock.ts';
 import type { Folio } from '../pool/folio.ts';
 import { type PageList, tryGrabFolio } from '../pool/pin.ts';
 
@@ -100,7 +101,7 @@ function* followNext(
   if (runs !== 'none') return runs === 'some' ? 'again' : runs;
   const { machine } = vma.mm;
   const { tables } = machine;
-  let lock = vma.hugetlbLock;
+  let lock = walkLock(vma);
   if (lock) yield* lock.read(task);
   const hpte = hugetlbFullWalk(vma, cursor.position);
   if (machine.hgmPosted(HGM_POSTED_GUP_DROPS_LOCK)) {
@@ -164,7 +165,7 @@ function* followRuns(task: Task, vma: Vma, cursor: GupCursor, flags: number): Pa
   const inVma = (vma.end - (position - (position % PAGE_SIZE))) / PAGE_SIZE;
   const most = Math.min(inVma, cursor.remaining);
   const write = (flags & FOLL_WRITE) !== 0;
-  const lock = vma.hugetlbLock;
+  const lock = walkLock(vma);
   if (lock) yield* lock.read(task);
   const at = cursor.base + cursor.done;
   let refused = false;

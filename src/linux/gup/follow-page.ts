@@ -14,6 +14,7 @@ import type { Mm } from '../mm/mm.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalk } from '../page-tables/page-table.ts';
+import { walkLock } from '../page-tables/walk-lock.ts';
 import { tryGrabFolio } from '../pool/pin.ts';
 
 /**
@@ -40,7 +41,7 @@ const followHugePte = kernelFunction('follow_huge_pmd_pte', followLeaf, {
 
 function* followLeaf(task: Task, vma: Vma, address: number, flags: number): Path<number | undefined> {
   const { tables, frames } = vma.mm.machine;
-  const lock = vma.hugetlbLock;
+  const lock = walkLock(vma);
   for (;;) {
     if (lock) yield* lock.read(task);
     const hpte = hugetlbFullWalk(vma, address);

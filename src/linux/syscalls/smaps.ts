@@ -18,6 +18,7 @@ import type { Mm } from '../mm/mm.ts';
 import type { MmMachine } from '../mm/mm-machine.ts';
 import type { Vma } from '../mm/vma.ts';
 import { PUD_SHIFT } from '../page-tables/page-table.ts';
+import { walkLock } from '../page-tables/walk-lock.ts';
 
 /** What /proc/PID/smaps has for a mapping; bytes. */
 export interface Smaps {
@@ -42,7 +43,7 @@ export function* readSmaps(task: Task, mm: Mm, start: number, length: number): P
   const shown: Smaps[] = [];
   yield* mm.mmapLock.read(task);
   for (const vma of mm.intersecting(start, start + length)) {
-    const lock = vma.hugetlbLock;
+    const lock = walkLock(vma);
     if (lock) yield* lock.read(task);
     shown.push(gather(vma));
     lock?.unlock(task);
