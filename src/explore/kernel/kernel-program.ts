@@ -14,7 +14,7 @@ import { KernelWatch } from './kernel-watch.ts';
 
 /** What a task does. */
 export interface KernelTask {
-  /** The thread. */
+  /** The thread that it is at present: it may go on in another process. */
   readonly task: Task;
   /** Its system calls, as one path. */
   readonly path: Path<void>;
@@ -52,14 +52,15 @@ export interface Scene {
 const MOST_STEPS = 20_000;
 
 /** A task on its way. */
-interface Thread extends KernelTask {
+interface Thread {
+  readonly of: KernelTask;
   pause: Pause | undefined;
   place: number;
   isDone: boolean;
 }
 
 /** Sleeps while it holds a spin lock: whoever spins for it keeps a processor busy until somebody wakes the sleeper. */
-function sleepsUnderSpinLock({ task, pause }: Thread, index: number): Finding | undefined {
+function sleepsUnderSpinLock({ of: { task }, pause }: Thread, index: number): Finding | undefined {
   if (!pause?.on.sleeper) return undefined;
   const spin = task.held.find(({ rank }) => rank >= LockRank.pageTable);
   if (!spin) return undefined;
@@ -99,15 +100,13 @@ export class KernelProgram implements Program<Finding> {
     this.#watch ??= new KernelWatch(recorder, memory.bytes, tables.end);
     this.#watch.reset();
     this.#steps = 0;
-    this.#threads = stand.tasks.map(({ task, path }) => {
-      task.preemptible = true;
-      return { task, path, pause: undefined, place: 0, isDone: false };
-    });
+    this.#threads = stand.tasks.map((of) => ({ of, pause: undefined, place: 0, isDone: false }));
   }
 
   ready(): number {
     let ready = 0;
-    for (const [index, { task, pause, isDone }] of this.#threads.entries()) {
+    for (const [index, { of, pause, isDone }] of this.#threads.entries()) {
+      const { task } = of;
       if (!isDone && (!pause || pause.on.isFreeFor(task, pause.mode))) ready |= 1 << index;
     }
     return ready;
@@ -125,11 +124,13 @@ export class KernelProgram implements Program<Finding> {
   step(index: number): Finding | undefined {
     const thread = this.#threads[index]!;
     const { machine } = this.#stand!;
-    machine.current = thread.task.name;
-    this.#watch!.current = thread.task;
+    const { of } = thread;
+    machine.current = of.task.name;
+    of.task.preemptible = true;
+    this.#watch!.running = of;
     setWatch(this.#watch);
     try {
-      const step = thread.path.next();
+      const step = of.path.next();
       thread.isDone = step.done === true;
       thread.pause = step.done ? undefined : step.value;
       if (++this.#steps > MOST_STEPS) {
@@ -148,10 +149,10 @@ export class KernelProgram implements Program<Finding> {
   }
 
   end(): Finding | undefined {
-    this.#watch!.current = undefined;
+    this.#watch!.running = undefined;
     const waiting: Waiting[] = [];
-    for (const [index, { task, pause, isDone }] of this.#threads.entries()) {
-      if (!isDone) waiting.push({ task: index, name: task.name, held: task.held, pause: pause! });
+    for (const [index, { of, pause, isDone }] of this.#threads.entries()) {
+      if (!isDone) waiting.push({ task: index, name: of.task.name, held: of.task.held, pause: pause! });
     }
     if (waiting.some(({ pause }) => pause.on instanceof Lock)) return whyNobodyGoesOn(waiting);
     const lost = waiting.find(({ pause }) => pause.on.isOver?.());
@@ -159,7 +160,7 @@ export class KernelProgram implements Program<Finding> {
       const what = `${lost.name} sleeps for ${lost.pause.on.describe()}, which is there: nobody woke it`;
       return { kind: 'lost wake-up', what, task: lost.task };
     }
-    for (const { task } of this.#threads) task.preemptible = false;
+    for (const { of } of this.#threads) of.task.preemptible = false;
     try {
       return this.#stand!.judge();
     } catch (error) {

@@ -45,8 +45,8 @@ function reaches(mm: Mm, address: number, ptep: number): boolean {
 export class KernelWatch implements Watch {
   /** Calls of GUP that are under way. */
   readonly looks: GupLooks = new GupLooks();
-  /** The task that runs. */
-  current: Task | undefined = undefined;
+  /** Whose step it is. */
+  running: { readonly task: Task } | undefined = undefined;
   readonly #recorder: Recorder;
   readonly #numbers = new WeakMap<Shared, number>();
   readonly #byName = new Map<string, number>();
@@ -83,6 +83,11 @@ export class KernelWatch implements Watch {
     for (const table of this.#freed) this.#isFreed[table] = 0;
     this.#freed.length = 0;
     this.#used.fill(0);
+  }
+
+  /** The task that runs. */
+  get current(): Task | undefined {
+    return this.running?.task;
   }
 
   leaf(mm: Mm, address: number, { ptep, lock }: HugetlbPte): void {

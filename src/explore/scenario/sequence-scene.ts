@@ -11,6 +11,7 @@
  */
 import { FlatMemory } from '../../core/flat-memory.ts';
 import { type Path, preemptionPoint } from '../../linux/base/task.ts';
+import type { Process } from '../../linux/machine/process.ts';
 import type { Syscalls } from '../../linux/machine/syscalls.ts';
 import { answerWords } from '../../replay/observe/words.ts';
 import { same } from '../../replay/sequence/disagreement.ts';
@@ -81,25 +82,24 @@ export class SequenceScene implements Scene {
     this.#answers.clear();
     for (const step of this.before) this.#alone(stage, step);
     const tasks = this.operations.map((steps) => {
-      const threads = new Map<number, Syscalls>();
-      const proc = steps[0]!.values.proc;
-      const caller = stage.process(typeof proc === 'number' ? proc : 0).thread();
-      threads.set(typeof proc === 'number' ? proc : 0, caller);
-      return { task: caller.task, path: this.#path(stage, steps, threads) };
+      const callers = new Callers(stage, steps[0]!);
+      return {
+        get task() {
+          return callers.last.task;
+        },
+        path: this.#path(stage, steps, callers),
+      };
     });
     return { machine: stage.machine, tasks, judge: () => this.#judge(stage) };
   }
 
-  *#path(stage: Stage, steps: readonly ScenarioStep[], threads: Map<number, Syscalls>): Path<void> {
+  *#path(stage: Stage, steps: readonly ScenarioStep[], callers: Callers): Path<void> {
     for (const [index, step] of steps.entries()) {
-      if (index > 0) yield* preemptionPoint(threads.values().next().value!.task, BETWEEN_OPERATIONS);
-      const { proc } = step.values;
-      const number = typeof proc === 'number' ? proc : [...threads.keys()][0]!;
-      const isThere = stage.has(number);
-      if (isThere && !threads.has(number)) threads.set(number, stage.process(number).thread());
-      const answer = isThere
-        ? yield* step.operation.path!(stage, step.values, threads.get(number)!)
-        : impossible(`no process ${number}`);
+      if (index > 0) yield* preemptionPoint(callers.last.task, BETWEEN_OPERATIONS);
+      const caller = callers.of(step);
+      const answer = caller
+        ? yield* step.operation.path!(stage, step.values, caller)
+        : impossible(`no process ${String(step.values.proc)}`);
       this.#answers.set(step, answer);
     }
   }
@@ -140,5 +140,34 @@ export class SequenceScene implements Scene {
       }
     }
     return undefined;
+  }
+}
+
+/** A task's threads, one in each process in which it does something. */
+class Callers {
+  /** The one that acts, or was the last to. */
+  last: Syscalls;
+  readonly #stage: Stage;
+  readonly #threads = new Map<Process, Syscalls>();
+
+  constructor(stage: Stage, first: ScenarioStep) {
+    this.#stage = stage;
+    this.last = stage.process(0).thread();
+    this.of(first);
+  }
+
+  /** Who does an operation; undefined where its process is not there. An operation without a process is done by whoever did the one before. */
+  of({ values: { proc } }: ScenarioStep): Syscalls | undefined {
+    if (typeof proc !== 'number') return this.last;
+    if (!this.#stage.has(proc)) return undefined;
+    const process = this.#stage.process(proc);
+    let thread = this.#threads.get(process);
+    if (!thread) {
+      thread = process.thread();
+      this.#threads.set(process, thread);
+    }
+    thread.task.preemptible = this.last.task.preemptible;
+    this.last = thread;
+    return thread;
   }
 }
