@@ -178,8 +178,16 @@ export class Lock implements Awaited {
   leak(task: Task): void {
     const { held } = task;
     held.splice(held.lastIndexOf(this), 1);
+    task.leaked.push(this);
     this.#leaked = true;
     watch?.leaked(this);
+  }
+
+  /** It is free, whoever has it: a task that has taken it since a checkpoint is to be as it was then. @internal */
+  makeFree(): void {
+    this.#writer = undefined;
+    this.#readers = NOBODY;
+    this.#leaked = false;
   }
 
   /** @throws DeadEnd where it would have to be waited for */

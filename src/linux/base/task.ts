@@ -9,6 +9,7 @@
  * that is alone would sleep for ever: `runAlone` gives it up.
  */
 import { checkFunction, checkInteger, InvariantError, wrongKind } from '../../core/errors.ts';
+import { busy, type Checkpoint, type Kept, keepArray, type PutBack } from './checkpoint.ts';
 import type { Blocked, Hang } from './errno.ts';
 import type { Lock, LockMode } from './lock.ts';
 import type { SignalInfo } from './siginfo.ts';
@@ -40,19 +41,23 @@ export type Path<T> = Generator<Pause, T, void>;
 export interface TaskMachine extends Traced {
   /** Whether some path has come to no end. */
   hasDeadEnds: boolean;
-  /** A number for a thread. @internal */
-  newTid(): number;
+  /** What is open: what a program can still reach, though no address space knows of it. @internal */
+  readonly open: Set<Kept>;
+  /** A new thread's number. @internal */
+  newTid(task: Task): number;
   /** The end of a system call: nothing may be held. Returns `result`. @internal */
   kernelExit<T>(task: Task, result: T): T;
 }
 
 /** A thread in the kernel: what the kernel calls `current`. */
-export class Task {
+export class Task implements Kept {
   readonly machine: TaskMachine;
   /** For messages and traces. */
   readonly name: string;
   /** The locks that it holds, in the order in which it took them. */
   readonly held: Lock[] = [];
+  /** The locks that it will never let go of. @internal */
+  readonly leaked: Lock[] = [];
   /** Whether another task may come in between at every lock, also at a free one. */
   preemptible = false;
   /** `fatal_signal_pending`: a SIGKILL is on its way. */
@@ -73,7 +78,7 @@ export class Task {
   constructor(machine: TaskMachine, name: string) {
     this.machine = machine;
     this.name = name;
-    this.tid = machine.newTid();
+    this.tid = machine.newTid(this);
   }
 
   /** Whether another task may come in here. @param before what the task is about to touch: see Watch.place @internal */
@@ -85,6 +90,30 @@ export class Task {
   assertNothingHeld(where: string): void {
     if (this.held.length === 0) return;
     throw new InvariantError(`${where}: ${this.name} still holds ${this.held.map(({ name }) => name).join(', ')}`);
+  }
+
+  /** It is in no kernel path, and holds nothing. @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(...this.held, ...this.leaked);
+    if (this.preemptible) throw busy(`${this.name}, which takes turns with others`);
+    const calls = keepArray(this.calls);
+    const { killed, exiting, siginfo, racedAt } = this;
+    return () => {
+      this.letGo();
+      this.preemptible = false;
+      this.irqsOff = false;
+      this.killed = killed;
+      this.exiting = exiting;
+      this.siginfo = siginfo;
+      this.racedAt = racedAt;
+      calls();
+    };
+  }
+
+  /** Lets go of all locks, as if it had never taken them: what it was doing is not gone on with. @internal */
+  letGo(): void {
+    while (this.held.length > 0) this.held.pop()!.makeFree();
+    while (this.leaked.length > 0) this.leaked.pop()!.makeFree();
   }
 }
 

@@ -32,6 +32,7 @@ export const USER_WRITE: number = Access.user | Access.write | ACCESS_MARK;
 
 /** The physical address of an access that the page tables permit, with A and D set as the processor does; else -1 - the error code. */
 export function walkUser(mm: Mm, address: number, access: number): number {
+  mm.machine.tables.noteWalk(mm.pgd, mm.topShift, address, (access & Access.write) !== 0);
   const word = mm.machine.runs(mm).translate(BigInt(address), access);
   return word >= 0n ? Number(word & OUTCOME_ADDRESS_MASK) : -1 - Number(word & FAILURE_CODE_MASK);
 }

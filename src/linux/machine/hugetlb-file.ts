@@ -2,6 +2,7 @@
  * An open hugetlbfs file, and a mount with limits. fs/hugetlbfs/inode.c, mm/memfd.c of Linux 6.1.
  */
 import { checkInteger, checkOptions, type OptionNames } from '../../core/errors.ts';
+import type { Checkpoint, Kept, PutBack } from '../base/checkpoint.ts';
 import type { Blocked, Errno, Hang, Result } from '../base/errno.ts';
 import { refuse } from '../base/kernel-function.ts';
 import { run, runAlone, type Task } from '../base/task.ts';
@@ -28,7 +29,7 @@ const LARGEST = Number.MAX_SAFE_INTEGER;
  * machine.hstate(2 << 20).freeHugePages;              // 3
  * ```
  */
-export class HugetlbFile {
+export class HugetlbFile implements Kept {
   /** What the file is made of: page cache, reserve map, size. */
   readonly inode: HugetlbfsInode;
   readonly #task: Task;
@@ -37,6 +38,16 @@ export class HugetlbFile {
   constructor(inode: HugetlbfsInode, task: Task) {
     this.inode = inode;
     this.#task = task;
+    task.machine.open.add(this);
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.add(this.inode);
+    const open = this.#open;
+    return () => {
+      this.#open = open;
+    };
   }
 
   /** Bytes. */
@@ -73,6 +84,7 @@ export class HugetlbFile {
   close(): void {
     this.checkOpen();
     this.#open = false;
+    this.#task.machine.open.delete(this);
     run(putInode(this.#task, this.inode));
     this.#task.machine.kernelExit(this.#task, undefined);
   }
@@ -111,7 +123,7 @@ const OPTIONS: OptionNames<MountOptions> = { hugePageSize: true, size: true, min
  * if (typeof mount !== 'string') mount.create().fallocate(0, 6 << 20);        // 'ENOSPC'
  * ```
  */
-export class Hugetlbfs {
+export class Hugetlbfs implements Kept {
   readonly hstate: Hstate;
   readonly subpool: Subpool | undefined;
   readonly #machine: Machine;
@@ -123,6 +135,16 @@ export class Hugetlbfs {
     this.hstate = hstate;
     this.subpool = subpool;
     this.#task = task;
+    task.machine.open.add(this);
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.add(this.subpool);
+    const mounted = this.#mounted;
+    return () => {
+      this.#mounted = mounted;
+    };
   }
 
   /** `hugetlbfs_fill_super`: 'ENOMEM' where the pool cannot reserve the minimum. @internal */
@@ -153,6 +175,7 @@ export class Hugetlbfs {
   umount(): void {
     const { subpool } = this;
     this.#mounted = false;
+    this.#task.machine.open.delete(this);
     if (!subpool?.mounted) return;
     subpool.mounted = false;
     if (subpool.isFree) run(subpool.release(this.#task));

@@ -15,6 +15,7 @@ import { FlatMemory } from '../../core/flat-memory.ts';
 import type { CoreModules } from '../../core/instantiate.ts';
 import { la57, pae } from '../../mmu/bits/cr4.ts';
 import { Mmu } from '../../mmu/mmu.ts';
+import { Checkpoint, type Kept, keepArray, keepSet, type PutBack } from '../base/checkpoint.ts';
 import type { Errno, Result } from '../base/errno.ts';
 import { HGM_POSTED_MISCOUNTS, type HgmOptions, type HgmVersion, type MapcountScheme } from '../base/hgm.ts';
 import { resolveHgm } from '../base/hgm-options.ts';
@@ -48,6 +49,7 @@ import { checkInvariants } from './invariants.ts';
 import { Process } from './process.ts';
 
 const MIB = 2 ** 20;
+const EVERYTHING = { drops: 'everything', keepsGlobal: false } as const;
 const FIRST_TABLES = MIB / 4;
 const MOST_TABLES = 2 ** 32 - 8 * MIB;
 const DEFAULT_HUGE_PAGE = 2 * MIB;
@@ -146,7 +148,7 @@ function tableMemory(maxBytes: number): FlatMemory {
  * machine.hstate(2 << 20).freeHugePages;              // 7
  * ```
  */
-export class Machine implements MmMachine {
+export class Machine implements MmMachine, Kept {
   /** The pools, the largest pages first. */
   readonly hstates: readonly Hstate[];
   /** Where the page tables lie: any Mmu can walk them. */
@@ -190,6 +192,8 @@ export class Machine implements MmMachine {
   readonly subpools: Set<Subpool> = new Set<Subpool>();
   /** Files that exist. */
   readonly inodes: Set<HugetlbfsInode> = new Set<HugetlbfsInode>();
+  /** What is open: files, mounts, pipes, userfaultfds. @internal */
+  readonly open: Set<Kept> = new Set<Kept>();
   /** The number that the next process gets; it grows by itself, and may be set, as /proc/sys/kernel/ns_last_pid lets one do. */
   nextProcess = 0;
   /** Whether some path has come to no end: 'HANG' or 'BUG'. */
@@ -197,13 +201,16 @@ export class Machine implements MmMachine {
   readonly #processes = new Set<Process>();
   readonly #checks: boolean;
   readonly #defersWork: boolean;
-  readonly #deferred: Path<void>[] = [];
+  readonly #deferred: ((task: Task) => Path<void>)[] = [];
   /** Who acts when no process does: a write to a file in /sys, an operation on an open file. */
   readonly #kernel: Task;
   #running: Mm | undefined;
   #nextInode = 1;
   #nextFile = 0;
   #nextTid = 0;
+  /** All threads, but those of processes that had ended before the first checkpoint. */
+  readonly #tasks: Task[] = [];
+  #wasKept = false;
 
   /** @throws TypeError or RangeError for options that make no machine, or pools that its memory cannot hold */
   constructor(options: MachineOptions = {}) {
@@ -438,13 +445,13 @@ export class Machine implements MmMachine {
 
   /** Does what was left to a kernel thread. */
   runDeferredWork(): void {
-    for (const path of this.#deferred.splice(0)) run(path);
+    for (const work of this.#deferred.splice(0)) run(work(this.#kernel));
     this.kernelExit(this.#kernel, undefined);
   }
 
   /** `queue_work`: leaves something to a kernel thread. @param work makes the path for its task @internal */
   queueWork(work: (task: Task) => Path<void>): void {
-    this.#deferred.push(work(this.#kernel));
+    this.#deferred.push(work);
     if (!this.#defersWork) this.runDeferredWork();
   }
 
@@ -457,8 +464,65 @@ export class Machine implements MmMachine {
   }
 
   /** A new thread's number; the kernel's own is 0. @internal */
-  newTid(): number {
+  newTid(task: Task): number {
+    this.#tasks.push(task);
     return this.#nextTid++;
+  }
+
+  /**
+   * What the machine is now, with everything that belongs to it, to be put back again and again: for a search, which runs a small machine tens
+   * of thousands of times. The trace, and memory that has grown, stay as they are; so does what the embedder itself writes to page tables.
+   * Processes, threads, files and mappings that are made later are garbage after a return; those that end or close are there again.
+   *
+   * @throws TypeError while somebody is in the kernel: holds a lock, takes turns in `interleave`, or waits for a userfaultfd. That a path
+   *   which is to be gone on with sleeps in a read of a message cannot be seen
+   * @internal
+   */
+  checkpoint(): Checkpoint {
+    return new Checkpoint(this);
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.hugetlbLock, ...this.faultMutexes.all);
+    for (const kept of [this.tables, this.frames, this.blocks, this.badMemory]) checkpoint.add(kept);
+    for (const all of [this.hstates, this.#processes, this.inodes, this.subpools, this.open]) checkpoint.addAll(all);
+    const sets = [keepSet(this.#processes), keepSet(this.inodes), keepSet(this.subpools), keepSet(this.open)];
+    const deferred = keepArray(this.#deferred);
+    const cpu = this.#keepCpu();
+    const { current, nextProcess, hasDeadEnds } = this;
+    const nextInode = this.#nextInode;
+    const nextFile = this.#nextFile;
+    const nextTid = this.#nextTid;
+    this.#wasKept = true;
+    checkpoint.addAll(this.#tasks);
+    const tasks = this.#tasks.length;
+    return () => {
+      for (const set of sets) set();
+      deferred();
+      cpu();
+      this.current = current;
+      this.nextProcess = nextProcess;
+      this.hasDeadEnds = hasDeadEnds;
+      this.#nextInode = nextInode;
+      this.#nextFile = nextFile;
+      this.#nextTid = nextTid;
+      while (this.#tasks.length > tasks) this.#tasks.pop()!.letGo();
+    };
+  }
+
+  #keepCpu(): PutBack {
+    const { cpu } = this;
+    const running = this.#running;
+    let { registers } = cpu;
+    return () => {
+      this.#running = running;
+      if (cpu.registers !== registers) {
+        cpu.setRegisters(registers);
+        registers = cpu.registers;
+      }
+      cpu.tlbs.invalidate(EVERYTHING);
+    };
   }
 
   /** A new file that programs can open, with the caller's reference. Files are counted from 0. @internal */
@@ -495,6 +559,8 @@ export class Machine implements MmMachine {
   /** A process that has ended. @internal */
   forget(process: Process): void {
     this.#processes.delete(process);
+    if (this.#wasKept) return;
+    for (const task of process.tasks) this.#tasks.splice(this.#tasks.indexOf(task), 1);
   }
 }
 

@@ -3,6 +3,7 @@
  */
 import { checkInteger } from '../../core/errors.ts';
 import type { Mmu } from '../../mmu/mmu.ts';
+import { type Checkpoint, type Kept, keepArray, type PutBack } from '../base/checkpoint.ts';
 import type { Blocked, Errno, Hang, Result, Signal } from '../base/errno.ts';
 import { refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
@@ -47,7 +48,7 @@ const USERFAULTFD_FLAGS = UFFD_CLOEXEC | UFFD_NONBLOCK | UFFD_USER_MODE_ONLY;
  * parent.read(at);                                    // 1
  * ```
  */
-export class Process extends GupCalls<'now'> {
+export class Process extends GupCalls<'now'> implements Kept {
   /** Processes are counted from 0; -1 of one that was given a name instead. */
   readonly number: number;
   /** VMAs, page tables, locks. */
@@ -66,6 +67,19 @@ export class Process extends GupCalls<'now'> {
     this.number = number;
     this.mm = mm;
     this.#main = new Syscalls(this, new Task(machine, mm.process));
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.add(this.mm);
+    const tasks = keepArray(this.#tasks);
+    const alive = this.#alive;
+    const buffer = this.#buffer;
+    return () => {
+      this.#alive = alive;
+      this.#buffer = buffer;
+      tasks();
+    };
   }
 
   /** What messages and traces call it: 'process 0'. */
@@ -285,9 +299,14 @@ export class Process extends GupCalls<'now'> {
     return mappedPages(this.mm);
   }
 
+  /** All its threads. @internal */
+  get tasks(): readonly Task[] {
+    return [this.#main.task, ...this.#tasks];
+  }
+
   /** `zap_other_threads`: called when one of them exits for all. @internal */
   killOthers(than: Task): void {
-    for (const task of [this.#main.task, ...this.#tasks]) if (task !== than) task.killed = true;
+    for (const task of this.tasks) if (task !== than) task.killed = true;
   }
 
   /** Called at the end of exit. @internal */

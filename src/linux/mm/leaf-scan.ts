@@ -88,6 +88,6 @@ export class LeafScan {
   /** @param seen what the core has answered: less than 0 where there are no such entries */
   #wrote(where: string, ptep: number, entries: number, seen: number): void {
     if (seen < 0) throw new InvariantError(`${where}: no table has ${entries} entries at 0x${ptep.toString(16)}`);
-    this.#machine.tables.changes += entries;
+    this.#machine.tables.wrote(ptep, entries);
   }
 }

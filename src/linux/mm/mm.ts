@@ -3,6 +3,7 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import { Mmu } from '../../mmu/mmu.ts';
+import { type Checkpoint, type Kept, keepArray, type PutBack } from '../base/checkpoint.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { recordCount } from '../base/trace.ts';
@@ -13,8 +14,10 @@ import type { Vma } from './vma.ts';
 /** `TASK_SIZE`: behind the last address that a program may use, less a guard page; 5 levels need a hint to go beyond. */
 export const TASK_SIZE: number = 2 ** 47 - PAGE_SIZE;
 
+const EVERYTHING = { drops: 'everything', keepsGlobal: false } as const;
+
 /** `struct mm_struct`. */
-export class Mm {
+export class Mm implements Kept {
   readonly machine: MmMachine;
   /** What messages and traces call the process: 'process 0'. */
   readonly process: string;
@@ -60,9 +63,29 @@ export class Mm {
 
   /** A processor's view of the tables, for whoever wants to look; the process itself runs on the machine's. */
   get mmu(): Mmu {
-    const { memory, core, cr4 } = this.machine;
+    const { memory, core, cr4, tables } = this.machine;
     this.#mmu ??= new Mmu(memory, { cr3: this.cr3, cr4 }, core);
+    tables.markedUnseen = true;
     return this.#mmu;
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.mmapLock, this.pageTableLock);
+    checkpoint.addAll(this.#vmas);
+    const vmas = keepArray(this.#vmas);
+    const { miscounted, hasPinned, exited, hasSharedTables, writeProtectSeq } = this;
+    const hugetlbUsage = this.#hugetlbUsage;
+    return () => {
+      vmas();
+      this.#hugetlbUsage = hugetlbUsage;
+      this.miscounted = miscounted;
+      this.hasPinned = hasPinned;
+      this.exited = exited;
+      this.hasSharedTables = hasSharedTables;
+      this.writeProtectSeq = writeProtectSeq;
+      this.#mmu?.tlbs.invalidate(EVERYTHING);
+    };
   }
 
   /** `hugetlb_usage`: mapped huge pages, in 4 KiB pages. */

@@ -6,15 +6,20 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import type { FlatMemory } from '../../core/flat-memory.ts';
+import { type Checkpoint, type Kept, keepArray, type PutBack, WrittenPieces } from '../base/checkpoint.ts';
 import { Lock, LockRank } from '../base/lock.ts';
-import { Pte } from '../base/pte.ts';
+import { PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PSE, Pte } from '../base/pte.ts';
 import { Touch, watch } from '../base/watch.ts';
 
 /** Bytes of a table. */
 export const TABLE = 4096;
+const ENTRIES = 512;
+/** Of the halves of an entry that points to a table: its address. */
+const ADDRESS_LOW = ~0xfff;
+const ADDRESS_HIGH = 0xf_ffff;
 
 /** What the kernel keeps beside a table. Its entries are under its lock; those of 1 GiB and more under the process's page_table_lock. */
-export class TablePage {
+export class TablePage implements Kept {
   /** Physical address. */
   readonly address: number;
   /** Binary logarithm of what one entry covers: 12, 21, 30, 39, 48. */
@@ -43,10 +48,19 @@ export class TablePage {
     watch?.touch(Touch.write, this, 0);
     this.#shareCount = entries;
   }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.lock);
+    const shareCount = this.#shareCount;
+    return () => {
+      this.#shareCount = shareCount;
+    };
+  }
 }
 
 /** Gives out tables and reads and writes their entries. */
-export class Tables {
+export class Tables implements Kept {
   readonly memory: FlatMemory;
   #words: Int32Array;
   readonly #pages: (TablePage | undefined)[] = [];
@@ -57,6 +71,12 @@ export class Tables {
   count = 0;
   /** Grows with every entry written, and with what a fault does instead: who sees it unchanged knows that nothing happened. */
   changes = 0;
+  /** Which tables were written, by their place in memory. */
+  readonly #written = new WrittenPieces();
+  /** Places of the tables that were made since the first checkpoint, which also wants to know what processors mark. */
+  #made: number[] | undefined;
+  /** Whether somebody else has a processor over them, which may mark entries that nobody hears of. */
+  markedUnseen = false;
 
   constructor(memory: FlatMemory) {
     this.memory = memory;
@@ -81,6 +101,7 @@ export class Tables {
     this.#live.fill(0, address / 4, (address + TABLE) / 4);
     const page = new TablePage(address, shift);
     this.#pages[address / TABLE] = page;
+    this.#made?.push(address / TABLE);
     this.count++;
     return page;
   }
@@ -120,7 +141,69 @@ export class Tables {
     const words = this.#live;
     words[at / 4] = lo;
     words[at / 4 + 1] = hi;
+    this.#written.mark(Math.floor(at / TABLE));
     this.changes++;
+  }
+
+  /** Notes that the core has written neighbouring entries, from one at a physical address on. */
+  wrote(at: number, entries: number): void {
+    this.#written.mark(Math.floor(at / TABLE));
+    this.changes += entries;
+  }
+
+  /**
+   * Notes which tables a processor is about to mark: it sets A in all entries on its way, and D in the last one if it writes.
+   *
+   * @param shift binary logarithm of what an entry of the root table covers
+   */
+  noteWalk(root: TablePage, shift: number, address: number, write: boolean): void {
+    if (!this.#made) return;
+    const words = this.#live;
+    let table = root.address;
+    for (let covered = shift; ; covered -= 9) {
+      const at = table / 4 + 2 * (Math.floor(address / 2 ** covered) % ENTRIES);
+      const low = words[at]!;
+      if ((low & PAGE_PRESENT) === 0) return;
+      const isLeaf = covered === 12 || (low & PAGE_PSE) !== 0;
+      const marks = isLeaf && write ? PAGE_ACCESSED | PAGE_DIRTY : PAGE_ACCESSED;
+      if ((low & marks) !== marks) this.#written.mark(table / TABLE);
+      if (isLeaf) return;
+      table = (words[at + 1]! & ADDRESS_HIGH) * 2 ** 32 + ((low & ADDRESS_LOW) >>> 0);
+    }
+  }
+
+  /**
+   * Of the tables in use, those that were written since are copied back. Tables that were made since are free again, and are made empty when
+   * they are used.
+   * @internal
+   */
+  keep(checkpoint: Checkpoint): PutBack {
+    this.#made ??= [];
+    const made = this.#made;
+    const before = made.length;
+    const used = this.#pages.filter((page) => page !== undefined);
+    checkpoint.addAll(used);
+    const pages = this.#pages;
+    const free = keepArray(this.#free);
+    const next = this.#next;
+    const { count, changes } = this;
+    const places = used.map(({ address }) => address / TABLE);
+    const kept = places.map((place) => this.#table(place).slice());
+    const putBack = (index: number): void => this.#live.set(kept[index]!, (places[index]! * TABLE) / 4);
+    return () => {
+      while (made.length > before) pages[made.pop()!] = undefined;
+      for (let index = 0; index < used.length; index++) pages[places[index]!] = used[index];
+      free();
+      this.#next = next;
+      this.count = count;
+      this.changes = changes;
+      if (this.markedUnseen) for (const place of places) this.#written.mark(place);
+      this.#written.putBack(checkpoint, places, putBack);
+    };
+  }
+
+  #table(place: number): Int32Array {
+    return this.#live.subarray((place * TABLE) / 4, ((place + 1) * TABLE) / 4);
   }
 
   /** Whether a table has no entry at all. */

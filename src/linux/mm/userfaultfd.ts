@@ -5,6 +5,7 @@
  *   events          fork, mremap, madvise, munmap     ──read()──>   they go on
  */
 import { hex } from '../../core/errors.ts';
+import { busy, type Checkpoint, empty, type Kept, type PutBack } from '../base/checkpoint.ts';
 import { pagefaultWords } from '../base/flag-words.ts';
 import type { Task } from '../base/task.ts';
 import { recordCount } from '../base/trace.ts';
@@ -74,7 +75,7 @@ export function recordMessage(
 }
 
 /** `struct userfaultfd_ctx`. Its queues have a spin lock in Linux; here nothing yields while they are changed. */
-export class Userfaultfd {
+export class Userfaultfd implements Kept {
   /** Whose faults it is about. */
   readonly mm: Mm;
   /** UFFD_USER_MODE_ONLY, UFFD_NONBLOCK. */
@@ -94,6 +95,30 @@ export class Userfaultfd {
   constructor(mm: Mm, flags: number) {
     this.mm = mm;
     this.flags = flags;
+    mm.machine.open.add(this);
+  }
+
+  /** Nobody waits: whoever sleeps is in the midst of a path, which cannot be put back. @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    for (const fault of [...this.pendingFaults, ...this.readFaults]) throw busy(`a ${faultWords(fault)} which waits`);
+    for (const { body } of this.events) throw busy(`an ${eventWords(body)} which waits to be read`);
+    checkpoint.add(this.mm);
+    const { features, released } = this;
+    const mmapChanging = this.#mmapChanging;
+    return () => {
+      this.features = features;
+      this.released = released;
+      this.#mmapChanging = mmapChanging;
+      empty(this.pendingFaults);
+      empty(this.readFaults);
+      empty(this.events);
+    };
+  }
+
+  /** Nobody can reach it any more. @internal */
+  close(): void {
+    this.released = true;
+    this.mm.machine.open.delete(this);
   }
 
   get name(): string {

@@ -2,6 +2,7 @@
  * A mapping: a range of addresses with one set of rights over a part of a file. include/linux/mm_types.h (struct
  * vm_area_struct), mm/hugetlb.c of Linux 6.1: hugetlb_vma_lock_alloc, hugetlb_dup_vma_private, hugetlb_vm_op_open.
  */
+import type { Checkpoint, Kept, PutBack } from '../base/checkpoint.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import type { PageProtection } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -14,7 +15,7 @@ import type { Mm } from './mm.ts';
 import type { Userfaultfd } from './userfaultfd.ts';
 
 /** `hugetlb_vma_lock`: keeps a shareable VMA's page tables where they are. */
-export class VmaLock {
+export class VmaLock implements Kept {
   readonly lock: Lock;
   /** Undefined once the VMA is gone: a truncation may still be waiting for the lock. */
   vma: Vma | undefined;
@@ -22,6 +23,15 @@ export class VmaLock {
   constructor(vma: Vma) {
     this.vma = vma;
     this.lock = new Lock(`vma_lock of ${vma.mm.process} at`, LockRank.vmaLock, vma.start);
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.lock);
+    const { vma } = this;
+    return () => {
+      this.vma = vma;
+    };
   }
 }
 
@@ -36,7 +46,7 @@ export interface VmaParts {
 }
 
 /** A hugetlb VMA. What it is and shows is under its process's mmap_lock; its range and place in the file under the file's i_mmap_rwsem, too. */
-export class Vma {
+export class Vma implements Kept {
   readonly mm: Mm;
   /** First byte. */
   start: number;
@@ -68,6 +78,27 @@ export class Vma {
     this.flags = flags;
     this.pgoff = pgoff;
     this.inode = inode;
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.add(this.inode);
+    checkpoint.add(this.userfaultfd);
+    checkpoint.add(this.vmaLock);
+    checkpoint.add(this.privateMap);
+    const { start, end, flags, pgoff, anonVma, userfaultfd, vmaLock, privateMap, ownsReserves, reserveUnmapped } = this;
+    return () => {
+      this.start = start;
+      this.end = end;
+      this.flags = flags;
+      this.pgoff = pgoff;
+      this.anonVma = anonVma;
+      this.userfaultfd = userfaultfd;
+      this.vmaLock = vmaLock;
+      this.privateMap = privateMap;
+      this.ownsReserves = ownsReserves;
+      this.reserveUnmapped = reserveUnmapped;
+    };
   }
 
   get hstate(): Hstate {

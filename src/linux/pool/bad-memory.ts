@@ -1,11 +1,12 @@
 /**
  * Memory that has turned bad, of the whole machine. mm/memory-failure.c of Linux 6.1: mf_mutex, num_poisoned_pages.
  */
+import type { Checkpoint, Kept, PutBack } from '../base/checkpoint.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { recordCount, type Traced } from '../base/trace.ts';
 
 /** What a machine knows of its bad memory as a whole; which frames are bad, their huge pages know, or {@link Frames}. */
-export class BadMemory {
+export class BadMemory implements Kept {
   /** `mf_mutex`: one memory failure at a time. */
   readonly mutex: Lock = new Lock('mf_mutex', LockRank.mfMutex);
   readonly #machine: Traced;
@@ -23,5 +24,14 @@ export class BadMemory {
   set hardwareCorrupted(pages: number) {
     recordCount(this.#machine, 'num_poisoned_pages', 'the machine', this.#hardwareCorrupted, pages);
     this.#hardwareCorrupted = pages;
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.mutex);
+    const hardwareCorrupted = this.#hardwareCorrupted;
+    return () => {
+      this.#hardwareCorrupted = hardwareCorrupted;
+    };
   }
 }

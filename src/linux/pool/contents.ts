@@ -3,6 +3,7 @@
  * as `clear_huge_page` leaves it.
  */
 import { hex } from '../../core/errors.ts';
+import { type Checkpoint, type Kept, keepArray, keepMap, type PutBack, WrittenPieces } from '../base/checkpoint.ts';
 import { Touch, watch } from '../base/watch.ts';
 
 const BLOCK = 4096;
@@ -10,30 +11,39 @@ const BLOCK = 4096;
 const BLOCKS_OF_SLAB = 256;
 
 /** Blocks of 4 KiB, by number. */
-export class Blocks {
+export class Blocks implements Kept {
   readonly #slabs: Uint8Array[] = [];
   readonly #free: number[] = [];
   #next = 0;
+  /** Behind the last block that ever held anything: what is newer is zero. */
+  #clean = 0;
+  readonly #written = new WrittenPieces();
 
   /** A block of zeros. */
   allocate(): number {
-    const reused = this.#free.pop();
-    if (reused !== undefined) {
-      this.bytes(reused).fill(0);
-      return reused;
+    const block = this.#free.pop() ?? this.#next++;
+    if (block < this.#clean) this.writable(block).fill(0);
+    else {
+      this.#clean = block + 1;
+      if (block % BLOCKS_OF_SLAB === 0) this.#slabs.push(new Uint8Array(BLOCK * BLOCKS_OF_SLAB));
     }
-    if (this.#next % BLOCKS_OF_SLAB === 0) this.#slabs.push(new Uint8Array(BLOCK * BLOCKS_OF_SLAB));
-    return this.#next++;
+    return block;
   }
 
   free(block: number): void {
     this.#free.push(block);
   }
 
-  /** The bytes of a block. */
+  /** The bytes of a block, to be read. */
   bytes(block: number): Uint8Array {
     const at = (block % BLOCKS_OF_SLAB) * BLOCK;
     return this.#slab(block).subarray(at, at + BLOCK);
+  }
+
+  /** The bytes of a block, to be written at once. */
+  writable(block: number): Uint8Array {
+    this.#written.mark(block);
+    return this.bytes(block);
   }
 
   read(block: number, offset: number): number {
@@ -41,18 +51,34 @@ export class Blocks {
   }
 
   write(block: number, offset: number, byte: number): void {
+    this.#written.mark(block);
     this.#slab(block)[(block % BLOCKS_OF_SLAB) * BLOCK + offset] = byte;
   }
 
   #slab(block: number): Uint8Array {
     return this.#slabs[Math.floor(block / BLOCKS_OF_SLAB)]!;
   }
+
+  /** Slabs that were made since stay, and blocks that were used since are made zero when they are used again. @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    const next = this.#next;
+    const free = keepArray(this.#free);
+    const unused = new Set(this.#free);
+    const blocks = Array.from({ length: next }, (_, block) => block).filter((block) => !unused.has(block));
+    const kept = blocks.map((block) => this.bytes(block).slice());
+    const putBack = (index: number): void => this.bytes(blocks[index]!).set(kept[index]!);
+    return () => {
+      this.#next = next;
+      free();
+      this.#written.putBack(checkpoint, blocks, putBack);
+    };
+  }
 }
 
 const NOWHERE = -1;
 
 /** The bytes of one huge page. */
-export class PageContents {
+export class PageContents implements Kept {
   readonly #blocks: Blocks;
   readonly #pfn: number;
   /** Most pages that are touched are touched in one place: its index, and its block. */
@@ -104,7 +130,7 @@ export class PageContents {
       if (isZero(bytes, 0, bytes.length)) return;
       block = this.#put(offset >>> 12);
     }
-    this.#blocks.bytes(block).set(bytes, offset & 0xfff);
+    this.#blocks.writable(block).set(bytes, offset & 0xfff);
   }
 
   /** `clear_huge_page`. */
@@ -122,7 +148,7 @@ export class PageContents {
       const at = index * BLOCK;
       const from = Math.max(start - at, 0);
       const to = Math.min(end - at, BLOCK);
-      if (from < to) this.#blocks.bytes(block).fill(0, from, to);
+      if (from < to) this.#blocks.writable(block).fill(0, from, to);
     }
   }
 
@@ -134,7 +160,7 @@ export class PageContents {
     const each = BLOCK / words.BYTES_PER_ELEMENT;
     for (let index = 0; index * BLOCK < bytes.length; index++) {
       if (isZero(words, index * each, (index + 1) * each)) continue;
-      this.#blocks.bytes(this.#put(index)).set(bytes.subarray(index * BLOCK, (index + 1) * BLOCK));
+      this.#blocks.writable(this.#put(index)).set(bytes.subarray(index * BLOCK, (index + 1) * BLOCK));
     }
   }
 
@@ -142,7 +168,7 @@ export class PageContents {
   copyFrom(other: PageContents): void {
     watch?.touch(Touch.read, other, 0);
     this.clear();
-    for (const [index, block] of other) this.#blocks.bytes(this.#put(index)).set(other.#blocks.bytes(block));
+    for (const [index, block] of other) this.#blocks.writable(this.#put(index)).set(other.#blocks.bytes(block));
   }
 
   /** Bytes of memory that the contents take. */
@@ -154,6 +180,22 @@ export class PageContents {
   *[Symbol.iterator](): Generator<[index: number, block: number], void, undefined> {
     if (this.#firstIndex !== NOWHERE) yield [this.#firstIndex, this.#firstBlock];
     if (this.#others) yield* this.#others;
+  }
+
+  /** @internal */
+  keep(): PutBack {
+    const firstIndex = this.#firstIndex;
+    const firstBlock = this.#firstBlock;
+    const others = this.#others;
+    const size = others?.size;
+    const otherBlocks = others && keepMap(others);
+    return () => {
+      this.#firstIndex = firstIndex;
+      this.#firstBlock = firstBlock;
+      this.#others = others;
+      /* It only ever grows. */
+      if (others?.size !== size) otherBlocks?.();
+    };
   }
 
   #find(index: number): number {

@@ -17,6 +17,11 @@ export class FaultMutexes {
     );
   }
 
+  /** All of them. */
+  get all(): readonly Lock[] {
+    return this.#mutexes;
+  }
+
   /** `hugetlb_fault_mutex_hash`: the mutex of a page of a file. @param index of the page, in huge pages */
   of(file: number, index: number): Lock {
     return this.#mutexes[(file * 31 + index) % this.#mutexes.length]!;

@@ -2,12 +2,14 @@
  * A huge page. include/linux/mm_types.h (struct folio), include/linux/hugetlb.h (hugetlb_page_flags), mm/rmap.c of 6.1.
  */
 import { checkInteger, hex, InvariantError } from '../../core/errors.ts';
+import { type Checkpoint, type Kept, keepSet, type PutBack } from '../base/checkpoint.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { recordCount } from '../base/trace.ts';
 import { Touch, watch } from '../base/watch.ts';
 import { PageContents } from './contents.ts';
 import type { Hstate } from './hstate.ts';
 import type { PageCache } from './page-cache.ts';
+import { PieceCounts } from './piece-counts.ts';
 import type { Subpool } from './subpool.ts';
 
 /** What a search of interleavings tells apart: see Watch. */
@@ -20,7 +22,7 @@ const [REFERENCES, MAPPINGS, PINS, EXCLUSIVE] = [0, 1, 2, 3] as const;
  * (page cache, index, private or not, exclusive) changes under the page's lock, and for a leaf under its page-table lock, too; what the pool
  * knows of it (freed, migratable, temporary, bad memory) under hugetlb_lock.
  */
-export class Folio {
+export class Folio implements Kept {
   readonly hstate: Hstate;
   /** Number of its first 4 KiB frame. */
   readonly pfn: number;
@@ -33,7 +35,7 @@ export class Folio {
   leaves = 0;
   #mapcount = 0;
   /** `_mapcount` of each 4 KiB page, THP-like: entries smaller than the huge page that map it. Undefined as long as there was none. */
-  #subpages: Int32Array | undefined;
+  #subpages: PieceCounts | undefined;
   #pincount = 0;
   /** References that GUP gave out without pinning: FOLL_GET. */
   getcount = 0;
@@ -80,6 +82,59 @@ export class Folio {
 
   get name(): string {
     return `pfn ${hex(this.pfn)}`;
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.lock);
+    checkpoint.add(this.contents);
+    checkpoint.add(this.#subpages);
+    checkpoint.add(this.pageCache);
+    checkpoint.add(this.anonVma);
+    checkpoint.add(this.subpool);
+    const counts = this.#keepCounts();
+    const { pageCache, anonVma, index, anon, uptodate, dirty, restoreReserve, migratable, temporary, freed } = this;
+    const { subpool } = this;
+    const anonExclusive = this.#anonExclusive;
+    const rawHwp = this.#rawHwp;
+    const rawHwpPages = rawHwp && keepSet(rawHwp);
+    return () => {
+      counts();
+      this.pageCache = pageCache;
+      this.anonVma = anonVma;
+      this.index = index;
+      this.anon = anon;
+      this.#anonExclusive = anonExclusive;
+      this.uptodate = uptodate;
+      this.dirty = dirty;
+      this.#restoreReserve = restoreReserve;
+      this.#migratable = migratable;
+      this.temporary = temporary;
+      this.freed = freed;
+      this.#rawHwp = rawHwp;
+      rawHwpPages?.();
+      this.subpool = subpool;
+    };
+  }
+
+  #keepCounts(): PutBack {
+    const { uses, leaves, getcount, devicePins, pipeReferences, hwpoisonReferences } = this;
+    const refcount = this.#refcount;
+    const mapcount = this.#mapcount;
+    const subpages = this.#subpages;
+    const pincount = this.#pincount;
+    return () => {
+      this.uses = uses;
+      this.#refcount = refcount;
+      this.leaves = leaves;
+      this.#mapcount = mapcount;
+      this.#subpages = subpages;
+      this.#pincount = pincount;
+      this.getcount = getcount;
+      this.devicePins = devicePins;
+      this.pipeReferences = pipeReferences;
+      this.hwpoisonReferences = hwpoisonReferences;
+    };
   }
 
   /** References: one a page-table entry, one for the page cache, one a pin, and those of paths that are under way. */
@@ -175,7 +230,7 @@ export class Folio {
   /** `page_mapcount` of its 4 KiB page `page`, counted from 0: entries that map it; per head, entries that map any. */
   pageMapcount(page: number): number {
     checkInteger('page', page, 0, this.pages - 1);
-    return this.mapcount + (this.#subpages?.[page] ?? 0);
+    return this.mapcount + (this.#subpages?.of(page) ?? 0);
   }
 
   /** Whether 4 KiB pages have map counts of their own: as soon as one was mapped by a smaller entry, unless all are counted in the head. */
@@ -313,8 +368,8 @@ export class Folio {
     }
     const { trace, current: task } = this.hstate.machine;
     trace?.push({ kind: 'mapcounts', task, pfn: this.pfn, first: page, pages: pages * entries, by });
-    this.#subpages ??= new Int32Array(this.pages);
-    for (let at = page; at < page + pages * entries; at++) this.#subpages[at]! += by;
+    this.#subpages ??= new PieceCounts(this.pages);
+    this.#subpages.add(page, page + pages * entries, by);
   }
 
   /** Called when it is free again: nobody maps it. @internal */

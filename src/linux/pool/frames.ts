@@ -6,6 +6,7 @@
  * again first.
  */
 import { InvariantError } from '../../core/errors.ts';
+import { type Checkpoint, type Kept, keepArray, keepMap, keepSet, type PutBack } from '../base/checkpoint.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Folio } from './folio.ts';
 
@@ -14,7 +15,7 @@ const UNIT = 512;
 const FIRST_PFN = 0x10_0000;
 
 /** The frames that huge pages are made of. */
-export class Frames {
+export class Frames implements Kept {
   /** Frame number behind the last one that exists. */
   readonly #end: number;
   #next = FIRST_PFN;
@@ -30,6 +31,25 @@ export class Frames {
   /** @param bytes memory for huge pages */
   constructor(bytes: number) {
     this.#end = FIRST_PFN + Math.floor(bytes / PAGE_SIZE);
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.addAll(this.folios());
+    const next = this.#next;
+    const free = keepMap(this.#free);
+    const lists = [...this.#free.values()].map(keepArray);
+    const poisoned = keepSet(this.#poisoned);
+    const poisonedUnits = keepSet(this.#poisonedUnits);
+    const folios = keepArray(this.#folios);
+    return () => {
+      this.#next = next;
+      free();
+      for (const list of lists) list();
+      poisoned();
+      poisonedUnits();
+      folios();
+    };
   }
 
   /** Frames for a huge page of so many 4 KiB pages, aligned to its size; undefined where memory is used up. */

@@ -9,6 +9,7 @@
  * Surplus pages are made beyond the persistent pool, up to the overcommit, and go back as soon as they are free.
  */
 import { hex, InvariantError } from '../../core/errors.ts';
+import { type Checkpoint, keepArray, type PutBack } from '../base/checkpoint.ts';
 import { refuse, shown } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -46,6 +47,20 @@ export class Hstate extends PoolCounts {
     super(machine, size);
     this.shift = Math.log2(size);
     this.pagesPerHugePage = size / PAGE_SIZE;
+  }
+
+  /** @internal */
+  override keep(checkpoint: Checkpoint): PutBack {
+    const counts = super.keep(checkpoint);
+    const freeList = keepArray(this.#freeList);
+    const { nrOvercommitHugePages, hadMinimum, lostReservations } = this;
+    return () => {
+      counts();
+      freeList();
+      this.nrOvercommitHugePages = nrOvercommitHugePages;
+      this.hadMinimum = hadMinimum;
+      this.lostReservations = lostReservations;
+    };
   }
 
   /** `hstate_is_gigantic`: 1 GiB pages are; they are never surplus. */

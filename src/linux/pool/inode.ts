@@ -1,6 +1,7 @@
 /**
  * A hugetlbfs file. fs/hugetlbfs/inode.c of Linux 6.1.
  */
+import type { Checkpoint, Kept, PutBack } from '../base/checkpoint.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { Touch, watch } from '../base/watch.ts';
 import type { Hstate } from './hstate.ts';
@@ -9,7 +10,7 @@ import { ReserveMap } from './reserve-map.ts';
 import type { Subpool } from './subpool.ts';
 
 /** `struct inode` with its address_space and shared reserve map. */
-export class HugetlbfsInode {
+export class HugetlbfsInode implements Kept {
   /** `i_ino`. */
   readonly number: number;
   /** What messages and traces call it: 'file 0'. */
@@ -47,6 +48,20 @@ export class HugetlbfsInode {
   set size(bytes: number) {
     watch?.touch(Touch.write, this, 0);
     this.#size = bytes;
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.lock);
+    checkpoint.add(this.pageCache);
+    checkpoint.add(this.reserveMap);
+    checkpoint.add(this.subpool);
+    const { references } = this;
+    const size = this.#size;
+    return () => {
+      this.#size = size;
+      this.references = references;
+    };
   }
 
   /** The mutex of the faults on one of its pages. @param index of the page, in huge pages @internal */

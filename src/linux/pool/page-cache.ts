@@ -2,6 +2,7 @@
  * A file's pages in memory, and the VMAs that show it. struct address_space, mm/interval_tree.c of Linux 6.1.
  */
 import { checkInteger, InvariantError } from '../../core/errors.ts';
+import { type Checkpoint, type Kept, keepArray, keepMap, type PutBack } from '../base/checkpoint.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { Touch, watch } from '../base/watch.ts';
 import type { Folio } from './folio.ts';
@@ -17,7 +18,7 @@ export interface ShownPart {
 }
 
 /** `struct address_space` of a hugetlbfs file. Indexes are in huge pages. */
-export class PageCache {
+export class PageCache implements Kept {
   /** What messages call the file. */
   readonly file: string;
   /** `i_mmap_rwsem`. */
@@ -35,6 +36,17 @@ export class PageCache {
 
   get name(): string {
     return `pages of ${this.file}`;
+  }
+
+  /** What it lists are pages, which their frames keep, and VMAs, which their processes do. @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.iMmapRwsem);
+    const folios = keepMap(this.#folios);
+    const iMmap = keepArray(this.#iMmap);
+    return () => {
+      folios();
+      iMmap();
+    };
   }
 
   /** Pages in the cache. */

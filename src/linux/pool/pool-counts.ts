@@ -3,11 +3,12 @@
  */
 
 import { sizeName } from '../../reference/words.ts';
+import type { Checkpoint, Kept, PutBack } from '../base/checkpoint.ts';
 import { recordCount } from '../base/trace.ts';
 import type { PoolMachine } from './pool-machine.ts';
 
 /** The counts of a pool, in huge pages. All are under hugetlb_lock. */
-export class PoolCounts {
+export class PoolCounts implements Kept {
   /** Page size in bytes. */
   readonly size: number;
   readonly machine: PoolMachine;
@@ -19,6 +20,20 @@ export class PoolCounts {
   constructor(machine: PoolMachine, size: number) {
     this.machine = machine;
     this.size = size;
+  }
+
+  /** @internal */
+  keep(_checkpoint: Checkpoint): PutBack {
+    const nrHugePages = this.#nrHugePages;
+    const freeHugePages = this.#freeHugePages;
+    const resvHugePages = this.#resvHugePages;
+    const surplusHugePages = this.#surplusHugePages;
+    return () => {
+      this.#nrHugePages = nrHugePages;
+      this.#freeHugePages = freeHugePages;
+      this.#resvHugePages = resvHugePages;
+      this.#surplusHugePages = surplusHugePages;
+    };
   }
 
   /** All pages of the pool: persistent and surplus, free and in use. */

@@ -1,6 +1,7 @@
 /**
  * What the pools, their pages and the files need of the machine that they are in.
  */
+import type { Kept } from '../base/checkpoint.ts';
 import type { MapcountScheme } from '../base/hgm.ts';
 import type { Lock } from '../base/lock.ts';
 import type { Traced } from '../base/trace.ts';
@@ -28,6 +29,8 @@ export interface PoolMachine extends Traced {
   readonly mapcounts: MapcountScheme;
   /** @internal */
   readonly badMemory: BadMemory;
+  /** What is open: what a program can still reach, though no address space knows of it. @internal */
+  readonly open: Set<Kept>;
   /** Mounts' limits that are in force. */
   readonly subpools: Set<Subpool>;
   /** Files that exist. */

@@ -2,6 +2,7 @@
  * A set of huge-page indexes as a sorted list of regions. mm/hugetlb.c of Linux 6.1: struct file_region, region_add,
  * region_del, region_count; the kernel's list is linear, this one is searched by halves.
  */
+import { type Kept, keepArray, type PutBack } from '../base/checkpoint.ts';
 
 /** From `from` up to, not including, `to`. */
 export interface Region {
@@ -10,8 +11,13 @@ export interface Region {
 }
 
 /** Regions that neither overlap nor touch, in ascending order. */
-export class Regions {
+export class Regions implements Kept {
   readonly #regions: Region[] = [];
+
+  /** @internal */
+  keep(): PutBack {
+    return keepArray(this.#regions);
+  }
 
   /** How many indexes of [from, to) are in the set. */
   count(from: number, to: number): number {

@@ -12,6 +12,7 @@
  * called mmap (HPAGE_RESV_OWNER); the pieces of a split VMA share it; a fork's child has none.
  */
 import { hex } from '../../core/errors.ts';
+import type { Checkpoint, Kept, PutBack } from '../base/checkpoint.ts';
 import { kernelFunction } from '../base/kernel-function.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -20,7 +21,7 @@ import type { HugetlbfsInode } from './inode.ts';
 import { type Region, Regions } from './regions.ts';
 
 /** A file's or a private mapping's map. Indexes are in huge pages, from the start of the file. */
-export class ReserveMap implements Iterable<Region> {
+export class ReserveMap implements Iterable<Region>, Kept {
   /** The spin lock of its list. */
   readonly lock: Lock = new Lock('resv_map lock', LockRank.reservations);
   /** `rw_sema`: a private mapping's VMA lock. */
@@ -37,6 +38,17 @@ export class ReserveMap implements Iterable<Region> {
   /** @param of what it has, for traces: 'reservations of file 0', 'consumed reservations of a private mapping of file 0' */
   constructor(of: string) {
     this.#of = of;
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.lock, this.vmaLock);
+    checkpoint.add(this.#regions);
+    const { references, addsInProgress } = this;
+    return () => {
+      this.references = references;
+      this.addsInProgress = addsInProgress;
+    };
   }
 
   /** `region_chg`: announces an addition; returns how many indexes it would add. @internal */

@@ -5,6 +5,7 @@
  * A maximum bounds what the mount's files use or reserve. A minimum is reserved in the pool when the mount is made:
  * of what the files then reserve, only what exceeds it is asked of the pool.
  */
+import type { Checkpoint, Kept, PutBack } from '../base/checkpoint.ts';
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import type { Path, Task } from '../base/task.ts';
@@ -12,7 +13,7 @@ import { recordCount } from '../base/trace.ts';
 import type { Hstate } from './hstate.ts';
 
 /** A mount's share of a pool, in huge pages; -1 is no limit. Its counts are under its own lock. */
-export class Subpool {
+export class Subpool implements Kept {
   readonly hstate: Hstate;
   readonly maxPages: number;
   readonly minPages: number;
@@ -29,6 +30,21 @@ export class Subpool {
     this.minPages = minPages;
     this.#reservedPages = minPages;
     if (minPages !== -1) hstate.hadMinimum = true;
+  }
+
+  /** @internal */
+  keep(checkpoint: Checkpoint): PutBack {
+    checkpoint.free(this.lock);
+    const { mounted } = this;
+    const usedPages = this.#usedPages;
+    const reservedPages = this.#reservedPages;
+    const released = this.#released;
+    return () => {
+      this.#usedPages = usedPages;
+      this.#reservedPages = reservedPages;
+      this.mounted = mounted;
+      this.#released = released;
+    };
   }
 
   /** Charged against the maximum. */

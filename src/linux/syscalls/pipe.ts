@@ -5,6 +5,7 @@
  * Nothing is copied until the pipe is read: what the pages hold then is what the reader gets.
  */
 import { wrongKind } from '../../core/errors.ts';
+import { type Checkpoint, type Kept, keepArray, type PutBack } from '../base/checkpoint.ts';
 import type { Errno, Hang } from '../base/errno.ts';
 import { lengthWords } from '../base/flag-words.ts';
 import { FOLL_GET } from '../base/gup-flags.ts';
@@ -48,7 +49,7 @@ interface PipeBuffer {
  * bytes[0];                                           // 2: it is the page itself
  * ```
  */
-export class Pipe {
+export class Pipe implements Kept {
   readonly #task: Task;
   readonly #frames: Frames;
   readonly #buffers: PipeBuffer[] = [];
@@ -58,6 +59,17 @@ export class Pipe {
   constructor(task: Task, frames: Frames) {
     this.#task = task;
     this.#frames = frames;
+    task.machine.open.add(this);
+  }
+
+  /** Its task is the machine's. @internal */
+  keep(_checkpoint: Checkpoint): PutBack {
+    const buffers = keepArray(this.#buffers);
+    const open = this.#open;
+    return () => {
+      buffers();
+      this.#open = open;
+    };
   }
 
   /** Bytes that can be read. */
@@ -86,6 +98,7 @@ export class Pipe {
   close(): void {
     this.check();
     this.#open = false;
+    this.#task.machine.open.delete(this);
     for (const buffer of this.#buffers.splice(0)) this.#release(buffer);
     this.#task.machine.kernelExit(this.#task, undefined);
   }

@@ -151,7 +151,7 @@ function* release(task: Task, context: Userfaultfd): Path<void> {
   const { mm } = context;
   /* Before mmap_lock: a fault that has it sees that there is nobody to wait for, and lets it go. */
   watch?.touch(Touch.write, context, 0);
-  context.released = true;
+  context.close();
   if (!mm.exited) {
     yield* mm.mmapLock.write(task);
     for (const vma of mm.vmas) {
