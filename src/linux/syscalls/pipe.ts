@@ -65,9 +65,14 @@ export class Pipe implements Kept {
   /** Its task is the machine's. @internal */
   keep(_checkpoint: Checkpoint): PutBack {
     const buffers = keepArray(this.#buffers);
+    const parts = this.#buffers.map((buffer) => ({ buffer, offset: buffer.offset, length: buffer.length }));
     const open = this.#open;
     return () => {
       buffers();
+      for (const { buffer, offset, length } of parts) {
+        buffer.offset = offset;
+        buffer.length = length;
+      }
       this.#open = open;
     };
   }
