@@ -58,6 +58,9 @@ function state({ machine }: Driver): string {
       `${dirty} ${uptodate} ${restoreReserve} ${migratable} ${temporary} ${anon} ${devicePins} ${pipeReferences}`,
     );
     lines.push(`${pfn} ${refcount} ${mapcount} ${leaves} ${pincount} ${getcount} ${anonExclusive} ${freed} ${index}`);
+    lines.push(
+      `${folio.hwpoisonReferences} ${folio.rawHwpPages} ${folio.subpool?.usedPages} ${folio.subpool?.reservedPages}`,
+    );
     for (const page of MARKED) {
       const [count, byte] = [folio.pageMapcount(page) - mapcount, contents.read(page * 4096)];
       if (count !== 0 || byte !== 0 || folio.hasRawHwp(page)) lines.push(`${pfn} ${page} ${count} ${byte}`);

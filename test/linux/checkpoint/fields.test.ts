@@ -22,7 +22,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'Machine.#kernel': 'one of the threads',
   'Machine.#wasKept': 'that there was a checkpoint, stays',
   'Tables.#words': 'a view of the memory, made anew where it has grown',
-  'Tables.#keptOnce': 'that there was a checkpoint, stays',
+  'Tables.#made': 'that there was a checkpoint, stays',
   'Tables.markedUnseen': 'that somebody else has a processor, stays',
   'GupScan.#list': 'room, where nothing is kept between two calls',
   'LeafScan.#list': 'likewise',
@@ -52,6 +52,7 @@ const RECORDS: Readonly<Record<string, string>> = {
 };
 const MODULES: Readonly<Record<string, string>> = {
   'base/checkpoint.ts: epoch': 'counts checkpoints',
+  'base/watch.ts: watch': 'of who looks on',
   'mm/core-list.ts: lists': 'room for lists',
 };
 
