@@ -39,6 +39,8 @@ export class SequenceScene implements Scene {
   readonly after: readonly ScenarioStep[];
   /** By task. */
   readonly operations: readonly (readonly ScenarioStep[])[];
+  #stage: Stage | undefined;
+  #putBack: (() => void) | undefined;
   readonly #memory = new FlatMemory({ bytes: TABLES });
   readonly #answers = new Map<ScenarioStep, Answer>();
 
@@ -77,10 +79,9 @@ export class SequenceScene implements Scene {
   }
 
   stand(): Stand {
-    const { model, setting } = this.sequence;
-    const stage = model.stage(setting, this.#memory);
+    const stage = this.#atTheBeginning();
+    stage.machine.trace = undefined;
     this.#answers.clear();
-    for (const step of this.before) this.#alone(stage, step);
     const tasks = this.operations.map((steps) => {
       const callers = new Callers(stage, steps[0]!);
       return {
@@ -91,6 +92,20 @@ export class SequenceScene implements Scene {
       };
     });
     return { machine: stage.machine, tasks, judge: () => this.#judge(stage) };
+  }
+
+  /** The stage in its initial state: made once, and put back from then on. */
+  #atTheBeginning(): Stage {
+    if (this.#stage && this.#putBack) {
+      this.#putBack();
+      return this.#stage;
+    }
+    const { model, setting } = this.sequence;
+    const stage = model.stage(setting, this.#memory);
+    for (const step of this.before) this.#alone(stage, step);
+    this.#stage = stage;
+    this.#putBack = checkpointOf(stage);
+    return stage;
   }
 
   *#path(stage: Stage, steps: readonly ScenarioStep[], callers: Callers): Path<void> {
@@ -140,6 +155,16 @@ export class SequenceScene implements Scene {
       }
     }
     return undefined;
+  }
+}
+
+/** What puts a stage back; undefined where a thread waits in its initial state, which cannot be kept. */
+function checkpointOf(stage: Stage): (() => void) | undefined {
+  try {
+    return stage.checkpoint();
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
   }
 }
 

@@ -71,6 +71,15 @@ export class HgmStage extends Stage {
     return forked!;
   }
 
+  override checkpoint(): () => void {
+    const putBackOthers = super.checkpoint();
+    const controller = this.#controller;
+    return () => {
+      putBackOthers();
+      this.#controller = controller;
+    };
+  }
+
   override clear(): string {
     if (this.#controller) ended(this.#controller);
     this.#controller = undefined;

@@ -4,7 +4,7 @@
 import type { FlatMemory } from '../../core/flat-memory.ts';
 import { UFFD_FEATURE_SIGBUS } from '../../linux/base/uffd-uapi.ts';
 import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
-import { Stage } from '../stage/stage.ts';
+import { putBack, Stage } from '../stage/stage.ts';
 import type { HugetlbSetting } from './header.ts';
 
 /** What operations act on. */
@@ -28,6 +28,15 @@ export class HugetlbStage extends Stage {
       this.#own.set(proc, file);
     }
     return file;
+  }
+
+  override checkpoint(): () => void {
+    const putBackOthers = super.checkpoint();
+    const own = [...this.#own];
+    return () => {
+      putBackOthers();
+      putBack(this.#own, own);
+    };
   }
 
   /** Ends a process, if it is there. */

@@ -35,6 +35,15 @@ export class PageLists {
     return list && list.hold !== hold ? impossible(`list ${number} has ${list.hold}`) : undefined;
   }
 
+  /** What puts the lists back to what they are now. */
+  checkpoint(): () => void {
+    const lists = [...this.#lists].map(([number, { hold, pages }]) => [number, hold, [...pages]] as const);
+    return () => {
+      this.#lists.clear();
+      for (const [number, hold, pages] of lists) this.#lists.set(number, { hold, pages: [...pages] });
+    };
+  }
+
   /** Gives back all pages of a list. @param ranged pages that follow each other at once: `unpin_user_page_range_dirty_lock` */
   release(number: number, hold: Hold, dirty: boolean, ranged: boolean): Answer {
     const list = this.#lists.get(number);

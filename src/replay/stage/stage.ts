@@ -153,6 +153,24 @@ export class Stage {
     return 'OK';
   }
 
+  /**
+   * What puts the stage, and its machine, back to where they are now.
+   *
+   * @throws TypeError where somebody is under way in the kernel
+   */
+  checkpoint(): () => void {
+    const machine = this.machine.checkpoint();
+    const lists = this.pageLists.checkpoint();
+    const processes = [...this.#processes];
+    const userfaultfds = [...this.#userfaultfds];
+    return () => {
+      machine.restore();
+      lists();
+      putBack(this.#processes, processes);
+      putBack(this.#userfaultfds, userfaultfds);
+    };
+  }
+
   /** The counts of the pool. */
   get pool(): PoolCounts {
     const { nrHugePages, freeHugePages, resvHugePages, surplusHugePages } = this.machine.hstate(
@@ -181,4 +199,10 @@ export class Stage {
 export function ended(process: Process): string {
   const result: unknown = process.exit();
   return typeof result === 'string' ? result : 'OK';
+}
+
+/** A map's entries, as they were. */
+export function putBack<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
+  map.clear();
+  for (const [key, value] of entries) map.set(key, value);
 }
