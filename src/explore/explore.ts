@@ -78,7 +78,7 @@ export function* explore(
         const finding = driver.finding ?? serial.judge(scene.observe());
         if (finding !== undefined) {
           passes[at] = { preemptions: bound, counts: search.counts, done: false };
-          const schedule = scheduleOf(driver.execution.steps);
+          const schedule = scheduleOf(driver.steps);
           return { passes, executions, found: { finding, schedule, preemptions: bound, executions }, exhausted: false };
         }
         onExecution();

@@ -117,6 +117,10 @@ export class KernelProgram implements Program<Finding> {
     return pause ? this.#watch!.awaited(pause) : -1;
   }
 
+  hasEnded(task: number): boolean {
+    return this.#threads[task]!.isDone;
+  }
+
   placeOf(task: number): number {
     return this.#threads[task]!.place;
   }

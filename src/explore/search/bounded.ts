@@ -6,6 +6,7 @@
  * places to preempt at: moving a preemption over steps that commute with all others changes nothing.
  */
 import { type Driver, lowest } from './driver.ts';
+import { followRun, scheduleOf } from './schedule.ts';
 import { discard, type Ended, noCounts, type Search, type SearchCounts } from './search.ts';
 
 /** A choice that was made. */
@@ -17,7 +18,12 @@ interface Choice {
   left: number;
   /** Preemptions that any of those costs. */
   readonly cost: 0 | 1;
+  /** Places that its step came to; 0 before it was taken. */
+  places: number;
 }
+
+/** A step that no preemption may end comes to so many places at most: it might go round for ever. */
+const MOST_PLACES = 4096;
 
 /** Every execution with at most so many preemptions. */
 export class BoundedSearch<Finding> implements Search<Finding> {
@@ -51,14 +57,23 @@ export class BoundedSearch<Finding> implements Search<Finding> {
 
   #run(): void {
     const { driver } = this;
+    driver.analyses = false;
     driver.reset();
-    for (const { task } of this.#path) driver.step(task);
+    for (const run of scheduleOf(this.#path.slice(0, -1))) followRun(driver, run);
+    const last = this.#path.at(-1);
+    if (last) this.#take(last);
     while (driver.ready !== 0 && driver.finding === undefined) {
       const choice = this.#choose();
       this.#path.push(choice);
-      driver.step(choice.task);
+      this.#take(choice);
     }
     driver.end();
+  }
+
+  /** Takes the step of a choice. Where no preemption is left, there is nothing to choose before the task waits or ends. */
+  #take(choice: Choice): void {
+    const endsAnywhere = choice.preemptions < this.#bound;
+    choice.places = this.driver.step(choice.task, endsAnywhere ? 0 : MOST_PLACES).places;
   }
 
   /** The running task goes on, if it can: changing to another is a preemption then. */
@@ -69,7 +84,7 @@ export class BoundedSearch<Finding> implements Search<Finding> {
     const goesOn = last !== undefined && this.driver.isReady(last.task);
     const task = goesOn ? last.task : lowest(ready);
     const left = goesOn && preemptions === this.#bound ? 0 : ready & ~(1 << task);
-    return { task, preemptions, left, cost: goesOn ? 1 : 0 };
+    return { task, preemptions, left, cost: goesOn ? 1 : 0, places: 0 };
   }
 
   /** Back to the last choice where something is left. Returns whether there is one. */

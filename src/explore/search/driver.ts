@@ -2,7 +2,7 @@
  * Runs one execution of a program, step by step, under somebody's choices.
  */
 import { InvariantError } from '../../core/errors.ts';
-import { Execution, type Step } from './execution.ts';
+import { Execution, type TakenStep } from './execution.ts';
 import { MOST_TASKS, type Program } from './program.ts';
 import { Recorder } from './recorder.ts';
 
@@ -11,6 +11,10 @@ export class Driver<Finding> {
   readonly program: Program<Finding>;
   readonly recorder: Recorder;
   readonly execution: Execution;
+  /** The steps of the execution. */
+  readonly steps: TakenStep[] = [];
+  /** Whether `execution` knows the steps' order, too, which is dear. */
+  analyses = false;
   /** The tasks that can take a step, a bit each. */
   ready = 0;
   /** What is wrong, as soon as something is. */
@@ -30,6 +34,7 @@ export class Driver<Finding> {
     this.program.reset(this.recorder);
     this.finding = undefined;
     this.ready = this.program.ready();
+    this.steps.length = 0;
     this.execution.clear(this.ready);
   }
 
@@ -38,7 +43,7 @@ export class Driver<Finding> {
   }
 
   /** Lets a task take its next step. @param last after so many places it ends; default: at the next busy one */
-  step(task: number, last = 0): Step {
+  step(task: number, last = 0): TakenStep {
     const { program, recorder, execution } = this;
     if (!this.isReady(task)) throw new InvariantError(`Driver.step: task ${task} cannot go on`);
     const awaited = program.awaits(task);
@@ -46,7 +51,11 @@ export class Driver<Finding> {
     this.finding = program.step(task);
     const accesses = recorder.end();
     this.ready = program.ready();
-    return execution.add(task, accesses, recorder.places, awaited, this.ready);
+    /* Who has ended has gone on from the last place, and not stopped there. */
+    const places = recorder.places + (program.hasEnded(task) ? 1 : 0);
+    const step = this.analyses ? execution.add(task, accesses, places, awaited, this.ready) : { task, places };
+    this.steps.push(step);
+    return step;
   }
 
   /** No task can go on, or something is wrong already. */

@@ -8,16 +8,20 @@
  */
 import { type Accesses, CONFLICTS, HOLDS, KINDS, kindOf, objectOf, TAKES } from './access.ts';
 
-/** A step that was taken. */
-export interface Step {
+/** A step that was taken: all that a schedule needs of it. */
+export interface TakenStep {
+  readonly task: number;
+  /** Places that it came to, busy or not: it ended at the last. The end of its task counts as one. */
+  readonly places: number;
+}
+
+/** A step, with its order among the others. */
+export interface Step extends TakenStep {
   /** Its place in the execution, from 0. */
   readonly index: number;
-  readonly task: number;
   /** Steps of its task before it, and itself: from 1. */
   readonly nth: number;
   readonly accesses: Accesses;
-  /** Places that it came to, busy or not; it ended at the last, if its task did not end. */
-  readonly places: number;
   readonly clock: Uint32Array;
   /** The clock of its task's step before it. */
   readonly before: Uint32Array;

@@ -46,6 +46,7 @@ export class OptimalSearch<Finding> implements Search<Finding> {
   next(): Ended | undefined {
     if (this.#begun && !this.#backtrack()) return undefined;
     this.#begun = true;
+    this.driver.analyses = true;
     const ended = this.#run();
     if (ended === 'complete') this.counts.executions++;
     else this.counts[ended]++;
@@ -84,8 +85,8 @@ export class OptimalSearch<Finding> implements Search<Finding> {
   }
 
   #takeStep(state: State): void {
-    const { accesses } = this.driver.step(state.task);
-    state.accesses = accesses;
+    this.driver.step(state.task);
+    state.accesses = this.driver.execution.steps.at(-1)!.accesses;
   }
 
   /** The state behind the last step; undefined where all that can go on sleep. */

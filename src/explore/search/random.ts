@@ -52,6 +52,7 @@ export class RandomSearch<Finding> implements Search<Finding> {
   next(): Ended | undefined {
     if (this.counts.executions >= this.#options.executions) return undefined;
     const { driver } = this;
+    driver.analyses = false;
     driver.reset();
     const pick = this.#options.depth === 0 ? () => this.#any() : this.#byPriority();
     let steps = 0;

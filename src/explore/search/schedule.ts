@@ -2,7 +2,7 @@
  * A schedule: who runs, and how far. It does not depend on which places are busy, so it stays what it is while a search learns, and in a file.
  */
 import type { Driver } from './driver.ts';
-import type { Step } from './execution.ts';
+import type { TakenStep } from './execution.ts';
 
 /** A task runs over so many places, and stops at the last of them; or to where it waits or ends, if there are fewer. */
 export interface Run {
@@ -11,7 +11,7 @@ export interface Run {
 }
 
 /** The schedule of an execution: steps of one task in a row are one run. */
-export function scheduleOf(steps: readonly Step[]): Run[] {
+export function scheduleOf(steps: readonly TakenStep[]): Run[] {
   const runs: { task: number; places: number }[] = [];
   for (const { task, places } of steps) {
     const last = runs.at(-1);
@@ -30,7 +30,7 @@ export function scheduleOf(steps: readonly Step[]): Run[] {
 export function follow<Finding>(
   driver: Driver<Finding>,
   schedule: readonly Run[],
-  ran: (run: Run, steps: readonly Step[]) => void = () => undefined,
+  ran: (run: Run) => void = () => undefined,
 ): void {
   driver.reset();
   for (const [index, run] of schedule.entries()) {
@@ -40,18 +40,15 @@ export function follow<Finding>(
         `schedule[${index}]: expected a task that can go on, got ${run.task}: it is of another scenario`,
       );
     }
-    ran(run, followRun(driver, run));
+    followRun(driver, run);
+    ran(run);
   }
   driver.end();
 }
 
-function followRun<Finding>(driver: Driver<Finding>, { task, places }: Run): Step[] {
-  const steps: Step[] = [];
+/** Lets a task run over so many places, busy or not. */
+export function followRun<Finding>(driver: Driver<Finding>, { task, places }: Run): void {
   let left = places;
-  do {
-    const step = driver.step(task, left);
-    steps.push(step);
-    left -= step.places;
-  } while (left > 0 && driver.isReady(task) && driver.finding === undefined);
-  return steps;
+  do left -= driver.step(task, left).places;
+  while (left > 0 && driver.isReady(task) && driver.finding === undefined);
 }

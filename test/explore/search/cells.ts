@@ -65,6 +65,10 @@ export class Cells implements Program<string> {
     return packed(pause.object, pause.lock.write ? Access.acquireWrite : Access.acquireRead);
   }
 
+  hasEnded(task: number): boolean {
+    return this.#pauses[task] === 'done';
+  }
+
   placeOf(task: number): number {
     const pause = this.#pauses[task]!;
     return typeof pause === 'string' ? 0 : pause.object;
@@ -153,6 +157,7 @@ export class Cells implements Program<string> {
     const object = yield* this.#place(name);
     this.#recorder.read(object);
     while (this.value(name) === 0) {
+      this.#recorder.place(object);
       yield { object, until: () => this.value(name) !== 0 };
       this.#recorder.read(object);
     }

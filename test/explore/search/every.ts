@@ -47,6 +47,7 @@ function everyOnce(driver: Driver<string>, state: () => string, most: number): E
   let path: number[] = [];
   for (let executions = 1; executions <= most; executions++) {
     const left: number[] = [];
+    driver.analyses = true;
     driver.reset();
     for (let at = 0; driver.ready !== 0; at++) {
       path[at] ??= lowestFrom(driver.ready, 0);
