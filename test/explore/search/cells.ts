@@ -109,6 +109,12 @@ export class Cells implements Program<string> {
     this.#values.set(name, value);
   }
 
+  /** Like {@link write}, and tells nobody. */
+  *writeUnseen(name: string, value: number): Steps {
+    yield* this.#place(name);
+    this.#values.set(name, value);
+  }
+
   *add(name: string, value: number): Steps {
     const object = yield* this.#place(name);
     this.#recorder.access(object, Access.add);

@@ -18,13 +18,15 @@ export interface Every {
 export function finish(
   search: Search<string>,
   program: { readonly state: string },
+  most = 100_000,
 ): { states: Set<string> } & SearchCounts {
   const states = new Set<string>();
-  for (;;) {
+  for (let executions = 0; executions < most; executions++) {
     const ended = search.next();
-    if (!ended) return { states, ...search.counts };
+    if (!ended) break;
     if (ended === 'complete') states.add(`${program.state} ${search.driver.finding}`);
   }
+  return { states, ...search.counts };
 }
 
 /**
