@@ -21,7 +21,8 @@ export * from './base/vm-flags.ts';
 export type { Locked } from './gup/follow-hugetlb-page.ts';
 export type { GupResult } from './gup/gup.ts';
 export type { HugetlbFile, Hugetlbfs, MountOptions } from './machine/hugetlb-file.ts';
-export { type FolioMapping, Machine, type MachineOptions, type PoolOptions } from './machine/machine.ts';
+export { type FolioMapping, Machine } from './machine/machine.ts';
+export type { MachineOptions, PoolOptions } from './machine/machine-options.ts';
 export type { Process } from './machine/process.ts';
 export type { MmapOptions, Syscalls } from './machine/syscalls.ts';
 export type {

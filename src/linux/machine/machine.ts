@@ -1,28 +1,17 @@
 /**
  * A machine that runs Linux: pools of huge pages, files of them, processes.
  */
-import {
-  checkBoolean,
-  checkInteger,
-  checkOptions,
-  hex,
-  type OptionNames,
-  shown,
-  wrongKind,
-} from '../../core/errors.ts';
+import { checkBoolean, checkInteger, checkOptions, hex, wrongKind } from '../../core/errors.ts';
 import type { CoreExports } from '../../core/exports.ts';
-import { FlatMemory } from '../../core/flat-memory.ts';
+import type { FlatMemory } from '../../core/flat-memory.ts';
 import type { CoreModules } from '../../core/instantiate.ts';
 import { la57, pae } from '../../mmu/bits/cr4.ts';
 import { Mmu } from '../../mmu/mmu.ts';
 import { Checkpoint, type Kept, keepArray, keepSet, type PutBack } from '../base/checkpoint.ts';
 import type { Errno, Result } from '../base/errno.ts';
-import { HGM_POSTED_MISCOUNTS, type HgmOptions, type HgmVersion, type MapcountScheme } from '../base/hgm.ts';
-import { resolveHgm } from '../base/hgm-options.ts';
+import { HGM_POSTED_MISCOUNTS, type HgmVersion, type MapcountScheme } from '../base/hgm.ts';
 import { refuse } from '../base/kernel-function.ts';
-import { LINUX_BUG_ALL, LINUX_FIX_ALL } from '../base/linux-bugs.ts';
 import { Lock, LockRank } from '../base/lock.ts';
-import { PAGE_SIZE } from '../base/page.ts';
 import { type Path, run, Task } from '../base/task.ts';
 import type { TraceEvent } from '../base/trace.ts';
 import { checkedLength, folioOf, putUserPages, unpinUserPageRange, unpinUserPages } from '../gup/user-pages.ts';
@@ -46,16 +35,12 @@ import type { Subpool } from '../pool/subpool.ts';
 import { Pipe } from '../syscalls/pipe.ts';
 import { HugetlbFile, Hugetlbfs, type MountOptions } from './hugetlb-file.ts';
 import { checkInvariants } from './invariants.ts';
+import { DEFAULT_HUGE_PAGE, type MachineOptions, MOST_PAGES, resolved, tooManyPages } from './machine-options.ts';
 import { Process } from './process.ts';
 
-const MIB = 2 ** 20;
 const EVERYTHING = { drops: 'everything', keepsGlobal: false } as const;
-const FIRST_TABLES = MIB / 4;
-const MOST_TABLES = 2 ** 32 - 8 * MIB;
-const DEFAULT_HUGE_PAGE = 2 * MIB;
 /** x86-64's sizes, largest first, as Linux keeps them. */
 const SIZES = [2 ** 30, 2 ** 21];
-const MOST_PAGES = 2 ** 32;
 /** Of the architecture: 52 bits of physical address. */
 const MOST_FRAMES = 2 ** 40 - 1;
 
@@ -63,69 +48,6 @@ const MOST_FRAMES = 2 ** 40 - 1;
 export interface FolioMapping extends Omit<MappedPart, 'mm'> {
   /** Who has it mapped. */
   readonly process: Process;
-}
-
-/** One pool at the start. */
-export interface PoolOptions {
-  /** Bytes of a huge page: 2 MiB or 1 GiB. */
-  readonly hugePageSize: number;
-  /** nr_hugepages. Default 0. */
-  readonly pages?: number;
-  /** nr_overcommit_hugepages: surplus pages that may be made when the pool is empty. Default 0. */
-  readonly overcommit?: number;
-}
-
-/** How to make a {@link Machine}. */
-export interface MachineOptions {
-  /** Both pools exist; these are not empty. */
-  readonly pools?: readonly PoolOptions[];
-  /** Bytes of memory that huge pages can be made of. Default 64 TiB. */
-  readonly memoryBytes?: number;
-  /**
-   * Most bytes of memory for page tables, or the embedder's own memory, which they fill from its start. Default 64 MiB, enough
-   * for 16 TiB of 2 MiB pages; the operating system gives it as it is used.
-   */
-  readonly tables?: number | FlatMemory;
-  /** Levels of the page tables; programs use 47 bits either way. Default 4. */
-  readonly levels?: 4 | 5;
-  /** Fault mutexes: faults of different pages may share one. Linux has 8 a processor. Default 64. */
-  readonly faultMutexes?: number;
-  /**
-   * Whether what Linux leaves to a kernel thread waits for {@link Machine.runDeferredWork}, as it may at any time later: the buffers that an
-   * ended process had registered. Default false: it is done at once.
-   */
-  readonly defersWork?: boolean;
-  /** High-granularity mapping. Default: v2, without the faults of the series as posted. */
-  readonly hgm?: HgmOptions;
-  /** LINUX_BUG_ bits: faults of Linux that only interleavings show, and that 6.1.192 has not. Default 0: none. */
-  readonly bugs?: number;
-  /** LINUX_FIX_ bits: faults that 6.1.192 has, mended. Default 0: none. */
-  readonly fixes?: number;
-  /** Whether all counts are checked against all page tables at the end of every system call. Slow; default false. */
-  readonly checks?: boolean;
-  /** Compiled cores. Default: those inlined in the package. */
-  readonly core?: CoreModules;
-}
-
-const OPTIONS: OptionNames<MachineOptions> = {
-  pools: true,
-  memoryBytes: true,
-  tables: true,
-  levels: true,
-  faultMutexes: true,
-  defersWork: true,
-  hgm: true,
-  bugs: true,
-  fixes: true,
-  checks: true,
-  core: true,
-};
-const POOL_OPTIONS: OptionNames<PoolOptions> = { hugePageSize: true, pages: true, overcommit: true };
-
-/** Memory for so many bytes of page tables. It begins with little, as most machines need little. */
-function tableMemory(maxBytes: number): FlatMemory {
-  checkInteger('tables', maxBytes, PAGE_SIZE, MOST_TABLES);
-  return new FlatMemory({ bytes: Math.min(maxBytes, FIRST_TABLES), maxBytes });
 }
 
 /**
@@ -214,23 +136,9 @@ export class Machine implements MmMachine, Kept {
 
   /** @throws TypeError or RangeError for options that make no machine, or pools that its memory cannot hold */
   constructor(options: MachineOptions = {}) {
-    checkOptions('options', options, OPTIONS);
-    const { memoryBytes = 2 ** 46, levels = 4, faultMutexes = 64, checks = false, defersWork = false } = options;
-    const { tables = 64 * MIB, pools = [], bugs = 0, fixes = 0 } = options;
-    checkInteger('bugs', bugs, 0, LINUX_BUG_ALL);
-    checkInteger('fixes', fixes, 0, LINUX_FIX_ALL);
-    checkInteger('memoryBytes', memoryBytes, 0, 2 ** 51);
-    checkInteger('faultMutexes', faultMutexes, 1, 65536);
-    const hgm = resolveHgm(options.hgm);
-    if (levels !== 4 && levels !== 5) throw new RangeError(`levels: expected 4 or 5, got ${shown(levels)}`);
-    checkBoolean('checks', checks);
-    checkBoolean('defersWork', defersWork);
-    if (typeof tables !== 'number' && !(tables instanceof FlatMemory)) {
-      throw wrongKind('tables', 'a number of bytes or a FlatMemory', tables);
-    }
-    if (!Array.isArray(pools)) throw wrongKind('pools', 'an array of pools', pools);
-    for (const pool of pools) checkPool(pool, memoryBytes);
-    this.memory = typeof tables === 'number' ? tableMemory(tables) : tables;
+    const { memoryBytes, levels, faultMutexes, checks, defersWork, tables, pools, bugs, fixes, hgm } =
+      resolved(options);
+    this.memory = tables;
     this.core = options.core;
     this.levels = levels;
     this.cr4 = levels === 5 ? pae | la57 : pae;
@@ -562,20 +470,4 @@ export class Machine implements MmMachine, Kept {
     if (this.#wasKept) return;
     for (const task of process.tasks) this.#tasks.splice(this.#tasks.indexOf(task), 1);
   }
-}
-
-/** @throws TypeError or RangeError for a pool that there is not, or that memory cannot hold even alone */
-function checkPool(pool: PoolOptions, memoryBytes: number): void {
-  checkOptions('pool', pool, POOL_OPTIONS);
-  const { hugePageSize, pages = 0, overcommit = 0 } = pool;
-  checkInteger('hugePageSize', hugePageSize, DEFAULT_HUGE_PAGE, 2 ** 30);
-  checkInteger('pages', pages, 0, MOST_PAGES);
-  checkInteger('overcommit', overcommit, 0, MOST_PAGES);
-  const most = Math.floor(memoryBytes / hugePageSize);
-  if (pages > most) throw tooManyPages(most, hugePageSize, memoryBytes, pages);
-}
-
-function tooManyPages(fit: number, hugePageSize: number, memoryBytes: number, pages: number): RangeError {
-  const room = `of ${hex(hugePageSize)} bytes, which fit in memoryBytes ${hex(memoryBytes)}`;
-  return new RangeError(`pages: expected at most ${hex(fit)} ${room}, got ${hex(pages)}`);
 }
