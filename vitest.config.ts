@@ -28,6 +28,9 @@ const longSuites = [
   'test/linux/migration/races.test.ts',
   'test/linux/userfaultfd/{unit-tests,blocking}.test.ts',
   'test/conformance/{properties,leaf}.test.ts',
+  'test/explore/bugs.test.ts',
+  /* It loads modules anew. */
+  'test/explore/search/mutants.test.ts',
 ];
 
 const executablePath = findChromium();
@@ -76,6 +79,7 @@ export default defineConfig({
                 'test/oracle/*.test.ts',
                 'test/matrix/*.test.ts',
                 'test/linux/{rules,gup}/{copy-on-write,no-page,reservations,fork,pmd-sharing,steps,scan,fast}.test.ts',
+                'test/explore/{bugs,search/optimal,search/random}.test.ts',
                 'test/support/files.test.ts',
                 browserSuites,
               ],
