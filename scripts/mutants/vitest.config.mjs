@@ -61,6 +61,9 @@ export default defineConfig({
   test: {
     include: suites.split(','),
     exclude: leftOut.split(',').map((suite) => `**/${suite}.test.ts`),
+    /* As in vitest.config.ts. Mutants meet the parts that every run has, not the thorough ones. */
+    tags: [{ name: 'thorough' }],
+    tagsFilter: ['!thorough'],
     setupFiles: ['scripts/mutants/setup.mjs'],
     sequence: { sequencer: QuickFirst },
     bail: 1,
