@@ -25,7 +25,7 @@ export const BOUNDARY = 1;
 /** What stands for it. */
 export const BETWEEN_OPERATIONS: Shared = { name: 'between two operations' };
 /** Parts of something shared: Part's values. */
-const PARTS = 4;
+const PARTS = 8;
 
 /** Somebody has read or written a page table that was freed. */
 export class FreedTableUse extends Error {}
@@ -106,6 +106,11 @@ export class KernelWatch implements Watch {
 
   gupEnds(pages: ArrayLike<number> | undefined, base: number, done: number): void {
     if (this.current) this.looks.end(this.current, pages, base, done);
+  }
+
+  /** How many places the running task has come to in its step. */
+  get places(): number {
+    return this.#recorder.places;
   }
 
   /** The place that the running task came to last. */

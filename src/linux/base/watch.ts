@@ -14,8 +14,8 @@ export interface Shared {
 export const Touch = { read: 0, write: 1, add: 2 } as const;
 export type Touch = (typeof Touch)[keyof typeof Touch];
 
-/** Values that something shared may have which are told apart: 0 to 3. */
-export type Part = 0 | 1 | 2 | 3;
+/** Values that something shared may have which are told apart: 0 to 7. */
+export type Part = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
 
 /** A search, as the kernel's paths see it. */
 export interface Watch {

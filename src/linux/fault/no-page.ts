@@ -12,7 +12,7 @@ import { LINUX_BUG_FAULT_TRUSTS_NONE, LINUX_BUG_FAULT_WITHOUT_VMA_LOCK } from '.
 import type { Lock } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Pte } from '../base/pte.ts';
-import type { Path, Task } from '../base/task.ts';
+import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import { VM_SHARED, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_WRITE } from '../base/vm-flags.ts';
 import { allocHugePage } from '../hugetlb/alloc-page.ts';
 import { hugetlbWp, makeHugePte } from '../hugetlb/cow.ts';
@@ -118,6 +118,8 @@ function* missingPageFault(
   flags: number,
 ): Path<VmFault | Userfault> {
   const index = vma.hugeIndex(address);
+  /* i_size is read without a lock. */
+  yield* preemptionPoint(task, vma.inode);
   if (index >= Math.floor(vma.inode.size / vma.hstate.size)) {
     return refuse(task, 'SIGBUS', `index ${index} lies behind the end of the file, ${hex(vma.inode.size)} bytes`);
   }

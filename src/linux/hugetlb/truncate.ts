@@ -168,6 +168,8 @@ function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: 
   const to = from + inode.hstate.pagesPerHugePage;
   for (const vma of vmasShowing(inode.pageCache, from, to)) {
     const start = addressOf(vma, from);
+    /* Entries are looked at without their locks. */
+    yield* preemptionPoint(task, folio);
     if (!mapsPage(vma, start, folio)) continue;
     const lock = vma.hugetlbLock;
     if (lock && !lock.tryWrite(task)) return lock;

@@ -20,7 +20,7 @@ import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hgmEligible } from '../page-tables/enable-hgm.ts';
-import { hugetlbFullWalk, hugetlbFullWalkContinue, setHugePteAt } from '../page-tables/page-table.ts';
+import { hugePtepClear, hugetlbFullWalk, hugetlbFullWalkContinue, setHugePteAt } from '../page-tables/page-table.ts';
 import { hugePmdUnshare, unsharePmds } from '../page-tables/pmd-share.ts';
 import { rmapWalk } from '../page-tables/rmap.ts';
 import { hugetlbSplitToShift } from '../page-tables/split-leaf.ts';
@@ -163,6 +163,7 @@ function* poison(
   }
   const mapped = !unshared && hpte.isPresentLeaf(pte) && frames.folio(pte.pfn) === folio;
   if (mapped) {
+    yield* hugePtepClear(task, mm, address, hpte);
     if (pte.dirty) folio.dirty = true;
     setHugePteAt(mm, address, hpte, Pte.hwpoison(pte.pfn));
     mm.hugetlbUsage -= hpte.pages;

@@ -92,6 +92,8 @@ export class Tables implements Kept {
   allocate(shift: number): TablePage | undefined {
     let address = watch?.tableAddress() ?? this.#free.pop();
     if (address === undefined) {
+      /* A search has tables of its own behind these, which the machine meets when it goes on without one. */
+      while (this.#pages[this.#next / TABLE]) this.#next += TABLE;
       if (!this.#hasRoom(this.#next + TABLE)) return undefined;
       address = this.#next;
       this.#next += TABLE;

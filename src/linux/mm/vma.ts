@@ -2,12 +2,14 @@
  * A mapping: a range of addresses with one set of rights over a part of a file. include/linux/mm_types.h (struct
  * vm_area_struct), mm/hugetlb.c of Linux 6.1: hugetlb_vma_lock_alloc, hugetlb_dup_vma_private, hugetlb_vm_op_open.
  */
+import { hex } from '../../core/errors.ts';
 import type { Checkpoint, Kept, PutBack } from '../base/checkpoint.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import type { PageProtection } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_MAYSHARE, VM_SHARED, VM_UFFD_FLAGS, VM_UFFD_WP } from '../base/vm-flags.ts';
 import { pageProtection } from '../base/vm-protection.ts';
+import { Touch, watch } from '../base/watch.ts';
 import type { Hstate } from '../pool/hstate.ts';
 import type { HugetlbfsInode } from '../pool/inode.ts';
 import type { ReserveMap } from '../pool/reserve-map.ts';
@@ -48,12 +50,13 @@ export interface VmaParts {
 /** A hugetlb VMA. What it is and shows is under its process's mmap_lock; its range and place in the file under the file's i_mmap_rwsem, too. */
 export class Vma implements Kept {
   readonly mm: Mm;
+  /** Where it began when it was made. */
+  readonly #firstStart: number;
   /** First byte. */
   start: number;
   /** Behind the last byte. */
   end: number;
-  /** VM_ bits. */
-  flags: number;
+  #flags: number;
   /** Where in the file `start` lies, in 4 KiB pages. */
   pgoff: number;
   readonly inode: HugetlbfsInode;
@@ -68,14 +71,14 @@ export class Vma implements Kept {
   privateMap: ReserveMap | undefined = undefined;
   /** `HPAGE_RESV_OWNER`: a private mapping of the process that called mmap. */
   ownsReserves = false;
-  /** `HPAGE_RESV_UNMAPPED`: a page was taken away so that the owner could copy it; faults are SIGBUS from now on. */
-  reserveUnmapped = false;
+  #reserveUnmapped = false;
 
   constructor({ mm, start, end, flags, pgoff, inode }: VmaParts) {
     this.mm = mm;
+    this.#firstStart = start;
     this.start = start;
     this.end = end;
-    this.flags = flags;
+    this.#flags = flags;
     this.pgoff = pgoff;
     this.inode = inode;
   }
@@ -90,15 +93,46 @@ export class Vma implements Kept {
     return () => {
       this.start = start;
       this.end = end;
-      this.flags = flags;
+      this.#flags = flags;
       this.pgoff = pgoff;
       this.anonVma = anonVma;
       this.userfaultfd = userfaultfd;
       this.vmaLock = vmaLock;
       this.privateMap = privateMap;
       this.ownsReserves = ownsReserves;
-      this.reserveUnmapped = reserveUnmapped;
+      this.#reserveUnmapped = reserveUnmapped;
     };
+  }
+
+  get name(): string {
+    return `the mapping of ${this.mm.process} at ${hex(this.#firstStart)}`;
+  }
+
+  /** VM_ bits. Changed under mmap_lock; who comes to the mapping by its file reads them without. */
+  get flags(): number {
+    watch?.touch(Touch.read, this, 0);
+    return this.#flags;
+  }
+
+  /** @internal */
+  set flags(flags: number) {
+    watch?.touch(Touch.write, this, 0);
+    this.#flags = flags;
+  }
+
+  /**
+   * `HPAGE_RESV_UNMAPPED`: a page was taken away so that the owner could copy it; faults are SIGBUS from now on. Set by the owner's process, under
+   * the file's i_mmap_rwsem, and read by faults without it.
+   */
+  get reserveUnmapped(): boolean {
+    watch?.touch(Touch.read, this, 1);
+    return this.#reserveUnmapped;
+  }
+
+  /** @internal */
+  set reserveUnmapped(unmapped: boolean) {
+    watch?.touch(Touch.write, this, 1);
+    this.#reserveUnmapped = unmapped;
   }
 
   get hstate(): Hstate {

@@ -13,7 +13,7 @@ import { PieceCounts } from './piece-counts.ts';
 import type { Subpool } from './subpool.ts';
 
 /** What a search of interleavings tells apart: see Watch. */
-const [REFERENCES, MAPPINGS, PINS, EXCLUSIVE] = [0, 1, 2, 3] as const;
+const [REFERENCES, MAPPINGS, PINS, EXCLUSIVE, OWNER, DATA, POISON] = [0, 1, 2, 3, 4, 5, 6] as const;
 
 /**
  * A huge page of the pool: free, or with its counts.
@@ -31,8 +31,7 @@ export class Folio implements Kept {
   readonly lock: Lock;
 
   #refcount = 0;
-  /** Page-table entries that map it or a part of it, in all processes. */
-  leaves = 0;
+  #leaves = 0;
   #mapcount = 0;
   /** `_mapcount` of each 4 KiB page, THP-like: entries smaller than the huge page that map it. Undefined as long as there was none. */
   #subpages: PieceCounts | undefined;
@@ -43,27 +42,21 @@ export class Folio implements Kept {
   devicePins = 0;
   pipeReferences = 0;
 
-  /** Whose page cache it is in: a file's, or none. */
-  pageCache: PageCache | undefined = undefined;
-  /** Of a private page: the page cache of the file behind the mapping, whose list has the VMAs that may map it. */
-  anonVma: PageCache | undefined = undefined;
-  /** Its place in the page cache, or of a private page its place in the file behind the mapping, in huge pages. */
-  index = 0;
-  /** `PageAnon`: a private mapping's own. */
-  anon = false;
+  #pageCache: PageCache | undefined = undefined;
+  #anonVma: PageCache | undefined = undefined;
+  #index = 0;
+  #anon = false;
   #anonExclusive = false;
 
-  /** Holds what the file or the zeroing put there. */
-  uptodate = false;
-  dirty = false;
+  #uptodate = false;
+  #dirty = false;
   #restoreReserve = false;
   #migratable = false;
   /** `HPageTemporary`: made for a migration, beyond the pool; it leaves the pool as soon as it is free. */
   temporary = false;
   /** `HPageFreed`: on the pool's free list. */
   freed = false;
-  /** Of the references, those that memory failure keeps: a page of a file with bad memory never becomes free. */
-  hwpoisonReferences = 0;
+  #hwpoisonReferences = 0;
   /** `raw_hwp_list`: its 4 KiB pages with bad memory, counted from 0. Undefined as long as there is none. */
   #rawHwp: Set<number> | undefined;
 
@@ -100,13 +93,13 @@ export class Folio implements Kept {
     const rawHwpPages = rawHwp && keepSet(rawHwp);
     return () => {
       counts();
-      this.pageCache = pageCache;
-      this.anonVma = anonVma;
-      this.index = index;
-      this.anon = anon;
+      this.#pageCache = pageCache;
+      this.#anonVma = anonVma;
+      this.#index = index;
+      this.#anon = anon;
       this.#anonExclusive = anonExclusive;
-      this.uptodate = uptodate;
-      this.dirty = dirty;
+      this.#uptodate = uptodate;
+      this.#dirty = dirty;
       this.#restoreReserve = restoreReserve;
       this.#migratable = migratable;
       this.temporary = temporary;
@@ -126,15 +119,111 @@ export class Folio implements Kept {
     return () => {
       this.uses = uses;
       this.#refcount = refcount;
-      this.leaves = leaves;
+      this.#leaves = leaves;
       this.#mapcount = mapcount;
       this.#subpages = subpages;
       this.#pincount = pincount;
       this.getcount = getcount;
       this.devicePins = devicePins;
       this.pipeReferences = pipeReferences;
-      this.hwpoisonReferences = hwpoisonReferences;
+      this.#hwpoisonReferences = hwpoisonReferences;
     };
+  }
+
+  /** Page-table entries that map it or a part of it, in all processes. */
+  get leaves(): number {
+    watch?.touch(Touch.read, this, MAPPINGS);
+    return this.#leaves;
+  }
+
+  /** @internal */
+  set leaves(value: number) {
+    watch?.touch(Touch.write, this, MAPPINGS);
+    this.#leaves = value;
+  }
+
+  /** Whose page cache it is in: a file's, or none. */
+  get pageCache(): PageCache | undefined {
+    watch?.touch(Touch.read, this, OWNER);
+    return this.#pageCache;
+  }
+
+  /** @internal */
+  set pageCache(value: PageCache | undefined) {
+    watch?.touch(Touch.write, this, OWNER);
+    this.#pageCache = value;
+  }
+
+  /** Of a private page: the page cache of the file behind the mapping, whose list has the VMAs that may map it. */
+  get anonVma(): PageCache | undefined {
+    watch?.touch(Touch.read, this, OWNER);
+    return this.#anonVma;
+  }
+
+  /** @internal */
+  set anonVma(value: PageCache | undefined) {
+    watch?.touch(Touch.write, this, OWNER);
+    this.#anonVma = value;
+  }
+
+  /** Its place in the page cache, or of a private page its place in the file behind the mapping, in huge pages. */
+  get index(): number {
+    watch?.touch(Touch.read, this, OWNER);
+    return this.#index;
+  }
+
+  /** @internal */
+  set index(value: number) {
+    watch?.touch(Touch.write, this, OWNER);
+    this.#index = value;
+  }
+
+  /** `PageAnon`: a private mapping's own. */
+  get anon(): boolean {
+    watch?.touch(Touch.read, this, OWNER);
+    return this.#anon;
+  }
+
+  /** @internal */
+  set anon(value: boolean) {
+    watch?.touch(Touch.write, this, OWNER);
+    this.#anon = value;
+  }
+
+  /** Holds what the file or the zeroing put there. */
+  get uptodate(): boolean {
+    watch?.touch(Touch.read, this, DATA);
+    return this.#uptodate;
+  }
+
+  /** @internal */
+  set uptodate(value: boolean) {
+    watch?.touch(Touch.write, this, DATA);
+    this.#uptodate = value;
+  }
+
+  /** Whether it was written since it was read, or made. */
+  get dirty(): boolean {
+    watch?.touch(Touch.read, this, DATA);
+    return this.#dirty;
+  }
+
+  /** @internal */
+  set dirty(value: boolean) {
+    watch?.touch(Touch.write, this, DATA);
+    this.#dirty = value;
+  }
+
+  /** Of the references, those that memory failure keeps: a page of a file with bad memory never becomes free. */
+  get hwpoisonReferences(): number {
+    watch?.touch(Touch.read, this, POISON);
+    return this.#hwpoisonReferences;
+  }
+
+  /** @internal */
+  set hwpoisonReferences(value: number) {
+    watch?.touch(Touch.write, this, POISON);
+    this.#hwpoisonReferences = value;
   }
 
   /** References: one a page-table entry, one for the page cache, one a pin, and those of paths that are under way. */
@@ -240,6 +329,7 @@ export class Folio implements Kept {
 
   /** `PageHWPoison`: some of its memory is bad. */
   get hwpoison(): boolean {
+    watch?.touch(Touch.read, this, POISON);
     return this.#rawHwp !== undefined;
   }
 
@@ -250,6 +340,7 @@ export class Folio implements Kept {
 
   /** Whether any of `pages` 4 KiB pages from `page` on has bad memory. @internal */
   hasRawHwp(page: number, pages = 1): boolean {
+    watch?.touch(Touch.read, this, POISON);
     if (!this.#rawHwp) return false;
     for (const bad of this.#rawHwp) if (bad >= page && bad < page + pages) return true;
     return false;
@@ -257,6 +348,7 @@ export class Folio implements Kept {
 
   /** Notes that a 4 KiB page has bad memory. @internal */
   addRawHwp(page: number): void {
+    watch?.touch(Touch.write, this, POISON);
     this.#rawHwp ??= new Set();
     this.#rawHwp.add(page);
   }

@@ -25,8 +25,7 @@ export class HugetlbfsInode implements Kept {
   /** Reservations of all shared mappings, under a lock of their own: they last until the file is truncated or gone. */
   readonly reserveMap: ReserveMap;
   #size = 0;
-  /** Open files and VMAs: with the last one the file goes. */
-  references = 1;
+  #references = 1;
 
   constructor(number: number, name: string, hstate: Hstate, subpool?: Subpool) {
     this.number = number;
@@ -60,8 +59,20 @@ export class HugetlbfsInode implements Kept {
     const size = this.#size;
     return () => {
       this.#size = size;
-      this.references = references;
+      this.#references = references;
     };
+  }
+
+  /** `i_count`: open files and VMAs. With the last one the file goes. */
+  get references(): number {
+    watch?.touch(Touch.read, this, 1);
+    return this.#references;
+  }
+
+  /** @internal */
+  set references(references: number) {
+    watch?.touch(Touch.write, this, 1);
+    this.#references = references;
   }
 
   /** The mutex of the faults on one of its pages. @param index of the page, in huge pages @internal */
