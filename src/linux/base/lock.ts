@@ -21,16 +21,17 @@ export type LockMode = 'write' | 'read' | 'wait';
 
 /** The classes of locks; the number is the place in the order above. */
 export const LockRank = {
-  mfMutex: 0,
-  mmapLock: 1,
-  inode: 2,
-  faultMutex: 3,
-  vmaLock: 4,
-  iMmap: 5,
-  page: 6,
-  pageTable: 7,
-  reservations: 8,
-  hugetlbLock: 9,
+  uringLock: 0,
+  mfMutex: 1,
+  mmapLock: 2,
+  inode: 3,
+  faultMutex: 4,
+  vmaLock: 5,
+  iMmap: 6,
+  page: 7,
+  pageTable: 8,
+  reservations: 9,
+  hugetlbLock: 10,
 } as const;
 
 /** The place of a class of locks in the order. */

@@ -60,8 +60,7 @@ export class Task implements Kept {
   readonly leaked: Lock[] = [];
   /** Whether another task may come in between at every lock, also at a free one. */
   preemptible = false;
-  /** `fatal_signal_pending`: a SIGKILL is on its way. */
-  killed = false;
+  #killed = false;
   /** PF_EXITING or PF_DUMPCORE: it ends, or writes its core file, and can wait for nobody. */
   exiting = false;
   /** What came with the last signal that an access of its own has got. */
@@ -79,6 +78,18 @@ export class Task implements Kept {
     this.machine = machine;
     this.name = name;
     this.tid = machine.newTid(this);
+  }
+
+  /** `fatal_signal_pending`: a SIGKILL is on its way. */
+  get killed(): boolean {
+    watch?.touch(Touch.read, this, 0);
+    return this.#killed;
+  }
+
+  /** @internal */
+  set killed(killed: boolean) {
+    watch?.touch(Touch.write, this, 0);
+    this.#killed = killed;
   }
 
   /** Whether another task may come in here. @param before what the task is about to touch: see Watch.place @internal */
@@ -102,7 +113,7 @@ export class Task implements Kept {
       this.letGo();
       this.preemptible = false;
       this.irqsOff = false;
-      this.killed = killed;
+      this.#killed = killed;
       this.exiting = exiting;
       this.siginfo = siginfo;
       this.racedAt = racedAt;

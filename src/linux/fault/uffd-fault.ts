@@ -26,6 +26,7 @@ import {
 } from '../base/uffd-uapi.ts';
 import { Touch, watch } from '../base/watch.ts';
 import { hgmEnabled } from '../mm/hgm-enabled.ts';
+import type { Mm } from '../mm/mm.ts';
 import { faultWords, recordMessage, type Userfault, type Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalk } from '../page-tables/page-table.ts';
@@ -55,7 +56,7 @@ function* waitForUserfault(task: Task, vma: Vma, address: number, flags: number,
     return refuse(task, 'SIGBUS', "UFFD_USER_MODE_ONLY, and the access is the kernel's own");
   }
   /* Its close waits for mmap_lock, to unregister the range: the fault comes again, and is an ordinary one. */
-  if (context.released) return 'done';
+  if (context.released) return yield* waitForRelease(task, mm, context, flags);
   if (!(flags & FAULT_FLAG_ALLOW_RETRY))
     return refuse(task, 'SIGBUS', 'the fault may not be retried: no FAULT_FLAG_ALLOW_RETRY');
   if (flags & FAULT_FLAG_RETRY_NOWAIT) return refuse(task, 'RETRY', 'FAULT_FLAG_RETRY_NOWAIT: does not wait');
@@ -79,6 +80,18 @@ function* waitForUserfault(task: Task, vma: Vma, address: number, flags: number,
   }
   context.pendingFaults.delete(fault);
   context.readFaults.delete(fault);
+  return 'RETRY';
+}
+
+/**
+ * VM_FAULT_NOPAGE of a userfaultfd that is being closed: the fault is tried again and again, until its range is not registered any more. Who lets
+ * go of mmap_lock in between meets that moment sooner or later, and sleeps here until then: where tasks take turns, going round would only hold
+ * up the others. Who keeps mmap_lock goes round for ever.
+ */
+function* waitForRelease(task: Task, mm: Mm, context: Userfaultfd, flags: number): Path<VmFault> {
+  if (!task.preemptible || !(flags & FAULT_FLAG_USER)) return 'done';
+  mm.mmapLock.unlock(task);
+  yield* sleepUntil(task, 'the close of a userfaultfd', context, () => context.unregistered);
   return 'RETRY';
 }
 

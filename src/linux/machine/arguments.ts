@@ -5,6 +5,7 @@
 import { checkInteger, checkOptions, type OptionNames, wrongKind } from '../../core/errors.ts';
 import { MAP_ANONYMOUS, MAP_HUGETLB } from '../base/uapi.ts';
 import { ADVICE_NUMBERS } from '../syscalls/madvise.ts';
+import type { Pipe } from '../syscalls/pipe.ts';
 import type { Direction } from '../syscalls/remote-memory.ts';
 import type { UffdFill } from '../userfaultfd/uffd-fill.ts';
 import type { HugetlbFile } from './hugetlb-file.ts';
@@ -77,6 +78,18 @@ export function checkFile(file: HugetlbFile): void {
 export function checkProcess(name: string, process: { readonly alive: boolean }): void {
   const given: { readonly alive?: unknown } | null | undefined = process;
   if (typeof given?.alive !== 'boolean') throw wrongKind(name, 'a Process', process);
+}
+
+/** The number of a 4 KiB frame: of the architecture, 52 bits of physical address. */
+export function checkFrame(frame: number): void {
+  checkInteger('frame', frame, 0, 2 ** 40 - 1);
+}
+
+/** An open pipe. */
+export function checkPipe(pipe: Pipe): void {
+  const given: Partial<Pipe> | null | undefined = pipe;
+  if (typeof given?.check !== 'function') throw wrongKind('pipe', 'a Pipe', pipe);
+  pipe.check();
 }
 
 /** Which way bytes go between two processes. */

@@ -18,6 +18,7 @@ import { checkPageList } from '../gup/user-pages.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
 import type { PageList } from '../pool/pin.ts';
+import { usingMm } from '../syscalls/munmap.ts';
 import { checkProcess } from './arguments.ts';
 import { type Caller, type Mode, type Ran, type RanThrough, systemCall } from './calls.ts';
 import { PageCalls } from './page-calls.ts';
@@ -135,7 +136,10 @@ export abstract class GupCalls<M extends Mode> extends PageCalls<M> {
     const { task } = this.#checked(start, nrPages, flags, pages, vmas);
     checkRemote(target, vmas, locked);
     return this.ran(
-      systemCall(task, getUserPagesRemote(task, target.mm, { start, nrPages, flags, pages, vmas }, locked)),
+      systemCall(
+        task,
+        usingMm(task, target.mm, getUserPagesRemote(task, target.mm, { start, nrPages, flags, pages, vmas }, locked)),
+      ),
     );
   }
 
@@ -172,7 +176,10 @@ export abstract class GupCalls<M extends Mode> extends PageCalls<M> {
     const { task } = this.#checked(start, nrPages, flags, pages, vmas);
     checkRemote(target, vmas, locked);
     return this.ran(
-      systemCall(task, pinUserPagesRemote(task, target.mm, { start, nrPages, flags, pages, vmas }, locked)),
+      systemCall(
+        task,
+        usingMm(task, target.mm, pinUserPagesRemote(task, target.mm, { start, nrPages, flags, pages, vmas }, locked)),
+      ),
     );
   }
 

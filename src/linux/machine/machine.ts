@@ -33,6 +33,7 @@ import { HugetlbfsInode } from '../pool/inode.ts';
 import type { PageList } from '../pool/pin.ts';
 import type { Subpool } from '../pool/subpool.ts';
 import { Pipe } from '../syscalls/pipe.ts';
+import { checkFrame } from './arguments.ts';
 import { HugetlbFile, Hugetlbfs, type MountOptions } from './hugetlb-file.ts';
 import { checkInvariants } from './invariants.ts';
 import { DEFAULT_HUGE_PAGE, type MachineOptions, MOST_PAGES, resolved, tooManyPages } from './machine-options.ts';
@@ -41,8 +42,6 @@ import { Process } from './process.ts';
 const EVERYTHING = { drops: 'everything', keepsGlobal: false } as const;
 /** x86-64's sizes, largest first, as Linux keeps them. */
 const SIZES = [2 ** 30, 2 ** 21];
-/** Of the architecture: 52 bits of physical address. */
-const MOST_FRAMES = 2 ** 40 - 1;
 
 /** A leaf that maps a huge page, or a part of it. */
 export interface FolioMapping extends Omit<MappedPart, 'mm'> {
@@ -267,7 +266,7 @@ export class Machine implements MmMachine, Kept {
    * @returns 'EBUSY' where somebody still has the page, by a pin for one, 'EHWPOISON' where it was bad already, 'ENXIO' where no memory is
    */
   memoryFailure(frame: number): MemoryFailure {
-    checkInteger('frame', frame, 0, MOST_FRAMES);
+    checkFrame(frame);
     return this.kernelExit(this.#kernel, run(memoryFailure(this.#kernel, this, frame)));
   }
 

@@ -2,14 +2,14 @@
  * What is done with the pages that GUP gives, and what else is made of it: pages are given back, faulted in by mlock, dumped, put into
  * pipes. Each call's signature, checks and documentation.
  */
-import { checkBoolean, checkInteger, wrongKind } from '../../core/errors.ts';
+import { checkBoolean, checkInteger } from '../../core/errors.ts';
 import type { Errno, Hang, Result } from '../base/errno.ts';
 import { checkedLength, putUserPages, unpinUserPageRange, unpinUserPages } from '../gup/user-pages.ts';
 import type { PageList } from '../pool/pin.ts';
 import { dumpPages } from '../syscalls/coredump.ts';
 import { sysMlock, sysMunlock } from '../syscalls/mlock.ts';
 import { type Pipe, vmsplice } from '../syscalls/pipe.ts';
-import { checkRange } from './arguments.ts';
+import { checkPipe, checkRange } from './arguments.ts';
 import { Calls, type Mode, type Ran, type RanThrough, systemCall } from './calls.ts';
 
 const LARGEST = Number.MAX_SAFE_INTEGER;
@@ -168,10 +168,4 @@ export abstract class PageCalls<M extends Mode> extends Calls<M> {
     checkPipe(pipe);
     return this.ran(systemCall(task, vmsplice(task, mm, pipe, address, length)));
   }
-}
-
-function checkPipe(pipe: Pipe): void {
-  const given: Partial<Pipe> | null | undefined = pipe;
-  if (typeof given?.check !== 'function') throw wrongKind('pipe', 'a Pipe', pipe);
-  pipe.check();
 }

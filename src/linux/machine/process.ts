@@ -5,7 +5,6 @@ import { checkInteger } from '../../core/errors.ts';
 import type { Mmu } from '../../mmu/mmu.ts';
 import { type Checkpoint, type Kept, keepArray, type PutBack } from '../base/checkpoint.ts';
 import type { Blocked, Errno, Hang, Result, Signal } from '../base/errno.ts';
-import { refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { SignalInfo } from '../base/siginfo.ts';
 import { type Path, run, runAlone, Task } from '../base/task.ts';
@@ -14,11 +13,10 @@ import { USER_READ, USER_WRITE, walkUser } from '../fault/page-fault.ts';
 import type { Mm } from '../mm/mm.ts';
 import { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
-import type { PageList } from '../pool/pin.ts';
 import { type MappedPage, mappedPages, readPagemap } from '../syscalls/pagemap.ts';
-import { unpinBuffer } from '../syscalls/registered-buffer.ts';
+import { Ring, unpinBuffer } from '../syscalls/registered-buffer.ts';
 import type { Smaps } from '../syscalls/smaps.ts';
-import { checkAddress, checkByte, checkRange } from './arguments.ts';
+import { checkAddress, checkByte } from './arguments.ts';
 import { type Caller, GupCalls } from './gup-calls.ts';
 import type { Machine } from './machine.ts';
 import { type MmapOptions, Syscalls } from './syscalls.ts';
@@ -57,7 +55,8 @@ export class Process extends GupCalls<'now'> implements Kept {
   readonly machine: Machine;
   readonly #main: Syscalls;
   #alive = true;
-  #buffer: PageList | undefined;
+  /** What it has of io_uring. @internal */
+  readonly ring: Ring;
   /** Of the other threads. */
   readonly #tasks: Task[] = [];
 
@@ -66,6 +65,7 @@ export class Process extends GupCalls<'now'> implements Kept {
     this.machine = machine;
     this.number = number;
     this.mm = mm;
+    this.ring = new Ring(mm.process);
     this.#main = new Syscalls(this, new Task(machine, mm.process));
   }
 
@@ -74,10 +74,9 @@ export class Process extends GupCalls<'now'> implements Kept {
     checkpoint.add(this.mm);
     const tasks = keepArray(this.#tasks);
     const alive = this.#alive;
-    const buffer = this.#buffer;
+    checkpoint.add(this.ring);
     return () => {
       this.#alive = alive;
-      this.#buffer = buffer;
       tasks();
     };
   }
@@ -221,22 +220,12 @@ export class Process extends GupCalls<'now'> implements Kept {
    * @returns 'EBUSY' if there is one already; 'EFAULT' where not all of it can be pinned for writing
    */
   registerBuffer(address: number, length: number): Result | Hang | Blocked {
-    checkRange(address, length);
-    if (this.#buffer) return refuse(this.#main.task, 'EBUSY', 'a buffer is registered already');
-    const pages = runAlone(this.#main.registerBuffer(address, length));
-    if (typeof pages === 'string') return pages;
-    this.#buffer = pages;
-    return 'OK';
+    return runAlone(this.#main.registerBuffer(address, length));
   }
 
   /** Lets the buffer go. */
   unregisterBuffer(): Result {
-    this.checkAlive();
-    if (!this.#buffer) return refuse(this.#main.task, 'ENXIO', 'no buffer is registered');
-    const pages = this.#buffer;
-    this.#buffer = undefined;
-    run(this.#main.unregisterBuffer(pages));
-    return 'OK';
+    return run(this.#main.unregisterBuffer());
   }
 
   /**
@@ -271,13 +260,8 @@ export class Process extends GupCalls<'now'> implements Kept {
   /** Ends the process: everything is unmapped. @returns what stands in the way: 'HANG', 'BUG'; undefined if it has ended */
   exit(): Hang | undefined {
     this.checkAlive();
-    const buffer = this.#buffer;
-    this.#buffer = undefined;
     const stuck = runAlone(this.#main.exit());
-    if (stuck === 'HANG' || stuck === 'BUG') return stuck;
-    /* io_ring_exit_work: the ring is a file, and goes when nobody uses it any more. */
-    if (buffer) this.machine.queueWork((task) => unpinBuffer(task, this.machine.frames, buffer));
-    return undefined;
+    return stuck === 'HANG' || stuck === 'BUG' ? stuck : undefined;
   }
 
   /** /proc/PID/pagemap: one entry a 4 KiB page, with frame numbers. @param pages 4 KiB pages */
@@ -311,8 +295,13 @@ export class Process extends GupCalls<'now'> implements Kept {
 
   /** Called at the end of exit. @internal */
   ended(): void {
+    const { machine, ring } = this;
+    const { buffer } = ring;
+    ring.buffer = undefined;
     this.#alive = false;
-    this.machine.forget(this);
+    machine.forget(this);
+    /* io_ring_exit_work: the ring is a file, and goes when nobody uses it any more. */
+    if (buffer) machine.queueWork((task) => unpinBuffer(task, machine.frames, buffer));
   }
 
   protected override caller(): Caller {

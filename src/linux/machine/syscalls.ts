@@ -6,14 +6,14 @@ import type { Errno, Hang, Result, Signal } from '../base/errno.ts';
 import { mapWords, protWords } from '../base/flag-words.ts';
 import { refuse, shown } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
-import type { Path, Task } from '../base/task.ts';
+import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import { MAP_ANONYMOUS, MAP_HUGE_SHIFT } from '../base/uapi.ts';
 import { UFFD_EVENT_FORK } from '../base/uffd-uapi.ts';
 import { USER_READ, USER_WRITE, userAccess } from '../fault/page-fault.ts';
-import { checkPageList } from '../gup/user-pages.ts';
 import { putInode, sysFtruncate } from '../hugetlb/truncate.ts';
+import { type MemoryFailure, memoryFailure } from '../memory-failure/memory-failure.ts';
 import { type Migrated, migratePage } from '../migration/migrate.ts';
-import type { PageList } from '../pool/pin.ts';
+import type { Userfaultfd } from '../mm/userfaultfd.ts';
 import { sysFallocate } from '../syscalls/fallocate.ts';
 import { dupMmap } from '../syscalls/fork.ts';
 import { sysMadvise } from '../syscalls/madvise.ts';
@@ -21,13 +21,14 @@ import { sysMincore } from '../syscalls/mincore.ts';
 import { sysMmap } from '../syscalls/mmap.ts';
 import { sysMprotect } from '../syscalls/mprotect.ts';
 import { sysMremap } from '../syscalls/mremap.ts';
-import { exitMmap, sysMunmap } from '../syscalls/munmap.ts';
-import { pinBuffer, unpinBuffer } from '../syscalls/registered-buffer.ts';
+import { mmput, sysMunmap, usingMm } from '../syscalls/munmap.ts';
+import type { Pipe } from '../syscalls/pipe.ts';
+import { registerBuffer, unregisterBuffer } from '../syscalls/registered-buffer.ts';
 import { type Direction, processVmAccess, procMemAccess } from '../syscalls/remote-memory.ts';
 import { readSmaps, type Smaps } from '../syscalls/smaps.ts';
 import { type UffdFill, uffdFill } from '../userfaultfd/uffd-fill.ts';
 import { uffdRead } from '../userfaultfd/uffd-read.ts';
-import { uffdRegister, uffdRelease, uffdUnregister } from '../userfaultfd/uffd-register.ts';
+import { uffdRegister, uffdRelease, uffdUnregister, uffdWake } from '../userfaultfd/uffd-register.ts';
 import { uffdWriteprotect } from '../userfaultfd/uffd-wp.ts';
 import {
   checkAddress,
@@ -38,8 +39,10 @@ import {
   checkDirection,
   checkFallocate,
   checkFill,
+  checkFrame,
   checkFtruncate,
   checkMmap,
+  checkPipe,
   checkProcess,
   checkRange,
   checkUserfaultFile,
@@ -181,6 +184,12 @@ export class Syscalls extends GupCalls<'path'> {
     return this.#exit(yield* migratePage(this.task, folio));
   }
 
+  /** {@link Machine.memoryFailure}, by this thread. */
+  *memoryFailure(frame: number): Path<MemoryFailure> {
+    checkFrame(frame);
+    return this.#exit(yield* memoryFailure(this.task, this.#machine, frame));
+  }
+
   *ftruncate(file: HugetlbFile, bytes: number): Path<Result> {
     checkFtruncate(file, bytes);
     return this.#exit(yield* sysFtruncate(this.task, file.inode, bytes));
@@ -215,8 +224,8 @@ export class Syscalls extends GupCalls<'path'> {
     checkAddress(address);
     checkBuffer('buffer', buffer);
     checkDirection(direction);
-    if (!target.alive) return refuse(this.task, 'ESRCH', `${target.name} has ended`);
-    return this.#exit(yield* processVmAccess(this.task, target.mm, address, buffer, direction));
+    if (!target.alive || target.mm.exited) return refuse(this.task, 'ESRCH', `${target.name} has ended`);
+    return this.#exit(yield* this.#remotely(target, processVmAccess(this.task, target.mm, address, buffer, direction)));
   }
 
   /** pread or pwrite of /proc/PID/mem. */
@@ -226,21 +235,32 @@ export class Syscalls extends GupCalls<'path'> {
     checkAddress(address);
     checkBuffer('buffer', buffer);
     checkDirection(direction);
-    if (!target.alive) return refuse(this.task, 'ESRCH', `${target.name} has ended`);
-    return this.#exit(yield* procMemAccess(this.task, target.mm, address, buffer, direction));
+    if (!target.alive || target.mm.exited) return refuse(this.task, 'ESRCH', `${target.name} has ended`);
+    return this.#exit(yield* this.#remotely(target, procMemAccess(this.task, target.mm, address, buffer, direction)));
   }
 
   /** IORING_REGISTER_BUFFERS of one buffer: pins it. */
-  *registerBuffer(address: number, length: number): Path<PageList | Errno | Hang> {
+  *registerBuffer(address: number, length: number): Path<Result | Hang> {
     checkRange(address, length);
-    return this.#exit(yield* pinBuffer(this.task, this.#mm, address, length));
+    return this.#exit(yield* registerBuffer(this.task, this.#mm, this.#process.ring, address, length));
   }
 
   /** IORING_UNREGISTER_BUFFERS: unpins it. */
-  *unregisterBuffer(pages: PageList): Path<void> {
-    checkPageList(pages, 0, false);
-    yield* unpinBuffer(this.task, this.#machine.frames, pages);
-    this.#exit(undefined);
+  *unregisterBuffer(): Path<Result> {
+    this.#process.checkAlive();
+    return this.#exit(yield* unregisterBuffer(this.task, this.#machine, this.#process.ring));
+  }
+
+  /** read(2) of a pipe. */
+  *pipeRead(pipe: Pipe, buffer: Uint8Array): Path<number> {
+    checkPipe(pipe);
+    return yield* pipe.readBy(this.task, buffer);
+  }
+
+  /** close(2) of both ends of a pipe. */
+  *pipeClose(pipe: Pipe): Path<void> {
+    checkPipe(pipe);
+    yield* pipe.closeBy(this.task);
   }
 
   /** UFFDIO_REGISTER; see {@link UserfaultFile} for these. */
@@ -248,7 +268,9 @@ export class Syscalls extends GupCalls<'path'> {
     const context = contextOf(file);
     checkUserfaultRange(start, length, mode);
     const result =
-      context.features === undefined ? this.#beforeApi() : yield* uffdRegister(this.task, context, start, length, mode);
+      context.features === undefined
+        ? this.#beforeApi()
+        : yield* this.#ioctl(context, uffdRegister(this.task, context, start, length, mode));
     return this.#exit(registerResult(result, mode));
   }
 
@@ -257,7 +279,7 @@ export class Syscalls extends GupCalls<'path'> {
     const context = contextOf(file);
     checkUserfaultRange(start, length, 0);
     if (context.features === undefined) return this.#beforeApi();
-    return this.#exit(yield* uffdUnregister(this.task, context, start, length));
+    return this.#exit(yield* this.#ioctl(context, uffdUnregister(this.task, context, start, length)));
   }
 
   /** UFFDIO_COPY, UFFDIO_CONTINUE, UFFDIO_ZEROPAGE. */
@@ -266,7 +288,9 @@ export class Syscalls extends GupCalls<'path'> {
     checkFill(fill);
     checkUserfaultRange(start, length, fill.mode);
     const done =
-      context.features === undefined ? this.#beforeApi() : yield* uffdFill(this.task, context, start, length, fill);
+      context.features === undefined
+        ? this.#beforeApi()
+        : yield* this.#ioctl(context, uffdFill(this.task, context, start, length, fill));
     return this.#exit(fillResult(done, length));
   }
 
@@ -275,20 +299,29 @@ export class Syscalls extends GupCalls<'path'> {
     const context = contextOf(file);
     checkUserfaultRange(start, length, mode);
     if (context.features === undefined) return this.#beforeApi();
-    return this.#exit(yield* uffdWriteprotect(this.task, context, start, length, mode));
+    return this.#exit(yield* this.#ioctl(context, uffdWriteprotect(this.task, context, start, length, mode)));
   }
 
   /** read(2) of one message; without UFFD_NONBLOCK it waits for one. */
   *uffdRead(file: UserfaultFile): Path<UffdMessage | 'EINVAL' | 'EAGAIN' | 'EINTR'> {
-    const message = yield* uffdRead(this.task, contextOf(file));
+    const context = contextOf(file);
+    const message = yield* this.#fd(context, uffdRead(this.task, context));
     this.#exit(undefined);
     if (typeof message === 'string' || message.event !== UFFD_EVENT_FORK) return message;
     return { event: UFFD_EVENT_FORK, ufd: new UserfaultFile(message.child, this) };
   }
 
+  /** UFFDIO_WAKE. */
+  *uffdWake(file: UserfaultFile, start: number, length: number): Path<Result> {
+    const context = contextOf(file);
+    checkUserfaultRange(start, length, 0);
+    yield* preemptionPoint(this.task, context);
+    return this.#exit(uffdWake(this.task, context, start, length));
+  }
+
   /** close(2). */
   *uffdClose(file: UserfaultFile): Path<void> {
-    yield* uffdRelease(this.task, contextOf(file));
+    yield* this.#fput(contextOf(file));
     this.#exit(undefined);
   }
 
@@ -305,7 +338,7 @@ export class Syscalls extends GupCalls<'path'> {
     if (!child) return refuse(this.task, 'ENOMEM', 'no memory for a root table');
     const result = yield* dupMmap(this.task, child.mm, mm);
     if (result === 'OK' && !this.task.killed) return this.#exit(child);
-    yield* exitMmap(this.task, child.mm);
+    yield* mmput(this.task, child.mm);
     child.ended();
     /* What the copy failed with is not told: copy_mm knows one error. */
     if (result === 'OK') return this.#exit(refuse(this.task, 'EINTR', 'a SIGKILL is pending'));
@@ -314,7 +347,7 @@ export class Syscalls extends GupCalls<'path'> {
 
   *exit(): Path<void> {
     this.#process.killOthers(this.task);
-    yield* exitMmap(this.task, this.#mm);
+    yield* mmput(this.task, this.#mm);
     this.#process.ended();
     this.#exit(undefined);
   }
@@ -329,6 +362,28 @@ export class Syscalls extends GupCalls<'path'> {
 
   protected override ranThrough<T>(path: Path<T>): Path<T> {
     return path;
+  }
+
+  *#remotely<T>(target: Process, path: Path<T>): Path<T> {
+    return yield* usingMm(this.task, target.mm, path);
+  }
+
+  *#ioctl<T>(context: Userfaultfd, path: Path<T>): Path<T> {
+    return yield* this.#fd(context, usingMm(this.task, context.mm, path));
+  }
+
+  /** `fdget`, and `fput` at the end: the file stays until then, also if another thread closes it. */
+  *#fd<T>(context: Userfaultfd, path: Path<T>): Path<T> {
+    context.references++;
+    const result = yield* path;
+    yield* this.#fput(context);
+    return result;
+  }
+
+  /** `fput`: with its last reference, a userfaultfd is released. */
+  *#fput(context: Userfaultfd): Path<void> {
+    context.references--;
+    if (context.references === 0) yield* uffdRelease(this.task, context);
   }
 
   /** `userfaultfd_ioctl`: before UFFDIO_API nothing else goes. */

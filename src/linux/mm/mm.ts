@@ -7,6 +7,7 @@ import { type Checkpoint, type Kept, keepArray, type PutBack } from '../base/che
 import { Lock, LockRank } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { recordCount } from '../base/trace.ts';
+import { Touch, watch } from '../base/watch.ts';
 import type { MmMachine } from './mm-machine.ts';
 import type { TablePage } from './tables.ts';
 import type { Vma } from './vma.ts';
@@ -15,6 +16,11 @@ import type { Vma } from './vma.ts';
 export const TASK_SIZE: number = 2 ** 47 - PAGE_SIZE;
 
 const EVERYTHING = { drops: 'everything', keepsGlobal: false } as const;
+
+/** What of it is watched, beside what locks guard. */
+const USERS = 0;
+const PINNED = 1;
+const SEQUENCE = 2;
 
 /** `struct mm_struct`. */
 export class Mm implements Kept {
@@ -33,14 +39,11 @@ export class Mm implements Kept {
   #hugetlbUsage = 0;
   /** By how much `hugetlbUsage` is more than what is mapped, in 4 KiB pages, since Linux does not count pages that move when their entry is unmapped, or copied to a child. */
   miscounted = 0;
-  /** `MMF_HAS_PINNED`: some page was pinned once. */
-  hasPinned = false;
-  /** `mm_users` is 0: the process has ended, and others may still know its address space by a userfaultfd. */
-  exited = false;
+  #hasPinned = false;
+  #users = 1;
   /** Whether it ever used another's page table: Linux then counts `hugetlbUsage` for whoever faulted or unmapped. */
   hasSharedTables = false;
-  /** Odd while fork write-protects entries: GUP-fast stays away then. */
-  writeProtectSeq = 0;
+  #writeProtectSeq = 0;
   /** Under mmap_lock. */
   readonly #vmas: Vma[] = [];
   #mmu: Mmu | undefined;
@@ -74,18 +77,59 @@ export class Mm implements Kept {
     checkpoint.free(this.mmapLock, this.pageTableLock);
     checkpoint.addAll(this.#vmas);
     const vmas = keepArray(this.#vmas);
-    const { miscounted, hasPinned, exited, hasSharedTables, writeProtectSeq } = this;
+    const { miscounted, hasPinned, users, hasSharedTables, writeProtectSeq } = this;
     const hugetlbUsage = this.#hugetlbUsage;
     return () => {
       vmas();
       this.#hugetlbUsage = hugetlbUsage;
       this.miscounted = miscounted;
-      this.hasPinned = hasPinned;
-      this.exited = exited;
+      this.#hasPinned = hasPinned;
+      this.#users = users;
       this.hasSharedTables = hasSharedTables;
-      this.writeProtectSeq = writeProtectSeq;
+      this.#writeProtectSeq = writeProtectSeq;
       this.#mmu?.tlbs.invalidate(EVERYTHING);
     };
+  }
+
+  /** `mm_users`: the process, and who works on its memory from outside. */
+  get users(): number {
+    watch?.touch(Touch.read, this, USERS);
+    return this.#users;
+  }
+
+  /** @internal */
+  set users(users: number) {
+    watch?.touch(Touch.write, this, USERS);
+    this.#users = users;
+  }
+
+  /** Whether nobody uses it any more: the process has ended, and others may still know its address space by a userfaultfd. */
+  get exited(): boolean {
+    return this.users === 0;
+  }
+
+  /** `MMF_HAS_PINNED`: some page was pinned once. */
+  get hasPinned(): boolean {
+    watch?.touch(Touch.read, this, PINNED);
+    return this.#hasPinned;
+  }
+
+  /** @internal */
+  set hasPinned(pinned: boolean) {
+    watch?.touch(this.#hasPinned === pinned ? Touch.read : Touch.write, this, PINNED);
+    this.#hasPinned = pinned;
+  }
+
+  /** `write_protect_seq`: odd while fork write-protects entries. GUP-fast stays away then. */
+  get writeProtectSeq(): number {
+    watch?.touch(Touch.read, this, SEQUENCE);
+    return this.#writeProtectSeq;
+  }
+
+  /** @internal */
+  set writeProtectSeq(sequence: number) {
+    watch?.touch(Touch.write, this, SEQUENCE);
+    this.#writeProtectSeq = sequence;
   }
 
   /** `hugetlb_usage`: mapped huge pages, in 4 KiB pages. */

@@ -84,6 +84,9 @@ export class Userfaultfd implements Kept {
   features: number | undefined = undefined;
   /** It was closed. */
   released = false;
+  /** It was closed, and has no range any more. */
+  unregistered = false;
+  #references = 1;
   #mmapChanging = 0;
   /** `fault_pending_wqh`: faults that nobody has read, the oldest first. */
   readonly pendingFaults: Set<Userfault> = new Set<Userfault>();
@@ -103,11 +106,14 @@ export class Userfaultfd implements Kept {
     for (const fault of [...this.pendingFaults, ...this.readFaults]) throw busy(`a ${faultWords(fault)} which waits`);
     for (const { body } of this.events) throw busy(`an ${eventWords(body)} which waits to be read`);
     checkpoint.add(this.mm);
-    const { features, released } = this;
+    const { features, released, unregistered } = this;
+    const references = this.#references;
     const mmapChanging = this.#mmapChanging;
     return () => {
       this.features = features;
       this.released = released;
+      this.unregistered = unregistered;
+      this.#references = references;
       this.#mmapChanging = mmapChanging;
       empty(this.pendingFaults);
       empty(this.readFaults);
@@ -137,6 +143,17 @@ export class Userfaultfd implements Kept {
     const { machine, process } = this.mm;
     recordCount(machine, 'mmap_changing', `the userfaultfd of ${process}`, this.#mmapChanging, events);
     this.#mmapChanging = events;
+  }
+
+  /** `f_count` of its file: whoever has it open, and the ioctls and reads that are under way. */
+  get references(): number {
+    return this.#references;
+  }
+
+  /** @internal */
+  set references(references: number) {
+    watch?.touch(Touch.write, this, 2);
+    this.#references = references;
   }
 
   /** Whether it has a feature. @param feature UFFD_FEATURE_ bit @internal */

@@ -113,16 +113,30 @@ function* giveBackVma(task: Task, vma: Vma): Path<void> {
   yield* putInode(task, vma.inode);
 }
 
+/** `mmput`: with its last user, an address space goes. */
+export function* mmput(task: Task, mm: Mm): Path<void> {
+  mm.users--;
+  if (mm.exited) yield* exitMmap(task, mm);
+}
+
+/** Works on an address space that may be another's, and may have gone (`mmget_not_zero`): then the path finds it empty. */
+export function* usingMm<T>(task: Task, mm: Mm, path: Path<T>): Path<T> {
+  if (mm.exited) return yield* path;
+  mm.users++;
+  const result = yield* path;
+  yield* mmput(task, mm);
+  return result;
+}
+
 /**
  * `exit_mmap`: unmaps everything, and frees the page tables with the root.
  *
- * In Linux nobody else has the address space any more (mm_users is 0): here, too, it begins when nobody is in it, and who comes later finds no
- * VMA.
+ * Nobody works on the address space any more, as mm_users is 0. Threads of the process that are in it are not counted: it begins when they are out,
+ * and who comes later finds no VMA.
  */
-export const exitMmap: typeof unmapAll = kernelFunction('exit_mmap', unmapAll, { args: (mm) => mm.process });
+const exitMmap = kernelFunction('exit_mmap', unmapAll, { args: (mm) => mm.process });
 
 function* unmapAll(task: Task, mm: Mm): Path<void> {
-  mm.exited = true;
   yield* mm.mmapLock.readAlone(task);
   const vmas = [...mm.vmas];
   for (const vma of vmas) mm.remove(vma);

@@ -84,6 +84,11 @@ export class Pipe implements Kept {
 
   /** Reads, and lets go of the pages that are read to their end. Returns bytes; 0 from an empty pipe, where a program would wait. */
   read(buffer: Uint8Array): number {
+    return run(this.readBy(this.#task, buffer));
+  }
+
+  /** {@link read}, by a thread. @internal */
+  *readBy(task: Task, buffer: Uint8Array): Path<number> {
     this.check();
     if (!(buffer instanceof Uint8Array)) throw wrongKind('buffer', 'a Uint8Array', buffer);
     const frames = this.#frames;
@@ -93,19 +98,23 @@ export class Pipe implements Kept {
       for (; from.length > 0 && done < buffer.length; from.length--) {
         buffer[done++] = frames.readByte(from.frame * PAGE_SIZE + from.offset++);
       }
-      if (from.length === 0) this.#release(this.#buffers.shift()!);
+      if (from.length === 0) yield* this.#release(task, this.#buffers.shift()!);
     }
-    this.#task.machine.kernelExit(this.#task, undefined);
-    return done;
+    return task.machine.kernelExit(task, done);
   }
 
   /** Closes both ends: all pages are let go. */
   close(): void {
+    run(this.closeBy(this.#task));
+  }
+
+  /** {@link close}, by a thread. @internal */
+  *closeBy(task: Task): Path<void> {
     this.check();
     this.#open = false;
-    this.#task.machine.open.delete(this);
-    for (const buffer of this.#buffers.splice(0)) this.#release(buffer);
-    this.#task.machine.kernelExit(this.#task, undefined);
+    task.machine.open.delete(this);
+    for (const buffer of this.#buffers.splice(0)) yield* this.#release(task, buffer);
+    task.machine.kernelExit(task, undefined);
   }
 
   /** Closes it, unless it is closed: for `using`. */
@@ -126,10 +135,10 @@ export class Pipe implements Kept {
     if (!this.#open) throw new TypeError('pipe: expected an open pipe, got a closed one');
   }
 
-  #release({ frame }: PipeBuffer): void {
+  *#release(task: Task, { frame }: PipeBuffer): Path<void> {
     const folio = this.#frames.folio(frame);
     folio.pipeReferences--;
-    run(gupPutFolio(this.#task, folio, 1, FOLL_GET));
+    yield* gupPutFolio(task, folio, 1, FOLL_GET);
   }
 }
 

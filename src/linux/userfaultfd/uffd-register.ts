@@ -161,6 +161,8 @@ function* release(task: Task, context: Userfaultfd): Path<void> {
     }
     mm.mmapLock.unlock(task);
   }
+  watch?.touch(Touch.write, context, 0);
+  context.unregistered = true;
   wakeUserfault(task, context, 0, Number.POSITIVE_INFINITY);
 }
 
