@@ -42,7 +42,8 @@ export class SerialOutcomes {
     if (!this.isComplete) return undefined;
     for (const one of observed) {
       const answers = this.#answersOf(one);
-      if (answers.has(one.answer) || (!one.isTouch && one.answer !== BLOCKED)) continue;
+      if (answers.has(one.answer) || one.answer.startsWith(KILLED) || (!one.isTouch && one.answer !== BLOCKED))
+        continue;
       const what = `${one.name}: ${one.answer}; one after the other, they give ${[...answers].join(' or ')}`;
       return { kind: 'outcome', what, task: one.task };
     }
@@ -61,6 +62,9 @@ export class SerialOutcomes {
 
 /** The answer of an operation that has not ended. */
 export const BLOCKED = 'BLOCKED';
+
+/** That of one whose process another task has ended meanwhile. */
+const KILLED = 'SIGKILL';
 
 function words(observed: readonly Observed[]): string {
   return observed.map(({ answer }) => answer).join('; ');

@@ -10,7 +10,8 @@
  *   {"end":1}
  */
 import { FlatMemory } from '../../core/flat-memory.ts';
-import { type Path, preemptionPoint } from '../../linux/base/task.ts';
+import { type Path, preemptionPoint, sleepUntil } from '../../linux/base/task.ts';
+import { type Shared, Touch, watch } from '../../linux/base/watch.ts';
 import type { Process } from '../../linux/machine/process.ts';
 import type { Syscalls } from '../../linux/machine/syscalls.ts';
 import { answerWords } from '../../replay/observe/words.ts';
@@ -31,6 +32,22 @@ const BLOCKED = 'BLOCKED';
 /** What an operation answered; undefined while it has not. */
 export type Answers = ReadonlyMap<ScenarioStep, Answer>;
 
+/** The threads of a process that a task ends. */
+class ThreadGroup implements Shared {
+  readonly name: string;
+  /** Threads that are in the kernel. */
+  busy = 0;
+
+  constructor(number: number) {
+    this.name = `the threads of process ${number}`;
+  }
+
+  enter(threads: 1 | -1): void {
+    watch?.touch(Touch.add, this, 0);
+    this.busy += threads;
+  }
+}
+
 /** A sequence with tasks. */
 export class SequenceScene implements Scene {
   readonly tasks: number;
@@ -42,6 +59,8 @@ export class SequenceScene implements Scene {
   #stage: Stage | undefined;
   #putBack: (() => void) | undefined;
   readonly #memory = new FlatMemory({ bytes: TABLES });
+  /** By process: those that a task ends. */
+  readonly #groups = new Map<number, ThreadGroup>();
   readonly #answers = new Map<ScenarioStep, Answer>();
 
   /** @throws RangeError for a sequence without tasks, or with operations between those of tasks that are nobody's */
@@ -56,6 +75,10 @@ export class SequenceScene implements Scene {
     const concurrent = steps.slice(first, behind);
     const numbers = [...new Set(concurrent.map(({ task }) => task))].sort();
     this.tasks = numbers.length;
+    for (const { operation, values } of concurrent) {
+      const ended = operation.ends?.(values);
+      if (ended !== undefined) this.#groups.set(ended, new ThreadGroup(ended));
+    }
     this.operations = numbers.map((number) => concurrent.filter(({ task }) => task === number));
   }
 
@@ -82,6 +105,7 @@ export class SequenceScene implements Scene {
     const stage = this.#atTheBeginning();
     stage.machine.trace = undefined;
     this.#answers.clear();
+    for (const group of this.#groups.values()) group.busy = 0;
     const tasks = this.operations.map((steps) => {
       const callers = new Callers(stage, steps[0]!);
       return {
@@ -113,10 +137,29 @@ export class SequenceScene implements Scene {
       if (index > 0) yield* preemptionPoint(callers.last.task, BETWEEN_OPERATIONS);
       const caller = callers.of(step);
       const answer = caller
-        ? yield* step.operation.path!(stage, step.values, caller)
+        ? yield* this.#operation(stage, step, caller)
         : impossible(`no process ${String(step.values.proc)}`);
       this.#answers.set(step, answer);
     }
+  }
+
+  /** An operation of a process that another task may end meanwhile. */
+  *#operation(stage: Stage, { operation, values }: ScenarioStep, thread: Syscalls): Path<Answer> {
+    const { proc } = values;
+    const group = this.#groups.get(proc as number);
+    if (!group) return yield* operation.path!(stage, values, thread);
+    if (operation.ends) {
+      /* The last of its threads takes the address space along: all others get a SIGKILL, and go before. */
+      stage.process(proc as number).killOthers(thread.task);
+      yield* sleepUntil(thread.task, `the other threads of process ${String(proc)}`, group, () => group.busy === 0);
+      return yield* operation.path!(stage, values, thread);
+    }
+    yield* preemptionPoint(thread.task, thread.task);
+    if (thread.task.killed) return { result: 'SIGKILL' };
+    group.enter(1);
+    const answer = yield* operation.path!(stage, values, thread);
+    group.enter(-1);
+    return answer;
   }
 
   /** Outside of tasks. */

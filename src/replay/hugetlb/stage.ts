@@ -39,9 +39,8 @@ export class HugetlbStage extends Stage {
     };
   }
 
-  /** Ends a process, if it is there. */
-  override leave(number: number): string {
+  protected override forget(number: number): void {
     this.#own.delete(number);
-    return super.leave(number);
+    super.forget(number);
   }
 }

@@ -3,7 +3,7 @@
  */
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../linux/base/uapi.ts';
 import { file, fileOffset, filePages, fileSize, integer, type OldNames, withDefault } from '../line/fields.ts';
-import { type Operation, operation } from '../sequence/operation.ts';
+import { type Operation, tasking } from '../sequence/operation.ts';
 
 /** fallocate without flags. */
 const ALLOCATE = 0;
@@ -11,13 +11,15 @@ const ALLOCATE = 0;
 const PUNCH_HOLE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
 function fallocate(mode: number, old: OldNames): Operation {
-  return operation(
+  return tasking(
     { file, offset: withDefault(fileOffset, 0), hugepages: filePages },
     {
       old,
-      run: (stage, { file, offset, hugepages }) => ({
-        result: stage.files[file]!.fallocate(stage.hugeBytes(offset), stage.hugeBytes(hugepages), mode),
-      }),
+      *calls(stage, { file, offset, hugepages }, task) {
+        const caller = task ?? stage.anyone;
+        const [start, length] = [stage.hugeBytes(offset), stage.hugeBytes(hugepages)];
+        return { result: yield* caller.fallocate(stage.files[file]!, start, length, mode) };
+      },
     },
   );
 }
@@ -27,12 +29,15 @@ export function fileOperations(old: OldNames): Readonly<Record<string, Operation
   return {
     fallocate: fallocate(ALLOCATE, old),
     punch_hole: fallocate(PUNCH_HOLE, old),
-    ftruncate: operation(
+    ftruncate: tasking(
       /* `offset` is there in recordings, and 0. */
       { file, offset: withDefault(integer(0, 0), 0), hugepages: fileSize },
       {
         old,
-        run: (stage, { file, hugepages }) => ({ result: stage.files[file]!.ftruncate(stage.hugeBytes(hugepages)) }),
+        *calls(stage, { file, hugepages }, task) {
+          const caller = task ?? stage.anyone;
+          return { result: yield* caller.ftruncate(stage.files[file]!, stage.hugeBytes(hugepages)) };
+        },
       },
     ),
   };

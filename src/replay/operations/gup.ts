@@ -4,7 +4,7 @@
 import * as FLAGS from '../../linux/base/gup-flags.ts';
 import type { Path } from '../../linux/base/task.ts';
 import { bits, type Field, integer, optional, processNumber, truth, withDefault } from '../line/fields.ts';
-import { calling, type Operation, operation } from '../sequence/operation.ts';
+import { calling, type Operation, tasking } from '../sequence/operation.ts';
 import type { Answer } from '../stage/answer.ts';
 import type { Caller } from '../stage/caller.ts';
 import type { Hold } from '../stage/page-lists.ts';
@@ -47,7 +47,7 @@ function gupRemote(hold: Hold, name: 'getUserPagesRemote' | 'pinUserPagesRemote'
       old: OLD_SPOT,
       found: ['got'],
       *calls(stage, { nr_pages, flags, list, target, ...spot }, thread) {
-        if (!stage.has(target)) return { result: 'ESRCH', found: { got: -1 } };
+        if (!stage.has(target) || stage.process(target).mm.exited) return { result: 'ESRCH', found: { got: -1 } };
         const start = addressOfSpot(stage, spot);
         const caller = callerOf(stage, thread, spot.proc);
         return yield* collected(stage, list, hold, (pages) =>
@@ -76,11 +76,16 @@ function* collected(
 
 function release(hold: Hold, ranged: boolean): Operation {
   if (hold === 'references') {
-    return operation({ list }, { run: (stage, { list }) => stage.pageLists.release(list, hold, false, false) });
+    return tasking(
+      { list },
+      { calls: (stage, { list }, task) => stage.pageLists.release(task ?? stage.anyone, list, hold, false, false) },
+    );
   }
-  return operation(
+  return tasking(
     { list, dirty: withDefault(truth, false) },
-    { run: (stage, { list, dirty }) => stage.pageLists.release(list, hold, dirty, ranged) },
+    {
+      calls: (stage, { list, dirty }, task) => stage.pageLists.release(task ?? stage.anyone, list, hold, dirty, ranged),
+    },
   );
 }
 

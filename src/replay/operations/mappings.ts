@@ -34,7 +34,7 @@ import {
   withDefault,
 } from '../line/fields.ts';
 import { HUGE_PAGES, type Setting } from '../line/setting.ts';
-import { calling, type Operation, operation } from '../sequence/operation.ts';
+import { calling, type Operation, tasking } from '../sequence/operation.ts';
 import { callerOf, mapping, range, rangeProblem } from './common.ts';
 
 /** Kinds of mappings. */
@@ -173,10 +173,13 @@ export const fork: Operation = calling(
   },
 );
 
-export const exit: Operation = operation(
+export const exit: Operation = tasking(
   { proc: leaver },
   {
     lives: ({ proc }, alive) => alive.delete(proc),
-    run: (stage, { proc }) => ({ result: stage.leave(proc) }),
+    ends: ({ proc }) => proc,
+    *calls(stage, { proc }, task) {
+      return { result: task ? yield* stage.exit(proc, task) : stage.leave(proc) };
+    },
   },
 );

@@ -2,7 +2,7 @@
  * Memory that turns bad, and pages that move.
  */
 import type { Path } from '../../linux/base/task.ts';
-import { calling, type Operation, operation } from '../sequence/operation.ts';
+import { calling, type Operation, tasking } from '../sequence/operation.ts';
 import type { Answer } from '../stage/answer.ts';
 import type { Stage } from '../stage/stage.ts';
 import { addressOfSpot, callerOf, frameAt, OLD_SPOT, type Spot, spot } from './common.ts';
@@ -13,12 +13,13 @@ function frameOf(stage: Stage, values: Spot): number | undefined {
 }
 
 /** The number of the frame that a byte lies in is written to corrupt-pfn. */
-export const corruptPfn: Operation = operation(spot, {
+export const corruptPfn: Operation = tasking(spot, {
   old: OLD_SPOT,
-  run(stage, values) {
+  *calls(stage, values, task): Path<Answer> {
     const frame = frameOf(stage, values);
     /* Nobody finds a number where nothing is mapped. */
-    return { result: frame === undefined ? 'ENXIO' : stage.machine.memoryFailure(frame) };
+    if (frame === undefined) return { result: 'ENXIO' };
+    return { result: yield* callerOf(stage, task, values.proc).memoryFailure(frame) };
   },
 });
 

@@ -4,7 +4,7 @@
 import { BUS_ADRERR, BUS_MCEERR_AR, SEGV_ACCERR, type SignalInfo } from '../../linux/base/siginfo.ts';
 import type { Path } from '../../linux/base/task.ts';
 import { actor, byte, integer, optional, text, truth } from '../line/fields.ts';
-import { calling, type Operation, operation } from '../sequence/operation.ts';
+import { calling, type Operation, tasking } from '../sequence/operation.ts';
 import type { Answer, Found } from '../stage/answer.ts';
 import type { Caller } from '../stage/caller.ts';
 import type { Stage } from '../stage/stage.ts';
@@ -112,36 +112,43 @@ function* transfer(
 }
 
 /** Registers a buffer with io_uring. */
-export const pin: Operation = operation(
+export const pin: Operation = tasking(
   { ...spot, length: integer(1, 2 ** 32) },
   {
     old: OLD_SPOT,
-    run: (stage, { length, ...spot }) => ({
-      result: stage.process(spot.proc).registerBuffer(addressOfSpot(stage, spot), length),
-    }),
+    *calls(stage, { length, ...spot }, task) {
+      return { result: yield* callerOf(stage, task, spot.proc).registerBuffer(addressOfSpot(stage, spot), length) };
+    },
   },
 );
 
-export const unpin: Operation = operation(
+export const unpin: Operation = tasking(
   { proc: actor },
-  { run: (stage, { proc }) => ({ result: stage.process(proc).unregisterBuffer() }) },
+  {
+    *calls(stage, { proc }, task) {
+      return { result: yield* callerOf(stage, task, proc).unregisterBuffer() };
+    },
+  },
 );
 
 /** Puts pages into a new pipe, and reads them out of it. */
-export const vmsplice: Operation = operation(
+export const vmsplice: Operation = tasking(
   { ...remote, fnv1a: hash, same_as_memory: optional(truth) },
   {
     old: OLD_SPOT,
     found: ['done', 'fnv1a', 'same_as_memory'],
-    run(stage, { length, ...spot }) {
-      const process = stage.process(spot.proc);
+    *calls(stage, { length, ...spot }, task) {
+      const caller = callerOf(stage, task, spot.proc);
       const address = addressOfSpot(stage, spot);
       const pipe = stage.machine.createPipe();
-      const { result, found } = transferred(process.vmsplice(pipe, address, length));
+      const { result, found } = transferred(yield* caller.vmsplice(pipe, address, length));
       const buffer = new Uint8Array(Math.max(found.done, 0));
-      pipe.read(buffer);
-      pipe.close();
-      const same_as_memory = found.done >= 0 && buffer.every((value, i) => process.read(address + i) === value);
+      yield* caller.pipeRead(pipe, buffer);
+      yield* caller.pipeClose(pipe);
+      let same_as_memory = found.done >= 0;
+      for (let i = 0; same_as_memory && i < buffer.length; i++) {
+        same_as_memory = (yield* caller.read(address + i)) === buffer[i];
+      }
       return { result, found: { ...found, fnv1a: hashOf(buffer, found.done), same_as_memory } };
     },
   },

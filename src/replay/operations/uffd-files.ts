@@ -1,6 +1,8 @@
 /**
  * Opening and closing userfaultfds. They have numbers: 0 and 1 are opened, 2 is what a fork's event brought, for the child.
  */
+
+import type { Path } from '../../linux/base/task.ts';
 import {
   UFFD_FEATURE_EVENT_FORK,
   UFFD_FEATURE_EVENT_REMAP,
@@ -15,8 +17,11 @@ import {
   UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
 } from '../../linux/base/uffd-uapi.ts';
 import { actor, type Field, integer, truth, withDefault } from '../line/fields.ts';
-import { type Operation, operation } from '../sequence/operation.ts';
+import { type Operation, tasking } from '../sequence/operation.ts';
+import type { Answer } from '../stage/answer.ts';
+import { NOTHING } from '../stage/caller.ts';
 import { DELIVERED } from '../stage/stage.ts';
+import { callerOf } from './common.ts';
 
 /** What every userfaultfd of recordings has; with UFFD_FEATURE_SIGBUS, no fault ever waits. */
 const FEATURES =
@@ -31,7 +36,7 @@ export const uffdNumber: Field<number> = integer(0, DELIVERED);
 const off = withDefault(truth, false);
 
 /** Opens one: {@link FEATURES} are there always, the others are asked for. */
-export const uffdOpen: Operation = operation(
+export const uffdOpen: Operation = tasking(
   {
     proc: actor,
     uffd: integer(0, DELIVERED - 1),
@@ -44,7 +49,8 @@ export const uffdOpen: Operation = operation(
     waits: off,
   },
   {
-    run(stage, { proc, uffd, ...asked }) {
+    *calls(stage, { proc, uffd, ...asked }): Path<Answer> {
+      yield* NOTHING;
       const features =
         FEATURES |
         (asked.waits ? 0 : UFFD_FEATURE_SIGBUS) |
@@ -60,14 +66,14 @@ export const uffdOpen: Operation = operation(
 );
 
 /** Who waits goes on. */
-export const uffdClose: Operation = operation(
+export const uffdClose: Operation = tasking(
   { proc: actor, uffd: uffdNumber },
   {
-    run(stage, { proc, uffd }) {
+    *calls(stage, { proc, uffd }, task) {
       const file = stage.userfaultfd(uffd, proc);
       if (!file) return { result: 'EBADF' };
       stage.closeUserfaultfd(uffd);
-      file.close();
+      yield* callerOf(stage, task, uffd === DELIVERED ? 0 : proc).uffdClose(file);
       return { result: 'OK' };
     },
   },

@@ -26,7 +26,7 @@ import {
   truth,
   withDefault,
 } from '../line/fields.ts';
-import { calling, type Operation, operation, type Problem } from '../sequence/operation.ts';
+import { calling, type Operation, type Problem, tasking } from '../sequence/operation.ts';
 import type { Answer } from '../stage/answer.ts';
 import type { Caller } from '../stage/caller.ts';
 import { DELIVERED, type Stage } from '../stage/stage.ts';
@@ -170,11 +170,14 @@ function copy(range: RangeFields, sourceBytes: number): Operation {
 }
 
 function wake(range: RangeFields): Operation {
-  return operation(range, {
+  return tasking(range, {
     ...CHECKS,
-    run(stage, { proc, uffd, slot, page, pages }) {
-      const file = stage.userfaultfd(uffd, proc);
-      return { result: file ? file.wake(stage.address(slot, page), stage.bytes(pages)) : 'EBADF' };
+    *calls(stage, values, task) {
+      const [file, caller] = fileOf(stage, values, task);
+      if (!file) return { result: 'EBADF' };
+      return {
+        result: yield* caller.uffdWake(file, stage.address(values.slot, values.page), stage.bytes(values.pages)),
+      };
     },
   });
 }

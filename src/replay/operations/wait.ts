@@ -14,7 +14,9 @@ const anything: Field<unknown> = optional((value) =>
 
 /** What the operations of threads find, all of them. */
 export function waiting(operations: Iterable<Operation>): Operation {
-  const found = [...new Set([...operations].flatMap((operation) => (operation.path ? (operation.found ?? []) : [])))];
+  const found = [
+    ...new Set([...operations].flatMap((operation) => (operation.fields.thread ? (operation.found ?? []) : []))),
+  ];
   const fields: Fields = Object.fromEntries(found.map((name) => [name, anything]));
   return operation(
     { ...fields, proc: actor, thread: threadNumber },

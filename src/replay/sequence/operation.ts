@@ -34,10 +34,12 @@ export interface Behaviour<V, S> {
   readonly problem?: (values: V, context: Context) => Problem | undefined;
   /** Who lives when the operation has succeeded, before `alive` did. */
   readonly lives?: (values: V, alive: Set<number>) => void;
+  /** Which process ends with it, and with the process its threads. */
+  readonly ends?: (values: V) => number;
   /** Which process must be there; default: `proc`, if there is such a field. */
   readonly needs?: (values: V) => number | undefined;
   readonly run: (stage: S, values: V) => Answer;
-  /** What a thread does; undefined if only a main thread does that. */
+  /** What a thread, or a task, does; undefined if only a main thread does that. A thread does it only where there is a field for its number. */
   readonly path?: (stage: S, values: V, thread: Caller) => Path<Answer>;
   /** Takes back what the model did and the kernel did not, so that what follows can still be compared. */
   readonly undo?: (stage: S, values: V) => void;
@@ -57,18 +59,23 @@ export function operation<F extends Fields, S extends Stage = Stage>(
   return { fields, ...(behaviour as unknown as Behaviour<Readonly<Record<string, unknown>>, Stage>) };
 }
 
-/** What an operation does that any thread can do, as a path. */
+/** What an operation does, as a path. */
 export interface Calls<V, S> extends Omit<Behaviour<V, S>, 'run' | 'path'> {
   /** @param caller the thread that makes the calls; without one, the main thread of whoever acts */
   readonly calls: (stage: S, values: V, caller: Caller | undefined) => Path<Answer>;
 }
 
 /** Like {@link operation}, of what any thread can do. */
-export function calling<F extends Fields, S extends Stage = Stage>(
+export function calling<F extends Fields, S extends Stage = Stage>(fields: F, calls: Calls<Values<F>, S>): Operation {
+  return tasking({ ...fields, thread: optional(threadNumber) } as F, calls);
+}
+
+/** Like {@link operation}, of what never waits for anybody, or belongs to the whole process: a task can do it, and no thread of a replay. */
+export function tasking<F extends Fields, S extends Stage = Stage>(
   fields: F,
   { calls, ...behaviour }: Calls<Values<F>, S>,
 ): Operation {
-  return operation({ ...fields, thread: optional(threadNumber) } as F, {
+  return operation(fields, {
     ...behaviour,
     run: (stage, values) => run(calls(stage, values, undefined)),
     path: (stage, values, thread) => calls(stage, values, thread),

@@ -8,7 +8,6 @@ import type { Path, Pause } from '../../linux/base/task.ts';
 import type { Process } from '../../linux/machine/process.ts';
 import type { Syscalls } from '../../linux/machine/syscalls.ts';
 import type { FillResult, UserfaultFile } from '../../linux/machine/userfault-file.ts';
-import type { Migrated } from '../../linux/migration/migrate.ts';
 import type { UffdFill } from '../../linux/userfaultfd/uffd-fill.ts';
 
 /** What an operation ends with that has to wait where nobody could wake it; and what ends never. */
@@ -27,9 +26,11 @@ type Waiting =
   | 'processVm'
   | 'procMem'
   | 'vmsplice'
+  | 'registerBuffer'
   | 'ftruncate'
   | 'fallocate'
   | 'fork'
+  | 'exit'
   | 'getUserPages'
   | 'pinUserPages'
   | 'getUserPagesFast'
@@ -50,7 +51,15 @@ type GoingThrough =
   | 'migrate'
   | 'uffdRegister'
   | 'uffdFill'
-  | 'uffdClose';
+  | 'uffdWake'
+  | 'uffdClose'
+  | 'memoryFailure'
+  | 'putPages'
+  | 'unpinUserPages'
+  | 'unpinUserPageRange'
+  | 'unregisterBuffer'
+  | 'pipeRead'
+  | 'pipeClose';
 
 /** A thread's call, as one of the main thread may end, too. */
 type OrStuck<Call> = Call extends (...args: infer Args) => Path<infer Answer>
@@ -68,8 +77,9 @@ function* atOnce<T>(call: () => T): Path<T> {
   return call();
 }
 
-/** The main thread of a process. @param migrate moves a page: nobody's system call here */
-export function mainThread(process: Process, migrate: (frame: number) => Migrated): Caller {
+/** The main thread of a process. What is nobody's system call, as a page that moves, the machine does. */
+export function mainThread(process: Process): Caller {
+  const { machine } = process;
   return {
     mmap: (...args) => atOnce(() => process.mmap(...args)),
     munmap: (...args) => atOnce(() => process.munmap(...args)),
@@ -89,6 +99,7 @@ export function mainThread(process: Process, migrate: (frame: number) => Migrate
     ftruncate: (file, bytes) => atOnce(() => file.ftruncate(bytes)),
     fallocate: (file, offset, length, mode) => atOnce(() => file.fallocate(offset, length, mode)),
     fork: () => atOnce(() => process.fork()),
+    exit: () => atOnce(() => process.exit()),
     getUserPages: (...args) => atOnce(() => process.getUserPages(...args)),
     pinUserPages: (...args) => atOnce(() => process.pinUserPages(...args)),
     getUserPagesFast: (...args) => atOnce(() => process.getUserPagesFast(...args)),
@@ -98,12 +109,21 @@ export function mainThread(process: Process, migrate: (frame: number) => Migrate
     pinUserPagesRemote: (...args) => atOnce(() => process.pinUserPagesRemote(...args)),
     followPage: (...args) => atOnce(() => process.followPage(...args)),
     dumpPages: (...args) => atOnce(() => process.dumpPages(...args)),
-    migrate: (frame) => atOnce(() => migrate(frame)),
+    migrate: (frame) => atOnce(() => machine.migrate(frame)),
+    memoryFailure: (frame) => atOnce(() => machine.memoryFailure(frame)),
+    putPages: (...args) => atOnce(() => machine.putPages(...args)),
+    unpinUserPages: (...args) => atOnce(() => machine.unpinUserPages(...args)),
+    unpinUserPageRange: (...args) => atOnce(() => machine.unpinUserPageRange(...args)),
+    pipeRead: (pipe, buffer) => atOnce(() => pipe.read(buffer)),
+    pipeClose: (pipe) => atOnce(() => pipe.close()),
+    registerBuffer: (...args) => atOnce(() => process.registerBuffer(...args)),
+    unregisterBuffer: () => atOnce(() => process.unregisterBuffer()),
     uffdRegister: (file, ...args) => atOnce(() => file.register(...args)),
     uffdUnregister: (file, ...args) => atOnce(() => file.unregister(...args)),
     uffdFill: (file, start, length, fill) => atOnce(() => filled(file, start, length, fill)),
     uffdWriteprotect: (file, ...args) => atOnce(() => file.writeprotect(...args)),
     uffdRead: (file) => atOnce(() => file.read()),
+    uffdWake: (file, ...args) => atOnce(() => file.wake(...args)),
     uffdClose: (file) => atOnce(() => file.close()),
   };
 }

@@ -1,8 +1,10 @@
 /**
  * The lists that GUP puts pages into, by the numbers that a scenario gives them. One list has references, or pins, never both.
  */
-import type { Machine } from '../../linux/machine/machine.ts';
+import type { Path } from '../../linux/base/task.ts';
+import { type Shared, Touch, watch } from '../../linux/base/watch.ts';
 import { type Answer, impossible } from './answer.ts';
+import type { Caller } from './caller.ts';
 
 /** How the pages of a list are held. */
 export type Hold = 'references' | 'pins';
@@ -12,18 +14,15 @@ interface List {
   readonly pages: number[];
 }
 
-/** The lists that are not empty. */
+/** The lists that are not empty. Tasks share them: a watch is told. */
 export class PageLists {
-  readonly #machine: Machine;
   readonly #lists = new Map<number, List>();
-
-  constructor(machine: Machine) {
-    this.#machine = machine;
-  }
+  readonly #names = new Map<number, Shared>();
 
   /** Adds pages to a list. */
   add(number: number, hold: Hold, pages: readonly number[]): void {
     if (pages.length === 0) return;
+    this.#touch(Touch.write, number);
     const list = this.#lists.get(number) ?? { hold, pages: [] };
     this.#lists.set(number, list);
     for (const page of pages) list.pages.push(page);
@@ -31,6 +30,7 @@ export class PageLists {
 
   /** What stands in the way of adding pages that are held so. */
   problem(number: number, hold: Hold): Answer | undefined {
+    this.#touch(Touch.read, number);
     const list = this.#lists.get(number);
     return list && list.hold !== hold ? impossible(`list ${number} has ${list.hold}`) : undefined;
   }
@@ -45,16 +45,24 @@ export class PageLists {
   }
 
   /** Gives back all pages of a list. @param ranged pages that follow each other at once: `unpin_user_page_range_dirty_lock` */
-  release(number: number, hold: Hold, dirty: boolean, ranged: boolean): Answer {
+  *release(caller: Caller, number: number, hold: Hold, dirty: boolean, ranged: boolean): Path<Answer> {
+    this.#touch(Touch.write, number);
     const list = this.#lists.get(number);
     if (!list) return impossible(`no pages in list ${number}`);
     const problem = this.problem(number, hold);
     if (problem) return problem;
     this.#lists.delete(number);
-    if (hold === 'references') this.#machine.putPages(list.pages);
-    else if (!ranged) this.#machine.unpinUserPages(list.pages, list.pages.length, dirty);
-    else for (const [frame, count] of runsOf(list.pages)) this.#machine.unpinUserPageRange(frame, count, dirty);
+    if (hold === 'references') yield* caller.putPages(list.pages);
+    else if (!ranged) yield* caller.unpinUserPages(list.pages, list.pages.length, dirty);
+    else for (const [frame, count] of runsOf(list.pages)) yield* caller.unpinUserPageRange(frame, count, dirty);
     return { result: 'OK' };
+  }
+
+  #touch(how: Touch, number: number): void {
+    if (!watch) return;
+    const shared = this.#names.get(number) ?? { name: `the pages of list ${number}` };
+    this.#names.set(number, shared);
+    watch.touch(how, shared, 0);
   }
 }
 

@@ -3,11 +3,12 @@
  */
 import type { FlatMemory } from '../../core/flat-memory.ts';
 import type { Path } from '../../linux/base/task.ts';
+import { type Shared, Touch, watch } from '../../linux/base/watch.ts';
 import type { HugetlbFile } from '../../linux/machine/hugetlb-file.ts';
 import { Machine } from '../../linux/machine/machine.ts';
 import type { Process } from '../../linux/machine/process.ts';
 import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
-import { addressOf, type Setting } from '../line/setting.ts';
+import { addressOf, MOST_PROCESSES, type Setting } from '../line/setting.ts';
 import type { PoolCounts } from '../line/states.ts';
 import type { Answer } from './answer.ts';
 import { type Caller, mainThread } from './caller.ts';
@@ -17,6 +18,12 @@ import { Threads } from './threads.ts';
 /** The number of the userfaultfd that a fork's event brought: it is for the child's memory, and process 0 has it. */
 export const DELIVERED = 2;
 
+/** What a scenario's numbers mean, for a watch: tasks share it. */
+const USERFAULTFDS: Shared = { name: 'which userfaultfds are open' };
+const PROCESSES: readonly Shared[] = Array.from({ length: MOST_PROCESSES }, (_, number) => ({
+  name: `whether there is a process ${number}`,
+}));
+
 /** What operations act on. */
 export class Stage {
   readonly setting: Setting;
@@ -25,7 +32,7 @@ export class Stage {
   /** The threads that may wait. */
   readonly threads: Threads<Answer> = new Threads((result) => ({ result }));
   /** What GUP has given. */
-  readonly pageLists: PageLists;
+  readonly pageLists: PageLists = new PageLists();
   readonly #processes = new Map<number, Process>();
   readonly #mains = new WeakMap<Process, Caller>();
   readonly #userfaultfds = new Map<number, UserfaultFile>();
@@ -43,7 +50,6 @@ export class Stage {
       checks: true,
       defersWork: true,
     });
-    this.pageLists = new PageLists(this.machine);
     this.#processes.set(0, this.machine.createProcess());
     this.files = files.map((pages) => {
       const file = this.machine.memfdCreate({ hugePageSize });
@@ -54,6 +60,7 @@ export class Stage {
 
   /** Whether a process is there. */
   has(number: number): boolean {
+    watch?.touch(Touch.read, PROCESSES[number]!, 0);
     return this.#processes.has(number);
   }
 
@@ -81,10 +88,15 @@ export class Stage {
   main(process: Process): Caller {
     let main = this.#mains.get(process);
     if (!main) {
-      main = mainThread(process, (frame) => this.machine.migrate(frame));
+      main = mainThread(process);
       this.#mains.set(process, main);
     }
     return main;
+  }
+
+  /** Who does what is no process's doing: what is done to files, which all have open, and to pages that GUP gave. */
+  get anyone(): Caller {
+    return this.main(this.process(0));
   }
 
   /** The userfaultfds that are open, or were delivered by the event of a fork. */
@@ -98,25 +110,33 @@ export class Stage {
    * @param number undefined: the one that `proc` has without opening it, where the format has such
    */
   userfaultfd(number: number | undefined, _proc: number): UserfaultFile | undefined {
-    return number === undefined ? undefined : this.#userfaultfds.get(number);
+    if (number === undefined) return undefined;
+    watch?.touch(Touch.read, USERFAULTFDS, 0);
+    return this.#userfaultfds.get(number);
   }
 
   /** Opens one. */
   openUserfaultfd(number: number, process: Process, features: number): string {
     const file = process.userfaultfd();
     const { result } = file.api(features);
-    if (result === 'OK') this.#userfaultfds.set(number, file);
+    if (result === 'OK') this.#setUserfaultfd(number, file);
     return result;
   }
 
   /** Closes one. */
   closeUserfaultfd(number: number): void {
-    this.#userfaultfds.delete(number);
+    this.#setUserfaultfd(number, undefined);
   }
 
   /** The event of a fork has brought one. */
   deliverUserfaultfd(file: UserfaultFile): void {
-    this.#userfaultfds.set(DELIVERED, file);
+    this.#setUserfaultfd(DELIVERED, file);
+  }
+
+  #setUserfaultfd(number: number, file: UserfaultFile | undefined): void {
+    watch?.touch(Touch.write, USERFAULTFDS, 0);
+    if (file) this.#userfaultfds.set(number, file);
+    else this.#userfaultfds.delete(number);
   }
 
   /** Forks. @param child the number of the new process @param thread who forks; default: the main thread */
@@ -124,8 +144,22 @@ export class Stage {
     this.machine.nextProcess = child;
     const forked = thread ? yield* thread.fork() : this.copy(this.process(number));
     if (typeof forked === 'string') return forked;
+    watch?.touch(Touch.write, PROCESSES[child]!, 0);
     this.#processes.set(child, forked);
     return 'OK';
+  }
+
+  /** Ends a process, as one of its threads does, the last one. */
+  *exit(number: number, thread: Caller): Path<string> {
+    const result = yield* thread.exit();
+    this.forget(number);
+    return result ?? 'OK';
+  }
+
+  /** A process has ended. */
+  protected forget(number: number): void {
+    watch?.touch(Touch.write, PROCESSES[number]!, 0);
+    this.#processes.delete(number);
   }
 
   /** The system call. */
@@ -136,7 +170,7 @@ export class Stage {
   /** Ends a process, if it is there. */
   leave(number: number): string {
     const process = this.#processes.get(number);
-    this.#processes.delete(number);
+    this.forget(number);
     if (!process) return 'OK';
     this.threads.kill(process);
     return ended(process);
