@@ -47,6 +47,8 @@ export interface Exploration {
 
 /** Passes with so few preemptions come before the one over everything. */
 const FEW = [0, 1, 2];
+/** So many executions of a pass with few preemptions; what is left then, the pass over everything has, too, and mostly in fewer. */
+const MOST_OF_FEW = 256;
 /** Executions between two reports. */
 const BATCH = 64;
 
@@ -69,7 +71,8 @@ export function* explore(
   for (const bound of bounds) {
     const search = searchOf(driver, bound);
     const at = passes.length;
-    for (let done = false; !done; ) {
+    const most = bound !== undefined && preemptions === undefined ? executions + MOST_OF_FEW : Number.POSITIVE_INFINITY;
+    for (let done = false; !done && executions < most; ) {
       for (let run = 0; run < BATCH && !done; run++) {
         const ended = search.next();
         done = ended === undefined;

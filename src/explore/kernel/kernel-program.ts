@@ -48,8 +48,8 @@ export interface Scene {
   observe(): readonly Observed[];
 }
 
-/** Steps of an execution, after which it is taken for a loop. */
-const MOST_STEPS = 20_000;
+/** Places that the tasks of an execution come to, after which it is taken for a loop; steps may be long or short. */
+const MOST_PLACES = 50_000;
 
 /** A task on its way. */
 interface Thread {
@@ -75,7 +75,7 @@ export class KernelProgram implements Program<Finding> {
   #watch: KernelWatch | undefined;
   #stand: Stand | undefined;
   #threads: Thread[] = [];
-  #steps = 0;
+  #places = 0;
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -99,7 +99,7 @@ export class KernelProgram implements Program<Finding> {
     const { memory, tables } = stand.machine;
     this.#watch ??= new KernelWatch(recorder, memory.bytes, tables.end);
     this.#watch.reset();
-    this.#steps = 0;
+    this.#places = 0;
     this.#threads = stand.tasks.map((of) => ({ of, pause: undefined, place: 0, isDone: false }));
   }
 
@@ -137,8 +137,9 @@ export class KernelProgram implements Program<Finding> {
       const step = of.path.next();
       thread.isDone = step.done === true;
       thread.pause = step.done ? undefined : step.value;
-      if (++this.#steps > MOST_STEPS) {
-        return { kind: 'livelock', what: `no end after ${MOST_STEPS} steps`, task: index };
+      this.#places += this.#watch!.places;
+      if (this.#places > MOST_PLACES) {
+        return { kind: 'livelock', what: `no end after ${MOST_PLACES} places`, task: index };
       }
       this.#watch!.looks.sample();
       return sleepsUnderSpinLock(thread, index);
