@@ -3,6 +3,7 @@
  */
 import { type Exploration, explore, type Found, type Pass } from '../explore/explore.ts';
 import { SequenceScene } from '../explore/scenario/sequence-scene.ts';
+import { type Verdict, verdictOf } from '../explore/scenario/verdict.ts';
 import { drawLanes, lanes } from '../explore/show/lanes.ts';
 import { witness } from '../explore/witness.ts';
 import type { LineObject } from '../replay/line/line.ts';
@@ -35,17 +36,17 @@ export async function exploreFiles(
     const { scenario } = await readScenario(path, surroundings.progress);
     for (const sequence of scenario.sequences) scenes.push({ scenario, scene: sceneOf(sequence) });
   }
-  let findings = 0;
+  const verdicts: Verdict[] = [];
   for (const { scene } of scenes) {
     const { exploration, interrupted } = await search(scene, options, surroundings);
-    if (exploration.found) findings++;
-    await print(scene, exploration, options, surroundings);
+    const verdict = verdictOf(exploration.found?.finding, scene.sequence.expectation);
+    verdicts.push(verdict);
+    await print(scene, exploration, verdict, options, surroundings);
     if (interrupted) return EXIT.incomplete;
   }
-  if (!options.json)
-    surroundings.output.add(`${counted(scenes.length, 'sequence')}, ${counted(findings, 'finding')}\n`);
+  if (!options.json) surroundings.output.add(`${counted(scenes.length, 'sequence')}, ${summary(verdicts)}\n`);
   await surroundings.output.flush();
-  return findings > 0 ? EXIT.differences : EXIT.done;
+  return verdicts.every((verdict) => verdict.startsWith('as expected')) ? EXIT.done : EXIT.differences;
 }
 
 function sceneOf(sequence: Sequence): SequenceScene {
@@ -86,9 +87,21 @@ async function search(
   }
 }
 
+/** `1 finding, 2 expected findings`; of what is expected only where there is any. */
+function summary(verdicts: readonly Verdict[]): string {
+  const of = (which: Verdict): number => verdicts.filter((verdict) => verdict === which).length;
+  const [expected, missing] = [of('as expected: found'), of('missing')];
+  return [
+    counted(of('unexpected'), 'finding'),
+    ...(expected > 0 ? [counted(expected, 'expected finding')] : []),
+    ...(missing > 0 ? [`${counted(missing, 'expected finding')} missing`] : []),
+  ].join(', ');
+}
+
 async function print(
   scene: SequenceScene,
   exploration: Exploration,
+  verdict: Verdict,
   { json }: ExploreCliOptions,
   surroundings: Surroundings,
 ): Promise<void> {
@@ -98,15 +111,23 @@ async function print(
   progress.clear();
   if (json) {
     const { file, line } = sequence;
-    output.add(`${JSON.stringify({ file, line, sequence: sequence.number, ...exploration })}\n`);
+    output.add(`${JSON.stringify({ file, line, sequence: sequence.number, verdict, ...exploration })}\n`);
   } else {
     const title = `${sequence.file}:${sequence.line}:`;
     output.add(`${paint.bold(printable(title))} ${sequenceWords(sequence)}, ${counted(scene.tasks, 'task')}\n`);
     for (const pass of passes) output.add(`  ${passWords(pass)}\n`);
     if (!found) output.add(`  ${exhausted ? 'nothing is wrong in any of them' : 'nothing was found'}\n`);
     else for (const row of findingRows(scene, found, surroundings)) output.add(`${row}\n`);
+    for (const row of expectationRows(scene, verdict)) output.add(`${row}\n`);
   }
   await output.flush();
+}
+
+function expectationRows({ sequence: { expectation } }: SequenceScene, verdict: Verdict): string[] {
+  if (!expectation) return [];
+  const { line, kind, why } = expectation;
+  const words = `line ${line} expects: ${kind}: ${why}`;
+  return [`  ${printable(verdict === 'as expected: found' ? words : `NOT AS EXPECTED: ${words}`)}`];
 }
 
 function findingRows(scene: SequenceScene, found: Found, { paint, width }: Surroundings): string[] {

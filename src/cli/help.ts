@@ -114,5 +114,11 @@ First come the interleavings with no, one and two preemptions; then all that mat
 that differ only in the order of steps that commute are one. What is found is shown as lanes: a task
 a column, time goes down, a number where another task comes in.
 
-The exit status is 0 if nothing was found, 1 if something was, 2 for a file that is not well-formed.
+What a sequence is known to lead to is expected in it, by its kind and with the reason; nothing else may be found then, and
+it must be:
+
+  {"expect":"deadlock","why":"hugetlb_wp takes the fault mutex again with the page locked"}
+
+The exit status is 0 if nothing was found but what is expected, 1 if something was, or what is expected was not, 2 for a file that
+is not well-formed.
 `;

@@ -18,7 +18,7 @@ import type { Scenario, Sequence } from './sequence/sequence.ts';
 import { checkHang, checkNote, parseEnd, parseOperation } from './sequence/steps.ts';
 
 /** What a line is, by a field that it has; there are more that one format has, and not the other. */
-const KINDS = ['op', 'seq', 'end', 'hang', 'crash', 'note'];
+const KINDS = ['op', 'seq', 'end', 'hang', 'crash', 'note', 'expect'];
 /** Outside sequences. */
 const ALL_KINDS = [...new Set([...KINDS, 'kernel', ...HUGETLB.kinds, ...HGM.kinds])];
 
@@ -81,6 +81,7 @@ class Parser {
 
   #takeInside(kind: string, line: Line, object: LineObject, begun: Begun): void {
     if (kind === 'op') takeOperation(line, object, this.#format, begun);
+    else if (kind === 'expect') begun.expect(line, object);
     else if (kind === 'hang') takeHang(line, object, begun);
     else if (kind === 'crash') takeCrash(line, object, this.#format.operations, begun);
     else if (kind === 'end') begun.finish({ ...line, ...parseEnd(line, object, begun.number) });

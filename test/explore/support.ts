@@ -11,9 +11,9 @@ export function sceneOf(lines: readonly object[]): SequenceScene {
   return new SequenceScene(parseScenario('scenario', text).sequences[0]!);
 }
 
-/** Searches until something is found, or nothing is left. */
-export function explored(scene: SequenceScene): Exploration {
-  const search = explore(scene);
+/** Searches until something is found, or nothing is left. @param onExecution called after each execution */
+export function explored(scene: SequenceScene, onExecution: () => void = () => undefined): Exploration {
+  const search = explore(scene, {}, onExecution);
   for (;;) {
     const { value, done } = search.next();
     if (done) return value;

@@ -5,6 +5,7 @@ import type { Context } from '../line/fields.ts';
 import type { Line, LineObject } from '../line/line.ts';
 import { refused } from '../line/lines.ts';
 import type { Setting } from '../line/setting.ts';
+import { type Expectation, parseExpectation } from './expectation.ts';
 import type { Model } from './model.ts';
 import type { ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
 
@@ -19,6 +20,7 @@ export class Begun implements Context {
   /** The operations of threads that wait, by process and thread. */
   readonly #waiting = new Map<string, ScenarioStep>();
   #end: ScenarioEnd | undefined;
+  #expectation: Expectation | undefined;
   readonly #line: Line;
   readonly #model: Model;
   readonly #steps: ScenarioStep[] = [];
@@ -74,6 +76,12 @@ export class Begun implements Context {
     this.#steps[this.#steps.length - 1] = step;
   }
 
+  /** Takes what is expected to be found, once. */
+  expect(line: Line, object: LineObject): void {
+    if (this.#expectation) throw refused(line, 'expect', 'one expectation in a sequence', object.expect);
+    this.#expectation = parseExpectation(line, object);
+  }
+
   /** Takes the end. Without one, the kernel has died. */
   finish(end?: ScenarioEnd): void {
     this.#end = end;
@@ -83,6 +91,7 @@ export class Begun implements Context {
   /** The sequence, when all is read. */
   get sequence(): Sequence {
     const { number, setting } = this;
-    return { ...this.#line, number, model: this.#model, setting, steps: this.#steps, end: this.#end };
+    const [model, steps, end, expectation] = [this.#model, this.#steps, this.#end, this.#expectation];
+    return { ...this.#line, number, model, setting, steps, end, expectation };
   }
 }

@@ -5,6 +5,7 @@ import type { Line } from '../line/line.ts';
 import type { Setting } from '../line/setting.ts';
 import type { PoolCounts } from '../line/states.ts';
 import type { Found } from '../stage/answer.ts';
+import type { Expectation } from './expectation.ts';
 import type { Model } from './model.ts';
 import type { Operation } from './operation.ts';
 
@@ -47,6 +48,8 @@ export interface Sequence extends Line {
   readonly model: Model;
   readonly setting: Setting;
   readonly steps: readonly ScenarioStep[];
+  /** What a search of its interleavings finds; undefined: nothing. */
+  readonly expectation: Expectation | undefined;
   /** Undefined where the kernel died before. */
   readonly end: ScenarioEnd | undefined;
 }
