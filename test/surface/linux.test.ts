@@ -161,6 +161,7 @@ const entries: Entry[] = [
   ofThread('madvise', [0, 0, linux.MADV_DONTNEED], 'number', 'number', 'number'),
   ofThread('mincore', [0, 0], 'number', 'number'),
   ofThread('smaps', [0, 0], 'number', 'number'),
+  ofThread('pagemap', [at, 1], 'number', 'number?'),
   ofThread('migrate', [], 'number'),
   ofThread('ftruncate', [file, 0], 'object', 'number'),
   ofThread('fallocate', [file, 0, 0, 0], 'object', 'number', 'number', 'number?'),

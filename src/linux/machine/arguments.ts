@@ -92,6 +92,12 @@ export function checkPipe(pipe: Pipe): void {
   pipe.check();
 }
 
+/** An address, and how many 4 KiB pages from there on. */
+export function checkPagemap(address: number, pages: number): void {
+  checkAddress(address);
+  checkInteger('pages', pages, 0, 2 ** 24);
+}
+
 /** Which way bytes go between two processes. */
 export function checkDirection(direction: Direction): void {
   if (direction !== 'read' && direction !== 'write') throw wrongKind('direction', "'read' or 'write'", direction);

@@ -16,7 +16,7 @@ import type { Vma } from '../mm/vma.ts';
 import { type MappedPage, mappedPages, readPagemap } from '../syscalls/pagemap.ts';
 import { Ring, unpinBuffer } from '../syscalls/registered-buffer.ts';
 import type { Smaps } from '../syscalls/smaps.ts';
-import { checkAddress, checkByte } from './arguments.ts';
+import { checkAddress, checkByte, checkPagemap } from './arguments.ts';
 import { type Caller, GupCalls } from './gup-calls.ts';
 import type { Machine } from './machine.ts';
 import { type MmapOptions, Syscalls } from './syscalls.ts';
@@ -267,8 +267,7 @@ export class Process extends GupCalls<'now'> implements Kept {
   /** /proc/PID/pagemap: one entry a 4 KiB page, with frame numbers. @param pages 4 KiB pages */
   pagemap(address: number, pages = 1): BigUint64Array {
     this.checkAlive();
-    checkAddress(address);
-    checkInteger('pages', pages, 0, 2 ** 24);
+    checkPagemap(address, pages);
     return readPagemap(this.mm, address - (address % PAGE_SIZE), pages);
   }
 

@@ -22,6 +22,7 @@ import { sysMmap } from '../syscalls/mmap.ts';
 import { sysMprotect } from '../syscalls/mprotect.ts';
 import { sysMremap } from '../syscalls/mremap.ts';
 import { mmput, sysMunmap, usingMm } from '../syscalls/munmap.ts';
+import { readPagemap } from '../syscalls/pagemap.ts';
 import type { Pipe } from '../syscalls/pipe.ts';
 import { registerBuffer, unregisterBuffer } from '../syscalls/registered-buffer.ts';
 import { type Direction, processVmAccess, procMemAccess } from '../syscalls/remote-memory.ts';
@@ -42,6 +43,7 @@ import {
   checkFrame,
   checkFtruncate,
   checkMmap,
+  checkPagemap,
   checkPipe,
   checkProcess,
   checkRange,
@@ -170,6 +172,16 @@ export class Syscalls extends GupCalls<'path'> {
   *mincore(address: number, length: number): Path<Uint8Array | Errno> {
     checkRange(address, length);
     return this.#exit(yield* sysMincore(this.task, this.#mm, address, length));
+  }
+
+  /** /proc/PID/pagemap of the process's own, an entry a 4 KiB page. */
+  *pagemap(address: number, pages = 1): Path<BigUint64Array> {
+    checkPagemap(address, pages);
+    const mm = this.#mm;
+    yield* mm.mmapLock.read(this.task);
+    const entries = readPagemap(mm, address - (address % PAGE_SIZE), pages);
+    mm.mmapLock.unlock(this.task);
+    return this.#exit(entries);
   }
 
   /** /proc/PID/smaps of the process's own. */

@@ -21,6 +21,7 @@ const EVERYTHING = { drops: 'everything', keepsGlobal: false } as const;
 const USERS = 0;
 const PINNED = 1;
 const SEQUENCE = 2;
+const VMAS = 3;
 
 /** `struct mm_struct`. */
 export class Mm implements Kept {
@@ -150,6 +151,7 @@ export class Mm implements Kept {
 
   /** The VMAs, in ascending order of their addresses. */
   get vmas(): readonly Vma[] {
+    watch?.touch(Touch.read, this, VMAS);
     return this.#vmas;
   }
 
@@ -191,6 +193,7 @@ export class Mm implements Kept {
     const at = this.#firstEndingAfter(vma.start);
     const next = this.#vmas[at];
     if (next && next.start < vma.end) throw new InvariantError('Mm.insert: VMAs overlap');
+    watch?.touch(Touch.write, this, VMAS);
     this.#vmas.splice(at, 0, vma);
   }
 
@@ -198,10 +201,12 @@ export class Mm implements Kept {
   remove(vma: Vma): void {
     const at = this.#firstEndingAfter(vma.start);
     if (this.#vmas[at] !== vma) throw new InvariantError('Mm.remove: no such VMA');
+    watch?.touch(Touch.write, this, VMAS);
     this.#vmas.splice(at, 1);
   }
 
   #firstEndingAfter(address: number): number {
+    watch?.touch(Touch.read, this, VMAS);
     let low = 0;
     let high = this.#vmas.length;
     while (low < high) {

@@ -68,7 +68,11 @@ const PM_FRAME = PM_SOFT_DIRTY - 1n;
 
 /** The frame of the 4 KiB behind an address: undefined where none is mapped. */
 export function frameAt(process: Process, address: number): number | undefined {
-  const [entry = 0n] = process.pagemap(address);
+  return frameIn(process.pagemap(address)[0]!);
+}
+
+/** The frame in an entry of pagemap: undefined where none is mapped. */
+export function frameIn(entry: bigint): number | undefined {
   return entry & PM_PRESENT ? Number(entry & PM_FRAME) : undefined;
 }
 

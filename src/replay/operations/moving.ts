@@ -4,19 +4,21 @@
 import type { Path } from '../../linux/base/task.ts';
 import { calling, type Operation, tasking } from '../sequence/operation.ts';
 import type { Answer } from '../stage/answer.ts';
+import type { Caller } from '../stage/caller.ts';
 import type { Stage } from '../stage/stage.ts';
-import { addressOfSpot, callerOf, frameAt, OLD_SPOT, type Spot, spot } from './common.ts';
+import { addressOfSpot, callerOf, frameIn, OLD_SPOT, type Spot, spot } from './common.ts';
 
-/** The frame behind a byte of a process's. */
-function frameOf(stage: Stage, values: Spot): number | undefined {
-  return frameAt(stage.process(values.proc), addressOfSpot(stage, values));
+/** The frame behind a byte of a process's, as the process sees it. */
+function* frameOf(stage: Stage, values: Spot, thread: Caller | undefined): Path<number | undefined> {
+  const [entry] = yield* callerOf(stage, thread, values.proc).pagemap(addressOfSpot(stage, values));
+  return frameIn(entry!);
 }
 
 /** The number of the frame that a byte lies in is written to corrupt-pfn. */
 export const corruptPfn: Operation = tasking(spot, {
   old: OLD_SPOT,
   *calls(stage, values, task): Path<Answer> {
-    const frame = frameOf(stage, values);
+    const frame = yield* frameOf(stage, values, task);
     /* Nobody finds a number where nothing is mapped. */
     if (frame === undefined) return { result: 'ENXIO' };
     return { result: yield* callerOf(stage, task, values.proc).memoryFailure(frame) };
@@ -27,7 +29,7 @@ export const corruptPfn: Operation = tasking(spot, {
 export const migrate: Operation = calling(spot, {
   old: OLD_SPOT,
   *calls(stage, values, thread): Path<Answer> {
-    const frame = frameOf(stage, values);
+    const frame = yield* frameOf(stage, values, thread);
     if (frame === undefined) return { result: 'ENOENT' };
     return { result: yield* callerOf(stage, thread, values.proc).migrate(frame) };
   },

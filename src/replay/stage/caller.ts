@@ -45,6 +45,7 @@ type Waiting =
 /** Calls that go through without waiting. */
 type GoingThrough =
   | 'mincore'
+  | 'pagemap'
   | 'munlock'
   | 'getUserPagesFastOnly'
   | 'followPage'
@@ -86,6 +87,7 @@ export function mainThread(process: Process): Caller {
     mprotect: (...args) => atOnce(() => process.mprotect(...args)),
     mremap: (...args) => atOnce(() => process.mremap(...args)),
     madvise: (...args) => atOnce(() => process.madvise(...args)),
+    pagemap: (...args) => atOnce(() => process.pagemap(...args)),
     mincore: (...args) => atOnce(() => process.mincore(...args)),
     mlock: (...args) => atOnce(() => process.mlock(...args)),
     munlock: (...args) => atOnce(() => process.munlock(...args)),
