@@ -5,8 +5,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { KernelProgram } from '../../src/explore/kernel/kernel-program.ts';
 import { SequenceScene } from '../../src/explore/scenario/sequence-scene.ts';
 import { verdictOf } from '../../src/explore/scenario/verdict.ts';
+import { BoundedSearch } from '../../src/explore/search/bounded.ts';
+import { Driver } from '../../src/explore/search/driver.ts';
+import { OptimalSearch } from '../../src/explore/search/optimal.ts';
+import type { Search } from '../../src/explore/search/search.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
 import { THOROUGH } from '../support/thorough.ts';
 import { explored } from './support.ts';
@@ -50,4 +55,31 @@ describe('of the scenario library', () => {
       }
     });
   }
+
+  /** What the operations of a scenario answer, all together, in each execution of a search. */
+  function outcomesOf(scene: SequenceScene, search: Search<unknown>, most: number): Set<string> {
+    const seen = new Set<string>();
+    for (let ended = search.next(); ended && search.counts.executions < most; ended = search.next()) {
+      if (ended === 'complete')
+        seen.add(
+          scene
+            .observe()
+            .map(({ answer }) => answer)
+            .join('; '),
+        );
+    }
+    return seen;
+  }
+
+  /* Otherwise something is read or written that the watch is not told of: the search takes what depends on each other for what commutes. */
+  test.for(names)('%s: what a few preemptions lead to, the search over everything meets, too', THOROUGH, (name) => {
+    for (const sequence of parseScenario(name, read(name)).sequences) {
+      if (sequence.expectation) continue;
+      const scene = new SequenceScene(sequence);
+      const driver = new Driver(new KernelProgram(scene));
+      const few = [0, 1, 2].map((preemptions) => outcomesOf(scene, new BoundedSearch(driver, preemptions), 600));
+      const all = outcomesOf(scene, new OptimalSearch(driver), Number.POSITIVE_INFINITY);
+      expect([...all]).toEqual(expect.arrayContaining(few.flatMap((seen) => [...seen])));
+    }
+  });
 });
