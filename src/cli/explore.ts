@@ -1,19 +1,28 @@
 /**
  * `hugewalk explore`: which interleaving of a scenario's tasks breaks something?
  */
-import { type Exploration, explore, type Found, type Pass } from '../explore/explore.ts';
-import { SequenceScene } from '../explore/scenario/sequence-scene.ts';
+import type { Found } from '../explore/explore.ts';
+import type { Place } from '../explore/kernel/kernel-watch.ts';
+import { savedScenario } from '../explore/scenario/saved.ts';
+import type { SequenceScene } from '../explore/scenario/sequence-scene.ts';
 import { type Verdict, verdictOf } from '../explore/scenario/verdict.ts';
-import { drawLanes, lanes } from '../explore/show/lanes.ts';
-import { witness } from '../explore/witness.ts';
-import type { LineObject } from '../replay/line/line.ts';
-import { operationWords } from '../replay/observe/words.ts';
-import type { Scenario, ScenarioStep, Sequence } from '../replay/sequence/sequence.ts';
+import type { Run } from '../explore/search/schedule.ts';
+import { judgedWitness } from '../explore/witness.ts';
+import { type Followed, passWords, printExploration, printFollowed, sceneOf, summary, svgOf } from './explore-print.ts';
+import { type ExploredScene, type Searched, type SearchOptions, type Shard, searchScene } from './explore-search.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { Surroundings } from './map.ts';
 import { readScenario } from './read-scenario.ts';
-import { sequenceWords } from './replay-run.ts';
-import { count, counted, printable } from './text.ts';
+import {
+  placesOf,
+  readShard,
+  type SearchedScene,
+  type ShardFile,
+  shardFileOf,
+  writeShard,
+  writeWhole,
+} from './shard-file.ts';
+import { count } from './text.ts';
 
 /** The options of `explore`. */
 export interface ExploreCliOptions {
@@ -23,6 +32,23 @@ export interface ExploreCliOptions {
   readonly seconds?: number;
   /** A line of JSON a sequence. */
   readonly json?: boolean;
+  /** Threads that search. */
+  readonly workers?: number;
+  /** The part of the interleavings to search. */
+  readonly shard?: Shard;
+  /** Where to write what the shard has done. */
+  readonly out?: string;
+  /** The whole record of a finding, instead of lanes. */
+  readonly trace?: boolean;
+  /** Where to write the first finding, as a scenario with its schedule. */
+  readonly save?: string;
+  /** Where to draw it. */
+  readonly svg?: string;
+  /** So many executions by chance, instead of all. */
+  readonly random?: number;
+  readonly seed?: number;
+  /** Files of shards that may know more busy places. */
+  readonly places?: readonly string[];
 }
 
 /** Runs the command; resolves with the exit status. All files are read, and found right, before anything runs. */
@@ -31,121 +57,115 @@ export async function exploreFiles(
   options: ExploreCliOptions,
   surroundings: Surroundings,
 ): Promise<number> {
-  const scenes: { readonly scenario: Scenario; readonly scene: SequenceScene }[] = [];
+  checkOptions(options);
+  const scenes: ExploredScene[] = [];
   for (const path of paths) {
-    const { scenario } = await readScenario(path, surroundings.progress);
-    for (const sequence of scenario.sequences) scenes.push({ scenario, scene: sceneOf(sequence) });
+    const { scenario, text } = await readScenario(path, surroundings.progress);
+    for (const [index, sequence] of scenario.sequences.entries()) {
+      scenes.push({ scene: sceneOf(sequence), file: path, text, index });
+    }
   }
+  const known = await knownPlaces(options.places ?? [], scenes.length);
+  const done: SearchedScene[] = [];
   const verdicts: Verdict[] = [];
-  for (const { scene } of scenes) {
-    const { exploration, interrupted } = await search(scene, options, surroundings);
-    const verdict = verdictOf(exploration.found?.finding, scene.sequence.expectation);
+  let kept = 0;
+  for (const [at, explored] of scenes.entries()) {
+    const { schedule } = explored.scene;
+    if (schedule) {
+      const followed = followedOf(explored.scene, schedule);
+      await printFollowed(explored.scene, followed, options, surroundings);
+      verdicts.push(followed.finding ? 'unexpected' : 'as expected: nothing');
+      if (followed.finding && kept++ === 0) await keep(explored, { ...followed, finding: followed.finding }, options);
+      continue;
+    }
+    const searched = await search(explored, { ...options, busyPlaces: known[at] ?? [] }, surroundings);
+    done.push({ explored, ...searched });
+    const { found } = searched.exploration;
+    const verdict = verdictOf(found?.finding, explored.scene.sequence.expectation);
     verdicts.push(verdict);
-    await print(scene, exploration, verdict, options, surroundings);
-    if (interrupted) return EXIT.incomplete;
+    await printExploration(explored.scene, searched.exploration, verdict, options, surroundings);
+    if (found && kept++ === 0) await keep(explored, found, options);
+    if (searched.interrupted) return EXIT.incomplete;
   }
-  if (!options.json) surroundings.output.add(`${counted(scenes.length, 'sequence')}, ${summary(verdicts)}\n`);
+  if (options.shard && options.out !== undefined) await writeShard(options.out, shardFileOf(options.shard, done));
+  if (!options.json) surroundings.output.add(summary(verdicts));
   await surroundings.output.flush();
   return verdicts.every((verdict) => verdict.startsWith('as expected')) ? EXIT.done : EXIT.differences;
 }
 
-function sceneOf(sequence: Sequence): SequenceScene {
+/** Runs a scene as its sequence says. */
+function followedOf(scene: SequenceScene, schedule: readonly Run[]): Followed {
   try {
-    return new SequenceScene(sequence);
+    return { schedule, finding: judgedWitness(scene, schedule).finding };
   } catch (error) {
-    if (error instanceof RangeError) throw new Failure(`${sequence.file}:${sequence.line}: ${error.message}`);
-    throw error;
+    if (!(error instanceof RangeError)) throw error;
+    return { schedule, finding: undefined, problem: `it cannot be followed (any more): ${error.message}` };
   }
+}
+
+/** Writes a finding where the options say. */
+async function keep(
+  { scene, text }: ExploredScene,
+  found: Pick<Found, 'finding' | 'schedule'>,
+  { save, svg }: ExploreCliOptions,
+): Promise<void> {
+  if (save !== undefined) await writeWhole(save, savedScenario(scene, text, found.finding, found.schedule));
+  if (svg !== undefined) await writeWhole(svg, svgOf(scene, found));
+}
+
+/** By sequence: the busy places that shards know. */
+async function knownPlaces(paths: readonly string[], sequences: number): Promise<Place[][]> {
+  const shards: ShardFile[] = [];
+  for (const path of paths) {
+    const shard = await readShard(path);
+    if (shard.sequences.length !== sequences) {
+      throw new Failure(`--places: expected a shard of the same scenarios, got ${path}`);
+    }
+    shards.push(shard);
+  }
+  return placesOf(shards).map((places) => [...places]);
 }
 
 /** Searches until something is found, nothing is left, time is up, or Ctrl-C. */
 async function search(
-  scene: SequenceScene,
-  { preemptions, seconds = Number.POSITIVE_INFINITY }: ExploreCliOptions,
+  explored: ExploredScene,
+  { seconds = Number.POSITIVE_INFINITY, ...options }: SearchOptions & { readonly seconds?: number },
   { progress }: Surroundings,
-): Promise<{ readonly exploration: Exploration; readonly interrupted: boolean }> {
+): Promise<Searched & { readonly interrupted: boolean }> {
   const begun = performance.now();
+  const elapsed = (): number => (performance.now() - begun) / 1000;
   let interrupted = false;
   const onInterrupt = (): void => {
     interrupted = true;
   };
   process.once('SIGINT', onInterrupt);
   try {
-    const search = explore(scene, preemptions === undefined ? {} : { preemptions });
-    for (;;) {
-      const { value, done } = search.next();
-      const elapsed = (performance.now() - begun) / 1000;
-      if (done || interrupted || elapsed >= seconds) return { exploration: value, interrupted };
+    const isTimeUp = (): boolean => interrupted || elapsed() >= seconds;
+    const searched = await searchScene(explored, options, isTimeUp, ({ executions, passes }) =>
       progress.report(() => {
-        const rate = count(Math.round(value.executions / elapsed));
-        return `exploring sequence ${scene.sequence.number}: ${passWords(value.passes.at(-1)!)}, ${rate} executions a second`;
-      });
-      await new Promise(setImmediate);
-    }
+        const rate = count(Math.round(executions / elapsed()));
+        const { number } = explored.scene.sequence;
+        return `exploring sequence ${number}: ${passWords(passes.at(-1)!)}, ${rate} executions a second`;
+      }),
+    );
+    return { ...searched, interrupted };
   } finally {
     process.removeListener('SIGINT', onInterrupt);
   }
 }
 
-/** `1 finding, 2 expected findings`; of what is expected only where there is any. */
-function summary(verdicts: readonly Verdict[]): string {
-  const of = (which: Verdict): number => verdicts.filter((verdict) => verdict === which).length;
-  const [expected, missing] = [of('as expected: found'), of('missing')];
-  return [
-    counted(of('unexpected'), 'finding'),
-    ...(expected > 0 ? [counted(expected, 'expected finding')] : []),
-    ...(missing > 0 ? [`${counted(missing, 'expected finding')} missing`] : []),
-  ].join(', ');
-}
-
-async function print(
-  scene: SequenceScene,
-  exploration: Exploration,
-  verdict: Verdict,
-  { json }: ExploreCliOptions,
-  surroundings: Surroundings,
-): Promise<void> {
-  const { output, paint, progress } = surroundings;
-  const { sequence } = scene;
-  const { passes, found, exhausted } = exploration;
-  progress.clear();
-  if (json) {
-    const { file, line } = sequence;
-    output.add(`${JSON.stringify({ file, line, sequence: sequence.number, verdict, ...exploration })}\n`);
-  } else {
-    const title = `${sequence.file}:${sequence.line}:`;
-    output.add(`${paint.bold(printable(title))} ${sequenceWords(sequence)}, ${counted(scene.tasks, 'task')}\n`);
-    for (const pass of passes) output.add(`  ${passWords(pass)}\n`);
-    if (!found) output.add(`  ${exhausted ? 'nothing is wrong in any of them' : 'nothing was found'}\n`);
-    else for (const row of findingRows(scene, found, surroundings)) output.add(`${row}\n`);
-    for (const row of expectationRows(scene, verdict)) output.add(`${row}\n`);
+/** Options that exclude each other, or need each other. */
+function checkOptions({ preemptions, workers, shard, out, places, random, seed }: ExploreCliOptions): void {
+  if (workers === 0) throw new Failure('--workers: expected 1 or more, got 0');
+  for (const [name, option] of Object.entries({ '--workers': workers, '--shard': shard })) {
+    if (option === undefined || preemptions === undefined) continue;
+    throw new Failure(`${name}: expected no --preemptions beside it, as only the pass over all interleavings is cut`);
   }
-  await output.flush();
-}
-
-function expectationRows({ sequence: { expectation } }: SequenceScene, verdict: Verdict): string[] {
-  if (!expectation) return [];
-  const { line, kind, why } = expectation;
-  const words = `line ${line} expects: ${kind}: ${why}`;
-  return [`  ${printable(verdict === 'as expected: found' ? words : `NOT AS EXPECTED: ${words}`)}`];
-}
-
-function findingRows(scene: SequenceScene, found: Found, { paint, width }: Surroundings): string[] {
-  const { finding, schedule } = found;
-  const { runs, isShared } = witness(scene, schedule);
-  const heads = scene.operations.map((steps) => steps.map(stepWords).join('; '));
-  return [
-    `  ${paint.red(`${finding.kind}: ${printable(finding.what)}`)}`,
-    ...drawLanes(heads, lanes(runs, isShared), width).map(printable),
-  ];
-}
-
-function stepWords({ text, operation }: ScenarioStep): string {
-  const { task, ...object } = JSON.parse(text) as LineObject;
-  return operationWords(object, operation.found);
-}
-
-function passWords({ preemptions, counts, done }: Pass): string {
-  const which = preemptions === undefined ? 'any interleaving' : `up to ${counted(preemptions, 'preemption')}`;
-  return `${which}: ${counted(counts.executions, 'execution')}${done ? ', all' : ''}`;
+  if (random !== undefined && (workers !== undefined || shard || preemptions !== undefined)) {
+    throw new Failure('--random: expected no --workers, --shard or --preemptions beside it');
+  }
+  if (random === undefined && seed !== undefined) throw new Failure('--seed: expected --random beside it');
+  if (shard && out === undefined) throw new Failure('--shard: expected --out beside it, for what the shard has done');
+  if (!shard && out !== undefined) throw new Failure('--out: expected --shard beside it');
+  if (!shard && places) throw new Failure('--places: expected --shard beside it');
 }

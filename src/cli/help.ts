@@ -13,6 +13,9 @@ What a real kernel did with huge pages, and what the model of it does:
   hugewalk replay test/recordings/hugetlb-2M-A.jsonl.gz
   hugewalk replay docs/scenarios/copy-on-write.jsonl --run
   hugewalk replay docs/scenarios/copy-on-write.jsonl --trace
+
+Which order of what several tasks do breaks something:
+  hugewalk explore docs/explore/fork-and-migration.jsonl
 `;
 
 export const EXPLANATION = `
@@ -112,13 +115,19 @@ value that is told is expected in every interleaving:
 
 First come the interleavings with no, one and two preemptions; then all that matter, each once: those
 that differ only in the order of steps that commute are one. What is found is shown as lanes: a task
-a column, time goes down, a number where another task comes in.
+a column, time goes down, a number where another task comes in. A line {"schedule":[[0,16],[1,6]]}
+before the end of a sequence, as --save writes it, is followed instead: task 0 runs over 16 places
+where another could come in, then task 1 over 6.
+
+With --workers or --shard, the last pass is cut into pieces; what is found is the same. What the
+shards wrote is put together by hugewalk explore merge. docs/explore.md has more.
 
 What a sequence is known to lead to is expected in it, by its kind and with the reason; nothing else may be found then, and
 it must be:
 
   {"expect":"deadlock","why":"hugetlb_wp takes the fault mutex again with the page locked"}
 
-The exit status is 0 if nothing was found but what is expected, 1 if something was, or what is expected was not, 2 for a file that
-is not well-formed.
+The exit status is 0 if nothing was found but what is expected; 1 if something was, or what is
+expected was not, or the search was broken off (Ctrl-C; merge: shards are missing); 2 for a file or
+an option that is wrong.
 `;

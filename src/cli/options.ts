@@ -3,6 +3,7 @@
  */
 import { hex } from '../core/errors.ts';
 import { Access } from '../mmu/access.ts';
+import type { Shard } from './explore-search.ts';
 import { Failure } from './failure.ts';
 
 /** `0x7f00_dead_0000`: underscores between digits. */
@@ -40,6 +41,15 @@ export function parseCpu(text: string): number {
 export function parseCount(name: string, text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new Failure(`${name}: expected a number such as 2, got ${JSON.stringify(text)}`);
   return Number(text);
+}
+
+/** `2/4`. */
+export function parseShard(text: string): Shard {
+  const [, number, of] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? [];
+  if (!number || !of || number > of) {
+    throw new Failure(`--shard: expected a part such as 1/4, the first of four, got ${JSON.stringify(text)}`);
+  }
+  return { number, of };
 }
 
 const KINDS = new Map([

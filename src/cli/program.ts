@@ -1,9 +1,9 @@
 /**
  * The command line: commands, options, help. A command's code is loaded when it is run.
  */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import type { ExploreCliOptions } from './explore.ts';
+import type { MergeOptions } from './explore-merge.ts';
 import { Failure } from './failure.ts';
 import {
   EXAMPLES,
@@ -14,11 +14,12 @@ import {
   WALK_EXPLANATION,
 } from './help.ts';
 import type { MapOptions, Surroundings } from './map.ts';
-import { parseAccess, parseCount, parseCpu, parseHex } from './options.ts';
+import { parseAccess, parseCount, parseCpu, parseHex, parseShard } from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import type { ReplayOptions } from './replay.ts';
 import { createPaint } from './text.ts';
+import { version } from './version.ts';
 import type { WalkOptions } from './walk.ts';
 
 /** Columns of what is no terminal. */
@@ -86,17 +87,42 @@ function createProgram(): Command {
       process.exitCode = await within(options, (surroundings) => replay(paths, options, surroundings));
     });
 
-  colorOptions(program.command('explore').argument('<SCENARIO...>', 'scenarios with tasks, plain or gzipped'))
+  addExplore(program);
+  return program;
+}
+
+function addExplore(program: Command): void {
+  const command = colorOptions(
+    program.command('explore').argument('<SCENARIO...>', 'scenarios with tasks, plain or gzipped'),
+  )
     .description('run every interleaving that matters of what several tasks do, and show the one that breaks something')
     .addOption(countOption('--preemptions', 'most preemptions of an interleaving (default: any number)'))
     .addOption(countOption('--seconds', 'most seconds for a sequence (default: until nothing is left)'))
+    .addOption(countOption('--workers', 'threads that search the interleavings (default: none but this one)'))
+    .addOption(countOption('--random', 'so many executions by chance, for what is too large to be searched'))
+    .addOption(countOption('--seed', 'with --random: another seed, other executions (default: 1)'))
+    .option('--trace', 'everything that the model recorded in what was found')
+    .option('--save <FILE>', 'write the first finding as a scenario, with the schedule that shows it again')
+    .option('--svg <FILE>', 'draw the first finding as a time line')
+    .addOption(new Option('--shard <K/N>', 'search one of N parts of the interleavings').argParser(parseShard))
+    .option('--out <FILE>', 'with --shard: where to write what was done')
+    .option('--places <FILE...>', 'with --shard: what other shards wrote, for the places that they know')
     .option('--json', 'a line of JSON a sequence')
     .addHelpText('after', EXPLORE_EXPLANATION)
     .action(async (paths: string[], options: ExploreCliOptions & ColorOption) => {
       const { exploreFiles } = await import('./explore.ts');
       process.exitCode = await within(options, (surroundings) => exploreFiles(paths, options, surroundings));
     });
-  return program;
+  colorOptions(command.command('merge').argument('<FILE...>', 'what explore --shard wrote'))
+    .description('tell what the shards of a search have found together, and which are missing')
+    .option('--missing', 'only the numbers of the shards that are to be run (again)')
+    .option('--json', 'a line of JSON a sequence')
+    /* Options that explore has, too, are taken for its own. */
+    .action(async (paths: string[], _: MergeOptions, merge: Command) => {
+      const options: MergeOptions & ColorOption = merge.optsWithGlobals();
+      const { mergeShards } = await import('./explore-merge.ts');
+      process.exitCode = await within(options, (surroundings) => mergeShards(paths, options, surroundings));
+    });
 }
 
 interface ColorOption {
@@ -142,14 +168,6 @@ async function within<T>({ color }: ColorOption, command: (surroundings: Surroun
   } finally {
     progress.clear();
   }
-}
-
-/** Of this package: src/cli and dist/cli are as far from its package.json. */
-function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return version;
 }
 
 /** Commander's message, which may have a second line with a suggestion, as one. */

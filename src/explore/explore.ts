@@ -3,9 +3,11 @@
  */
 import type { Finding } from './kernel/finding.ts';
 import { KernelProgram, type Scene } from './kernel/kernel-program.ts';
+import type { Place } from './kernel/kernel-watch.ts';
 import { BoundedSearch } from './search/bounded.ts';
 import { Driver } from './search/driver.ts';
 import { OptimalSearch } from './search/optimal.ts';
+import { RandomSearch } from './search/random.ts';
 import { type Run, scheduleOf } from './search/schedule.ts';
 import type { Search, SearchCounts } from './search/search.ts';
 import { SerialOutcomes } from './serial.ts';
@@ -14,6 +16,12 @@ import { SerialOutcomes } from './serial.ts';
 export interface ExploreOptions {
   /** Most preemptions of an interleaving; default: any number. */
   readonly preemptions?: number;
+  /** So many executions by chance, instead of all interleavings. */
+  readonly random?: { readonly executions: number; readonly seed: number };
+  /** Most executions of the pass over all interleavings; default: as many as there are. */
+  readonly most?: number;
+  /** Places that are known to be busy, from another search of the scene. */
+  readonly busyPlaces?: readonly Place[];
 }
 
 /** What was found, and how to see it again. */
@@ -30,9 +38,13 @@ export interface Found {
 export interface Pass {
   /** Most preemptions; undefined: all interleavings that matter. */
   readonly preemptions: number | undefined;
+  /** Where it is by chance. */
+  readonly seed?: number;
   readonly counts: Readonly<SearchCounts>;
   /** Whether it came to its end. */
   readonly done: boolean;
+  /** Where it is searched in pieces (pieces.ts): how many are done, of how many. */
+  readonly pieces?: { readonly done: number; readonly of: number };
 }
 
 /** How far a search is. */
@@ -43,12 +55,16 @@ export interface Exploration {
   readonly found: Found | undefined;
   /** Whether the whole space was covered, without a finding. */
   readonly exhausted: boolean;
+  /** Places that several tasks pass in ways that do not commute, as far as is known. */
+  readonly busyPlaces: () => readonly Place[];
 }
 
 /** Passes with so few preemptions come before the one over everything. */
 const FEW = [0, 1, 2];
 /** So many executions of a pass with few preemptions; what is left then, the pass over everything has, too, and mostly in fewer. */
 const MOST_OF_FEW = 256;
+/** Steps in order that a bug needs at most, for the executions by chance: two preemptions. */
+const DEPTH = 3;
 /** Executions between two reports. */
 const BATCH = 64;
 
@@ -59,20 +75,22 @@ const BATCH = 64;
  */
 export function* explore(
   scene: Scene,
-  { preemptions }: ExploreOptions = {},
+  { preemptions, random, most = Number.POSITIVE_INFINITY, busyPlaces: known = [] }: ExploreOptions = {},
   onExecution: () => void = () => undefined,
 ): Generator<Exploration, Exploration, void> {
-  const driver = new Driver(new KernelProgram(scene));
+  const program = new KernelProgram(scene, known);
+  const driver = new Driver(program);
   const serial = new SerialOutcomes(scene);
+  const busyPlaces = (): readonly Place[] => program.busyPlaces;
   const passes: Pass[] = [];
   let executions = 0;
-  const bounds =
-    preemptions === undefined ? [...FEW, undefined] : FEW.filter((few) => few < preemptions).concat(preemptions);
-  for (const bound of bounds) {
-    const search = searchOf(driver, bound);
+  for (const { bound, seed } of plannedPasses(preemptions, random?.seed)) {
+    const which = { preemptions: bound, ...(seed !== undefined && { seed }) };
+    const search = seed === undefined ? searchOf(driver, bound) : byChance(driver, seed, random!.executions);
     const at = passes.length;
-    const most = bound !== undefined && preemptions === undefined ? executions + MOST_OF_FEW : Number.POSITIVE_INFINITY;
-    for (let done = false; !done && executions < most; ) {
+    const few = bound !== undefined && preemptions === undefined;
+    const mostOfPass = few ? executions + MOST_OF_FEW : Number.POSITIVE_INFINITY;
+    for (let done = false; !done && executions < mostOfPass; ) {
       for (let run = 0; run < BATCH && !done; run++) {
         const ended = search.next();
         done = ended === undefined;
@@ -80,17 +98,35 @@ export function* explore(
         executions++;
         const finding = driver.finding ?? serial.judge(scene.observe());
         if (finding !== undefined) {
-          passes[at] = { preemptions: bound, counts: search.counts, done: false };
+          passes[at] = { ...which, counts: search.counts, done: false };
           const schedule = scheduleOf(driver.steps);
-          return { passes, executions, found: { finding, schedule, preemptions: bound, executions }, exhausted: false };
+          const found = { finding, schedule, preemptions: bound, executions };
+          return { passes, executions, found, exhausted: false, busyPlaces };
         }
         onExecution();
       }
-      passes[at] = { preemptions: bound, counts: search.counts, done };
-      yield { passes, executions, found: undefined, exhausted: false };
+      passes[at] = { ...which, counts: search.counts, done };
+      const exploration = { passes, executions, found: undefined, exhausted: false, busyPlaces };
+      if (!done && bound === undefined && search.counts.executions >= most) return exploration;
+      yield exploration;
     }
   }
-  return { passes, executions, found: undefined, exhausted: preemptions === undefined };
+  return { passes, executions, found: undefined, exhausted: preemptions === undefined && !random, busyPlaces };
+}
+
+/** The passes, in order. */
+function plannedPasses(
+  preemptions: number | undefined,
+  seed: number | undefined,
+): { readonly bound: number | undefined; readonly seed?: number }[] {
+  if (seed !== undefined) return [{ bound: undefined, seed }];
+  const bounds =
+    preemptions === undefined ? [...FEW, undefined] : FEW.filter((few) => few < preemptions).concat(preemptions);
+  return bounds.map((bound) => ({ bound }));
+}
+
+function byChance(driver: Driver<Finding>, seed: number, executions: number): Search<Finding> {
+  return new RandomSearch(driver, { seed, executions, depth: DEPTH });
 }
 
 function searchOf(driver: Driver<Finding>, preemptions: number | undefined): Search<Finding> {

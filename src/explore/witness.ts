@@ -6,6 +6,7 @@ import type { Finding } from './kernel/finding.ts';
 import { KernelProgram, type Scene } from './kernel/kernel-program.ts';
 import { Driver } from './search/driver.ts';
 import { follow, type Run } from './search/schedule.ts';
+import { SerialOutcomes } from './serial.ts';
 import type { LaneRun } from './show/lanes.ts';
 
 /** What a schedule led to. */
@@ -41,4 +42,15 @@ export function witness(scene: Scene, schedule: readonly Run[]): Witness {
     seen = trace.length;
   });
   return { finding: driver.finding, runs, isShared: (name) => program.isShared(name) };
+}
+
+/**
+ * Follows a schedule, and judges what comes of it as a search does.
+ *
+ * @throws RangeError for a schedule of another scene
+ */
+export function judgedWitness(scene: Scene, schedule: readonly Run[]): Witness {
+  const serial = new SerialOutcomes(scene);
+  const seen = witness(scene, schedule);
+  return { ...seen, finding: seen.finding ?? serial.judge(scene.observe()) };
 }

@@ -15,10 +15,10 @@ import { takeCrash } from './operations/crash.ts';
 import { Begun } from './sequence/begun.ts';
 import type { Format } from './sequence/format.ts';
 import type { Scenario, Sequence } from './sequence/sequence.ts';
-import { checkHang, checkNote, parseEnd, parseOperation } from './sequence/steps.ts';
+import { checkHang, checkNote, parseEnd, parseOperation, parseSchedule } from './sequence/steps.ts';
 
 /** What a line is, by a field that it has; there are more that one format has, and not the other. */
-const KINDS = ['op', 'seq', 'end', 'hang', 'crash', 'note', 'expect'];
+const KINDS = ['op', 'seq', 'end', 'hang', 'crash', 'schedule', 'note', 'expect'];
 /** Outside sequences. */
 const ALL_KINDS = [...new Set([...KINDS, 'kernel', ...HUGETLB.kinds, ...HGM.kinds])];
 
@@ -84,6 +84,7 @@ class Parser {
     else if (kind === 'expect') begun.expect(line, object);
     else if (kind === 'hang') takeHang(line, object, begun);
     else if (kind === 'crash') takeCrash(line, object, this.#format.operations, begun);
+    else if (kind === 'schedule') takeSchedule(line, object, begun);
     else if (kind === 'end') begun.finish({ ...line, ...parseEnd(line, object, begun.number) });
     else this.#format.take(kind, line, object, begun);
     if (!begun.ended) return;
@@ -93,6 +94,7 @@ class Parser {
 }
 
 function takeOperation(line: Line, object: LineObject, { operations }: Format, begun: Begun): void {
+  if (begun.hasSchedule) throw refused(line, 'op', 'the end of the sequence behind its schedule', object.op);
   if (begun.last?.hang) throw refused(line, 'op', 'the end of the sequence, since it hangs', object.op);
   begun.operation(parseOperation(line, object, operations, begun));
 }
@@ -105,4 +107,10 @@ function takeHang(line: Line, object: LineObject, begun: Begun): void {
     throw refused(line, 'hang', `an operation without a result before it, not with "${step.result}"`, object.hang);
   }
   begun.complete({ ...step, hang: true });
+}
+
+/** One for a sequence, behind its operations. */
+function takeSchedule(line: Line, object: LineObject, begun: Begun): void {
+  if (begun.hasSchedule) throw refused(line, 'schedule', 'one of a sequence', object.schedule);
+  begun.schedule(parseSchedule(line, object, begun.steps));
 }

@@ -142,7 +142,7 @@ describe('is refused, with file, line, field, what was expected and what is ther
     [
       'a kernel within a sequence',
       [HGM_HEADER, V2, END],
-      '2: line: expected an object with one of op, seq, end, hang, crash, note, expect, pool, usage, cache, maps, same, uffd_message, pagemap, smaps, ptdump, ptdump_collapse, got {"kernel":"v2, fixed"}',
+      '2: line: expected an object with one of op, seq, end, hang, crash, schedule, note, expect, pool, usage, cache, maps, same, uffd_message, pagemap, smaps, ptdump, ptdump_collapse, got {"kernel":"v2, fixed"}',
     ],
 
     [
@@ -173,7 +173,7 @@ describe('is refused, with file, line, field, what was expected and what is ther
     [
       'a state of this format in the other',
       [HEADER, MMAP, { usage: [] }, END],
-      '3: line: expected an object with one of op, seq, end, hang, crash, note, expect, pool, pages, got {"usage":[]}',
+      '3: line: expected an object with one of op, seq, end, hang, crash, schedule, note, expect, pool, pages, got {"usage":[]}',
     ],
     [
       'fields of the other format',

@@ -92,7 +92,7 @@ describe('is refused, with file, line, field, what was expected and what is ther
     [
       'a line that is nothing that there is',
       [HEADER, { opp: 'read' }, end],
-      '2: line: expected an object with one of op, seq, end, hang, crash, note, expect, pool, pages, got {"opp":"read"}',
+      '2: line: expected an object with one of op, seq, end, hang, crash, schedule, note, expect, pool, pages, got {"opp":"read"}',
     ],
     [
       'a field that is missing',

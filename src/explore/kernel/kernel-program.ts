@@ -10,7 +10,7 @@ import type { Machine } from '../../linux/machine/machine.ts';
 import type { Program } from '../search/program.ts';
 import type { Recorder } from '../search/recorder.ts';
 import { type Finding, findingOf, type Waiting, whyNobodyGoesOn } from './finding.ts';
-import { KernelWatch } from './kernel-watch.ts';
+import { KernelWatch, type Place } from './kernel-watch.ts';
 
 /** What a task does. */
 export interface KernelTask {
@@ -76,10 +76,18 @@ export class KernelProgram implements Program<Finding> {
   #stand: Stand | undefined;
   #threads: Thread[] = [];
   #places = 0;
+  readonly #expected: readonly Place[];
 
-  constructor(scene: Scene) {
+  /** @param busy places that are known to be busy, from another search of the scene */
+  constructor(scene: Scene, busy: readonly Place[] = []) {
     this.#scene = scene;
     this.tasks = scene.tasks;
+    this.#expected = busy;
+  }
+
+  /** The places that are busy, as far as is known: in an order of their own. */
+  get busyPlaces(): readonly Place[] {
+    return this.#watch?.busyPlaces() ?? this.#expected;
   }
 
   /** The stand of the last execution. */
@@ -97,10 +105,16 @@ export class KernelProgram implements Program<Finding> {
     const stand = this.#scene.stand();
     this.#stand = stand;
     const { memory, tables } = stand.machine;
-    this.#watch ??= new KernelWatch(recorder, memory.bytes, tables.end);
+    this.#watch ??= this.#newWatch(recorder, memory.bytes, tables.end);
     this.#watch.reset();
     this.#places = 0;
     this.#threads = stand.tasks.map((of) => ({ of, pause: undefined, place: 0, isDone: false }));
+  }
+
+  #newWatch(recorder: Recorder, bytes: number, firstOwn: number): KernelWatch {
+    const watch = new KernelWatch(recorder, bytes, firstOwn);
+    watch.expectBusy(this.#expected);
+    return watch;
   }
 
   ready(): number {
@@ -115,10 +129,6 @@ export class KernelProgram implements Program<Finding> {
   awaits(task: number): number {
     const { pause } = this.#threads[task]!;
     return pause ? this.#watch!.awaited(pause) : -1;
-  }
-
-  hasEnded(task: number): boolean {
-    return this.#threads[task]!.isDone;
   }
 
   placeOf(task: number): number {

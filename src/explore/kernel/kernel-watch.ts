@@ -27,6 +27,9 @@ export const BETWEEN_OPERATIONS: Shared = { name: 'between two operations' };
 /** Parts of something shared: Part's values. */
 const PARTS = 8;
 
+/** A place where a step may end, the same in every process that runs the scene: the name of what is shared, or an entry's physical address. */
+export type Place = string | number;
+
 /** Somebody has read or written a page table that was freed. */
 export class FreedTableUse extends Error {}
 
@@ -68,7 +71,7 @@ export class KernelWatch implements Watch {
   constructor(recorder: Recorder, bytes: number, firstOwn: number) {
     this.#recorder = recorder;
     if (recorder.newObject() !== BOUNDARY) throw new InvariantError('KernelWatch: expected a recorder without objects');
-    this.#numbers.set(BETWEEN_OPERATIONS, BOUNDARY);
+    this.#byName.set(BETWEEN_OPERATIONS.name, BOUNDARY);
     this.#entries = new Int32Array(bytes / ENTRY);
     this.#tables = new Int32Array(bytes / TABLE);
     this.#isFreed = new Uint8Array(bytes / TABLE);
@@ -193,18 +196,39 @@ export class KernelWatch implements Watch {
     return this.#names[number] ?? `object ${number}`;
   }
 
+  /** The places that are busy, as far as is known. */
+  busyPlaces(): Place[] {
+    const busy = (number: number): boolean => this.#recorder.isBusy(number);
+    const named = [...this.#byName].flatMap(([name, number]) => (busy(number) ? [name] : []));
+    const entries: number[] = [];
+    for (const [entry, number] of this.#entries.entries())
+      if (number !== 0 && busy(number)) entries.push(entry * ENTRY);
+    return [...named.sort(), ...entries];
+  }
+
+  /** Places are known to be busy, from elsewhere. */
+  expectBusy(places: readonly Place[]): void {
+    for (const place of places) {
+      this.#recorder.expectBusy(typeof place === 'number' ? this.#entry(place) : this.#numberNamed(place));
+    }
+  }
+
   #number(what: Shared): number {
     let number = this.#numbers.get(what);
     if (number !== undefined) return number;
-    const { name } = what;
-    number = this.#byName.get(name);
+    number = this.#numberNamed(what.name);
+    this.#numbers.set(what, number);
+    return number;
+  }
+
+  #numberNamed(name: string): number {
+    let number = this.#byName.get(name);
     if (number === undefined) {
       number = this.#recorder.newObject();
       for (let part = 1; part < PARTS; part++) this.#recorder.newObject();
       this.#byName.set(name, number);
       for (let part = 0; part < PARTS; part++) this.#names[number + part] = name;
     }
-    this.#numbers.set(what, number);
     return number;
   }
 

@@ -22,6 +22,7 @@ import type { Stage } from '../../replay/stage/stage.ts';
 import type { Finding } from '../kernel/finding.ts';
 import type { Observed, Scene, Stand } from '../kernel/kernel-program.ts';
 import { BETWEEN_OPERATIONS } from '../kernel/kernel-watch.ts';
+import type { Run } from '../search/schedule.ts';
 
 /** Memory for page tables: the initial state's, and what tasks add. */
 const TABLES = 2 ** 20;
@@ -54,6 +55,8 @@ export class SequenceScene implements Scene {
   readonly sequence: Sequence;
   readonly before: readonly ScenarioStep[];
   readonly after: readonly ScenarioStep[];
+  /** The scenario's numbers of the tasks. */
+  readonly numbers: readonly number[];
   /** By task. */
   readonly operations: readonly (readonly ScenarioStep[])[];
   #stage: Stage | undefined;
@@ -74,12 +77,18 @@ export class SequenceScene implements Scene {
     this.after = steps.slice(behind);
     const concurrent = steps.slice(first, behind);
     const numbers = [...new Set(concurrent.map(({ task }) => task))].sort();
+    this.numbers = numbers.filter((number) => number !== undefined);
     this.tasks = numbers.length;
     for (const { operation, values } of concurrent) {
       const ended = operation.ends?.(values);
       if (ended !== undefined) this.#groups.set(ended, new ThreadGroup(ended));
     }
     this.operations = numbers.map((number) => concurrent.filter(({ task }) => task === number));
+  }
+
+  /** The schedule that the sequence tells. */
+  get schedule(): readonly Run[] | undefined {
+    return this.sequence.schedule?.map(([number, places]) => ({ task: this.numbers.indexOf(number), places }));
   }
 
   /** What was answered in the last execution. */

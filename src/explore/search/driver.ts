@@ -51,8 +51,7 @@ export class Driver<Finding> {
     this.finding = program.step(task);
     const accesses = recorder.end();
     this.ready = program.ready();
-    /* Who has ended has gone on from the last place, and not stopped there. */
-    const places = recorder.places + (program.hasEnded(task) ? 1 : 0);
+    const { places } = recorder;
     const step = this.analyses ? execution.add(task, accesses, places, awaited, this.ready) : { task, places };
     this.steps.push(step);
     return step;

@@ -11,7 +11,7 @@ import { type Accesses, CONFLICTS, HOLDS, KINDS, kindOf, objectOf, TAKES } from 
 /** A step that was taken: all that a schedule needs of it. */
 export interface TakenStep {
   readonly task: number;
-  /** Places that it came to, busy or not: it ended at the last. The end of its task counts as one. */
+  /** Places that it came to, busy or not, and ended at the last; one more if it ended elsewhere: where its task sleeps, or is done. */
   readonly places: number;
 }
 

@@ -19,8 +19,6 @@ export interface Program<Finding> {
   ready(): number;
   /** The lock that a task's next step begins by taking, as an access of kind `acquireRead` or `acquireWrite`; -1 for none. */
   awaits(task: number): number;
-  /** Whether a task has come to its end. */
-  hasEnded(task: number): boolean;
   /** The place at which a task stands; 0 where it has not begun. */
   placeOf(task: number): number;
   /** Lets a task take its next step. Returns what was found wrong in it, if anything: the execution ends with that. */

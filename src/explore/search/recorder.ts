@@ -9,6 +9,9 @@ const SECTION = [Access.sectionRead, Access.sectionWrite] as const;
 const ACQUIRE = [Access.acquireRead, Access.acquireWrite] as const;
 const RELEASE = [Access.releaseRead, Access.releaseWrite] as const;
 
+/** The place where a task begins: others can come in there in any case. */
+const START = 0;
+
 /** Locks that a task has taken in its present step. */
 interface Taken {
   readonly lock: number;
@@ -27,8 +30,10 @@ export class Recorder {
   /** The task whose step is under way; -1 for none: what is touched then is part of no step. */
   task = -1;
   #place = 0;
-  /** Places that the step has come to. */
+  /** Places that the step has come to; when it is over, one more if it ended elsewhere: where its task sleeps, or is done. */
   places = 0;
+  /** Whether it ended at a place. */
+  #stopped = false;
   /** The place at which it ends, as a count; 0: at the next busy one. */
   #last = 0;
   #accesses: number[] = [];
@@ -82,11 +87,30 @@ export class Recorder {
     return this.#contended[object]!;
   }
 
+  isBusy(place: number): boolean {
+    return this.#busy[place]!;
+  }
+
+  /** A place is known to be busy, from another search of the same program. */
+  expectBusy(place: number): void {
+    this.#makeBusy(place);
+  }
+
+  /** Forgets who has touched what, but not which places are busy: what it learns from here on does not depend on what was run before. */
+  forget(): void {
+    for (const [object, touched] of this.#touched.entries()) {
+      touched.fill(0);
+      this.#contended[object] = false;
+      this.#placesOf[object] = [];
+    }
+  }
+
   /** The running task comes to a place. Returns whether its step ends here. */
   place(object: number): boolean {
     this.#place = object;
     this.places++;
-    return this.#last > 0 ? this.places === this.#last : this.#stopsAt(object);
+    this.#stopped = this.#last > 0 ? this.places === this.#last : this.#stopsAt(object);
+    return this.#stopped;
   }
 
   /**
@@ -98,6 +122,7 @@ export class Recorder {
     this.task = task;
     this.#place = place;
     this.places = 0;
+    this.#stopped = false;
     this.#last = last;
     this.#step++;
     this.#accesses = [];
@@ -108,6 +133,7 @@ export class Recorder {
   end(): Accesses {
     for (const { lock, write } of this.#taken) this.access(lock, ACQUIRE[write]);
     this.task = -1;
+    if (!this.#stopped) this.places++;
     return this.#accesses;
   }
 
@@ -177,7 +203,7 @@ export class Recorder {
   }
 
   #makeBusy(place: number): void {
-    if (this.#busy[place]) return;
+    if (place === START || this.#busy[place]) return;
     this.#busy[place] = true;
     this.busyPlaces++;
   }

@@ -1,7 +1,7 @@
 /**
  * A schedule: who runs, and how far. It does not depend on which places are busy, so it stays what it is while a search learns, and in a file.
  */
-import type { Driver } from './driver.ts';
+import { type Driver, lowest } from './driver.ts';
 import type { TakenStep } from './execution.ts';
 
 /** A task runs over so many places, and stops at the last of them; or to where it waits or ends, if there are fewer. */
@@ -43,12 +43,17 @@ export function follow<Finding>(
     followRun(driver, run);
     ran(run);
   }
+  while (driver.ready !== 0 && driver.finding === undefined) {
+    const run = { task: lowest(driver.ready), places: Number.POSITIVE_INFINITY };
+    followRun(driver, run);
+    ran(run);
+  }
   driver.end();
 }
 
 /** Lets a task run over so many places, busy or not. */
 export function followRun<Finding>(driver: Driver<Finding>, { task, places }: Run): void {
   let left = places;
-  do left -= driver.step(task, left).places;
+  do left -= driver.step(task, left === Number.POSITIVE_INFINITY ? 0 : left).places;
   while (left > 0 && driver.isReady(task) && driver.finding === undefined);
 }

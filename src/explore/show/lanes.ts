@@ -103,12 +103,13 @@ function row(mark: string, cells: readonly string[], lane: number): string {
 }
 
 /** A text in lines of so many columns; what continues is indented. */
-function wrapped(text: string, width: number): string[] {
+export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   for (let rest = text; ; ) {
     if (rest.length <= width) return [...lines, rest];
     const space = rest.lastIndexOf(' ', width);
-    const end = space > width / 2 ? space : width;
+    const bar = rest.lastIndexOf('|', width - 1) + 1;
+    const end = [space, bar].find((place) => place > width / 2) ?? width;
     lines.push(rest.slice(0, end));
     rest = `    ${rest.slice(end).trimStart()}`;
   }

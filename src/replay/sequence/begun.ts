@@ -7,7 +7,7 @@ import { refused } from '../line/lines.ts';
 import type { Setting } from '../line/setting.ts';
 import { type Expectation, parseExpectation } from './expectation.ts';
 import type { Model } from './model.ts';
-import type { ScenarioEnd, ScenarioStep, Sequence } from './sequence.ts';
+import type { ScenarioEnd, ScenarioStep, Schedule, Sequence } from './sequence.ts';
 
 /** What the lines up to now have said. */
 export class Begun implements Context {
@@ -21,6 +21,7 @@ export class Begun implements Context {
   readonly #waiting = new Map<string, ScenarioStep>();
   #end: ScenarioEnd | undefined;
   #expectation: Expectation | undefined;
+  #schedule: Schedule | undefined;
   readonly #line: Line;
   readonly #model: Model;
   readonly #steps: ScenarioStep[] = [];
@@ -37,6 +38,10 @@ export class Begun implements Context {
   /** The last step, if there is one. */
   get last(): ScenarioStep | undefined {
     return this.#steps.at(-1);
+  }
+
+  get steps(): readonly ScenarioStep[] {
+    return this.#steps;
   }
 
   /** The last state that was told, if there was one. */
@@ -82,6 +87,16 @@ export class Begun implements Context {
     this.#expectation = parseExpectation(line, object);
   }
 
+  /** Takes how tasks take turns. */
+  schedule(schedule: Schedule): void {
+    this.#schedule = schedule;
+    this.#open = false;
+  }
+
+  get hasSchedule(): boolean {
+    return this.#schedule !== undefined;
+  }
+
   /** Takes the end. Without one, the kernel has died. */
   finish(end?: ScenarioEnd): void {
     this.#end = end;
@@ -92,6 +107,7 @@ export class Begun implements Context {
   get sequence(): Sequence {
     const { number, setting } = this;
     const [model, steps, end, expectation] = [this.#model, this.#steps, this.#end, this.#expectation];
-    return { ...this.#line, number, model, setting, steps, end, expectation };
+    const schedule = this.#schedule && { schedule: this.#schedule };
+    return { ...this.#line, number, model, setting, steps, ...schedule, end, expectation };
   }
 }

@@ -42,6 +42,9 @@ export interface ScenarioEnd extends Line {
   readonly pool?: PoolCounts;
 }
 
+/** Who runs, and over how many places where another could come in: what `explore` found, to be seen again. A replay, which has no tasks, leaves it. */
+export type Schedule = readonly (readonly [task: number, places: number])[];
+
 /** Operations on a machine of their own. */
 export interface Sequence extends Line {
   readonly number: number;
@@ -50,6 +53,8 @@ export interface Sequence extends Line {
   readonly steps: readonly ScenarioStep[];
   /** What a search of its interleavings finds; undefined: nothing. */
   readonly expectation: Expectation | undefined;
+  /** How its tasks take turns, if it is told. */
+  readonly schedule?: Schedule;
   /** Undefined where the kernel died before. */
   readonly end: ScenarioEnd | undefined;
 }

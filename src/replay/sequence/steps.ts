@@ -3,11 +3,21 @@
  */
 import { type Context, type Field, integer, optional, Refusal, text } from '../line/fields.ts';
 import type { Line, LineObject } from '../line/line.ts';
-import { checkNames, checkNumber, NOWHERE, parsePool, read, refused } from '../line/lines.ts';
+import {
+  checkNames,
+  checkNumber,
+  MOST_COUNT,
+  NOWHERE,
+  parseList,
+  parsePool,
+  parseTuple,
+  read,
+  refused,
+} from '../line/lines.ts';
 import type { PoolCounts } from '../line/states.ts';
 import type { Found } from '../stage/answer.ts';
 import type { Operation } from './operation.ts';
-import type { ScenarioStep } from './sequence.ts';
+import type { ScenarioStep, Schedule } from './sequence.ts';
 
 /** How recorders write that an operation never ended; what follows then is the sequence's end. */
 const HANGS: ReadonlySet<unknown> = new Set(['E9999', 'HANG']);
@@ -22,6 +32,8 @@ const anyResult = text(
 /** Tasks at the same time. */
 export const MOST_TASKS = 4;
 const taskNumber = integer(0, MOST_TASKS - 1);
+/** Of a schedule. */
+const RUN = [taskNumber, integer(1, MOST_COUNT)] as const;
 
 /** How an operation may end. */
 function resultOf({ touches, waits }: Operation): Field<string> {
@@ -87,6 +99,24 @@ export function foundOf(
   return Object.fromEntries(
     names.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name] as Found]])),
   );
+}
+
+/** `{"schedule":[[0,12],[1,3]]}`: task 0 over twelve places, task 1 over three, and what is left then. */
+export function parseSchedule(line: Line, object: LineObject, steps: readonly ScenarioStep[]): Schedule {
+  checkNames(line, object, ['schedule'], 'a schedule');
+  const tasks = new Set(steps.map(({ task }) => task));
+  return parseList(line, 'schedule', object.schedule, 'runs', (name, run) => {
+    const [task, places] = parseTuple(
+      line,
+      name,
+      run,
+      RUN,
+      NOWHERE,
+      'numbers: a task, and how many places it runs over',
+    );
+    if (!tasks.has(task)) throw refused(line, `${name}[0]`, 'a task of the sequence', task);
+    return [task, places] as const;
+  });
 }
 
 /** `{"end":7,"pool":[9,9,0,0]}`, the pool or not. */

@@ -65,10 +65,6 @@ export class Cells implements Program<string> {
     return packed(pause.object, pause.lock.write ? Access.acquireWrite : Access.acquireRead);
   }
 
-  hasEnded(task: number): boolean {
-    return this.#pauses[task] === 'done';
-  }
-
   placeOf(task: number): number {
     const pause = this.#pauses[task]!;
     return typeof pause === 'string' ? 0 : pause.object;
