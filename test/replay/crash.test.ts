@@ -36,6 +36,8 @@ const HGM_WORDS: Words = {
   fork: ['fork p1', { proc: 1, child: 2 }],
   exit: ['exit p1', { proc: 1 }],
   madvise_dontneed: ['madvise_dontneed p0 s0 0+512', { proc: 0, slot: 0, page: 0, pages: 512 }],
+  madvise_dontfork: ['madvise_dontfork p0 s0 1+2', { page: 1, pages: 2 }],
+  madvise_dofork: ['madvise_dofork p0 s0 1+2', { page: 1, pages: 2 }],
   madvise_remove: ['madvise_remove p0 s0 1+2', { proc: 0, slot: 0, page: 1, pages: 2 }],
   madvise_populate_read: ['madvise_populate_read p0 s0 1+2', { page: 1, pages: 2 }],
   madvise_populate_write: ['madvise_populate_write p0 s0 1+2', { page: 1, pages: 2 }],

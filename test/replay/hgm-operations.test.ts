@@ -463,6 +463,19 @@ const SCENES: readonly (readonly [rule: string, lines: Lines])[] = [
     ],
   ],
   [
+    'madvise_dontfork keeps a range from the children of forks, until madvise_dofork gives it back to them',
+    [
+      ...opened(4),
+      madvise('dontfork', 0, 512),
+      { op: 'fork', proc: 0, child: 1, result: 'OK' },
+      { op: 'read', proc: 1, slot: 0, page: 0, result: 'SIGSEGV' },
+      { op: 'read', proc: 1, slot: 0, page: 512, result: 'OK' },
+      madvise('dofork', 0, 512),
+      { op: 'fork', proc: 0, child: 2, result: 'OK' },
+      { op: 'read', proc: 2, slot: 0, page: 0, result: 'OK' },
+    ],
+  ],
+  [
     'madvise_populate_read and _write fill holes in tables piece by piece, and untouched huge pages at once',
     [
       ...opened(4),

@@ -46,6 +46,8 @@ describe('a scenario of high-granularity mapping', () => {
       overcommit: 0,
       files: [2, 1],
       hgm: { version: 'v2', posted: 0 },
+      bugs: 0,
+      fixes: 0,
       pageBytes: 4096,
       slotBytes,
       slotPages: slotBytes / 4096,
