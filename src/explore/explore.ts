@@ -88,6 +88,7 @@ export function* explore(
     const which = { preemptions: bound, ...(seed !== undefined && { seed }) };
     const search = seed === undefined ? searchOf(driver, bound) : byChance(driver, seed, random!.executions);
     const at = passes.length;
+    const before = executions;
     const few = bound !== undefined && preemptions === undefined;
     const mostOfPass = few ? executions + MOST_OF_FEW : Number.POSITIVE_INFINITY;
     for (let done = false; !done && executions < mostOfPass; ) {
@@ -98,7 +99,8 @@ export function* explore(
         executions++;
         const finding = driver.finding ?? serial.judge(scene.observe());
         if (finding !== undefined) {
-          passes[at] = { ...which, counts: search.counts, done: false };
+          /* Also those before the search knew this place, and began anew. */
+          passes[at] = { ...which, counts: { ...search.counts, executions: executions - before }, done: false };
           const schedule = scheduleOf(driver.steps);
           const found = { finding, schedule, preemptions: bound, executions };
           return { passes, executions, found, exhausted: false, busyPlaces };
