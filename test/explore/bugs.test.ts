@@ -3,6 +3,7 @@
  * mended.
  */
 import { expect, test } from 'vitest';
+import { judgedWitness } from '../../src/explore/witness.ts';
 import { explored, sceneOf } from './support.ts';
 
 interface Bug {
@@ -191,10 +192,12 @@ const BUGS: readonly Bug[] = [
 const scene = ({ kernel, header, lines }: Bug, how: object) =>
   sceneOf([...(kernel ? [{ kernel }] : []), { seq: 1, ...header, ...how }, ...lines, { end: 1 }]);
 
-test.each(BUGS)('$name', (bug) => {
+test.each(BUGS)('$name; its schedule leads there again', (bug) => {
   const { found } = explored(scene(bug, bug.bug));
   expect(found?.finding.kind).toBe(bug.kind);
   expect(found?.finding.what).toMatch(bug.what);
+  const { kind, task } = found!.finding;
+  expect(judgedWitness(scene(bug, bug.bug), found!.schedule).finding).toMatchObject({ kind, task });
 });
 
 test.each(BUGS)('mended, nothing is found: $name', (bug) => {

@@ -156,15 +156,25 @@ function* unmapEverywhere(task: Task, inode: HugetlbfsInode, folio: Folio, index
   for (;;) {
     const busy = yield* unmapWhereFree(task, inode, folio, from);
     if (!busy) break;
+    const { vma, lock } = busy;
     pageCache.iMmapRwsem.unlock(task);
-    yield* busy.wait(task);
+    yield* lock.writeOutOfOrder(task);
     yield* pageCache.iMmapRwsem.writeOutOfOrder(task);
+    /* It may have gone meanwhile, and with it what it mapped. */
+    if (vma.hugetlbLock === lock) yield* unmapOne(task, inode, folio, from, vma);
+    lock.unlock(task);
   }
   pageCache.iMmapRwsem.unlock(task);
 }
 
-/** Unmaps the page from every VMA whose lock is free. Returns the first lock that was not. */
-function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: number): Path<Lock | undefined> {
+/** A mapping whose lock is not free. */
+interface Busy {
+  readonly vma: Vma;
+  readonly lock: Lock;
+}
+
+/** Unmaps the page from every VMA whose lock is free. Returns the first whose lock was not. */
+function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: number): Path<Busy | undefined> {
   const to = from + inode.hstate.pagesPerHugePage;
   for (const vma of vmasShowing(inode.pageCache, from, to)) {
     const start = addressOf(vma, from);
@@ -172,11 +182,19 @@ function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: 
     yield* preemptionPoint(task, folio);
     if (!mapsPage(vma, start, folio)) continue;
     const lock = vma.hugetlbLock;
-    if (lock && !lock.tryWrite(task)) return lock;
-    yield* unmapHugepageRange(task, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker: true });
+    if (lock && !lock.tryWrite(task)) return { vma, lock };
+    yield* unmapOne(task, inode, folio, from, vma);
     lock?.unlock(task);
   }
   return undefined;
+}
+
+/** Unmaps the page from a VMA, if that maps it. The caller holds its lock. @param from of the file, in 4 KiB pages */
+function* unmapOne(task: Task, inode: HugetlbfsInode, folio: Folio, from: number, vma: Vma): Path<void> {
+  const start = addressOf(vma, from);
+  if (!mapsPage(vma, start, folio)) return;
+  const end = Math.min(addressOf(vma, from + inode.hstate.pagesPerHugePage), vma.end);
+  yield* unmapHugepageRange(task, vma, start, end, { dropMarker: true });
 }
 
 /** `hugetlb_vma_maps_page`: whether any leaf of it is mapped at its place; a private copy is another page. */
