@@ -40,6 +40,8 @@ export class Recorder {
   /** By object: the kinds of the present step, and which step that is. */
   readonly #kinds: number[] = [];
   readonly #stepOf: number[] = [];
+  /** By object: the place at which the present step has touched it last. */
+  readonly #placeOf: number[] = [];
   #step = 0;
   #taken: Taken[] = [];
   /** By object: kinds with which each task has touched it, a bit each, in all executions. */
@@ -70,6 +72,7 @@ export class Recorder {
     if (object >= MOST_OBJECTS) throw new InvariantError(`Recorder.newObject: more than ${MOST_OBJECTS} objects`);
     this.#kinds.push(0);
     this.#stepOf.push(-1);
+    this.#placeOf.push(-1);
     this.#touched.push(new Int32Array(this.tasks));
     this.#contended.push(false);
     this.#placesOf.push([]);
@@ -139,13 +142,17 @@ export class Recorder {
 
   access(object: number, kind: Access): void {
     if (this.task < 0) return;
+    const bit = 1 << kind;
     if (this.#stepOf[object] !== this.#step) {
       this.#stepOf[object] = this.#step;
       this.#kinds[object] = 0;
+    } else if (this.#kinds[object]! & bit && this.#placeOf[object] === this.#place) {
+      /* Most of what a step touches, it touches again and again. */
+      return;
     }
+    this.#placeOf[object] = this.#place;
     if (this.#contended[object]) this.#makeBusy(this.#place);
     else this.#touch(object, kind);
-    const bit = 1 << kind;
     if (this.#kinds[object]! & bit) return;
     this.#kinds[object]! |= bit;
     this.#accesses.push(packed(object, kind));
@@ -179,10 +186,13 @@ export class Recorder {
   /** A lock was released. */
   release(lock: number, write: boolean): void {
     const side = write ? 1 : 0;
-    const at = this.#taken.findLastIndex((taken) => taken.lock === lock && taken.write === side);
+    const taken = this.#taken;
+    let at = taken.length - 1;
+    while (at >= 0 && !(taken[at]!.lock === lock && taken[at]!.write === side)) at--;
     if (at < 0) this.access(lock, RELEASE[side]);
     else {
-      this.#taken.splice(at, 1);
+      if (at === taken.length - 1) taken.pop();
+      else taken.splice(at, 1);
       this.access(lock, SECTION[side]);
     }
   }
