@@ -1,13 +1,13 @@
 /**
- * The interleavings of a scene in pieces, for threads and machines that search them at the same time: see search/roots.ts. All who know the same busy
+ * The interleavings of a scene in pieces, for threads and machines that search them at the same time: see search/cut.ts. All who know the same busy
  * places find the same pieces, so a piece is told by its number. One that learns of another busy place is given up: all begin anew with it.
  */
 import type { Finding } from './kernel/finding.ts';
 import { KernelProgram, type Scene } from './kernel/kernel-program.ts';
 import type { Place } from './kernel/kernel-watch.ts';
+import { type Root, rootsOf } from './search/cut.ts';
 import { Driver } from './search/driver.ts';
 import { OptimalSearch } from './search/optimal.ts';
-import { type Root, rootsOf } from './search/roots.ts';
 import { type Run, scheduleOf } from './search/schedule.ts';
 import type { SearchCounts } from './search/search.ts';
 import { SerialOutcomes } from './serial.ts';

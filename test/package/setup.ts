@@ -18,7 +18,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await run(app, 'npm', 'install', '--offline', '--no-audit', '--no-fund');
 
   // The examples name fixtures, recordings and scenarios by their paths in this project.
-  for (const folder of ['test/fixtures', 'test/recordings', 'docs/scenarios', 'docs/explore']) {
+  for (const folder of ['test/fixtures', 'test/recordings', 'docs/scenarios', 'docs/explore', 'scenarios']) {
     await mkdir(dirname(join(app, folder)), { recursive: true });
     await symlink(join(ROOT, folder), join(app, folder));
   }

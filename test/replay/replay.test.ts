@@ -144,9 +144,9 @@ describe('the scenarios of the documentation', () => {
 
 describe('docs/replay.md', () => {
   const text = readFileSync(new URL('../../docs/replay.md', import.meta.url), 'utf8');
-  const [example = '', fresh = '', waiting = '', hgmExample = ''] = [...text.matchAll(/^```json\n(.*?)^```$/gms)].map(
-    ([, lines]) => lines!,
-  );
+  const [example = '', fresh = '', waiting = '', expecting = '', hgmExample = ''] = [
+    ...text.matchAll(/^```json\n(.*?)^```$/gms),
+  ].map(([, lines]) => lines!);
 
   test('has an example that is what the model does', () => {
     expect(linesOf(example).length).toBeGreaterThan(10);
@@ -156,6 +156,7 @@ describe('docs/replay.md', () => {
     expect(linesOf(waiting).length).toBeGreaterThan(9);
     expect(differencesIn(waiting)).toEqual([]);
     expect(differencesIn(fresh)).toEqual([]);
+    expect(differencesIn(expecting)).toEqual([]);
   });
 
   test('shows the difference that is found when the example claims something else', () => {
@@ -196,7 +197,9 @@ describe('docs/replay.md', () => {
 
   test('has all operations that no other thread can do', () => {
     const [, listed = ''] = /belong to the whole process: (.*?)\. An operation/s.exec(text) ?? [];
-    const without = [...OPERATIONS].filter(([, { path, waits }]) => !path && !waits).map(([op]) => op);
+    const without = [...OPERATIONS]
+      .filter(([, { fields, waits }]) => !('thread' in fields) && !waits)
+      .map(([op]) => op);
     expect([...listed.matchAll(/`(\w+)`/g)].map(([, op]) => op)).toEqual(without.sort());
   });
 
@@ -326,8 +329,8 @@ describe('processes', () => {
       ...[4, 5, 6, 7].map((line) => ({
         what: 'result',
         line,
-        /* Only one of the lines tells how it ended. */
-        kernel: line === 5 ? 'OK' : undefined,
+        /* Two of the lines tell how it ended. */
+        kernel: line === 5 || line === 6 ? 'OK' : undefined,
         model: 'no process 1',
       })),
     ]);

@@ -9,9 +9,9 @@
  *                                        and who sleeps: whose step has been run from here, until something comes that depends on it
  */
 import type { Accesses } from './access.ts';
+import { type Root, type Sleep, sleepers, stillAsleep } from './cut.ts';
 import { type Driver, lowest } from './driver.ts';
 import { type Reversal, reversalsOf, reversalsOfBlocked } from './race.ts';
-import { type Root, type Sleep, sleepers, stillAsleep } from './roots.ts';
 import { discard, type Ended, noCounts, type Search, type SearchCounts } from './search.ts';
 import { insert, mayBegin, type WakeupNode } from './wakeup-tree.ts';
 

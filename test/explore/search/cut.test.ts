@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { type Root, rootsOf } from '../../../src/explore/search/cut.ts';
 import { Driver } from '../../../src/explore/search/driver.ts';
 import { OptimalSearch } from '../../../src/explore/search/optimal.ts';
-import { type Root, rootsOf } from '../../../src/explore/search/roots.ts';
 import { Random } from '../../support/random.ts';
 import { Cells, type Task } from './cells.ts';
 import { finish } from './every.ts';
