@@ -187,6 +187,16 @@ const BUGS: readonly Bug[] = [
     kind: 'leaked lock',
     what: /vma_lock/,
   },
+  {
+    name: 'v2: fork takes a reference that it gets for one that it does not get, and returns with the page-table locks held',
+    bug: { posted: ['FORK_TRY_GET'] },
+    mended: {},
+    kernel: 'v2, fixed',
+    header: PIECES,
+    lines: [anon, write, { op: 'fork', proc: 0, child: 1, task: 0 }, { op: 'read', ...page, task: 1 }],
+    kind: 'leaked lock',
+    what: /page-table lock/,
+  },
 ];
 
 const scene = ({ kernel, header, lines }: Bug, how: object) =>
