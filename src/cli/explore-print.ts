@@ -46,6 +46,9 @@ export async function printExploration(
   } else {
     const title = `${sequence.file}:${sequence.line}:`;
     output.add(`${paint.bold(printable(title))} ${sequenceWords(sequence)}, ${counted(scene.tasks, 'task')}\n`);
+    for (const { line, result } of scene.failed) {
+      output.add(`  ${paint.yellow(`line ${line}, before the tasks: ${printable(result)}`)}\n`);
+    }
     for (const pass of passes) output.add(`  ${passWords(pass)}\n`);
     if (!found) output.add(`  ${exhausted ? 'nothing is wrong in any of them' : 'nothing was found'}\n`);
     else for (const row of findingRows(scene, found, surroundings, trace)) output.add(`${row}\n`);

@@ -34,3 +34,12 @@ test('and with status 1 where something else is found, or nothing', async () => 
   expect(JSON.parse(missing.stdout)).toMatchObject({ verdict: 'missing', exhausted: true });
   expect(missing.status).toBe(1);
 });
+
+test('an operation before the tasks that fails is told of: perhaps the initial state is not what was meant', async () => {
+  const tooMuch = { ...MMAP, hugepages: 2 };
+  const reads = [0, 1].map((task) => ({ op: 'read', proc: 0, slot: 0, page: 0, task }));
+  const path = file('too-much.jsonl', scenarioOf(HEADER, tooMuch, ...reads, { end: 1 }));
+  expect((await run(['explore', path])).stdout).toContain('line 2, before the tasks: ENOMEM');
+  const told = file('told.jsonl', scenarioOf(HEADER, { ...tooMuch, result: 'ENOMEM' }, ...reads, { end: 1 }));
+  expect((await run(['explore', told])).stdout).not.toContain('before the tasks');
+});

@@ -59,6 +59,7 @@ export class SequenceScene implements Scene {
   readonly numbers: readonly number[];
   /** By task. */
   readonly operations: readonly (readonly ScenarioStep[])[];
+  readonly #failed: { readonly line: number; readonly result: string }[] = [];
   #stage: Stage | undefined;
   #putBack: (() => void) | undefined;
   readonly #memory = new FlatMemory({ bytes: TABLES });
@@ -127,6 +128,11 @@ export class SequenceScene implements Scene {
     return { machine: stage.machine, tasks, judge: () => this.#judge(stage) };
   }
 
+  /** The operations before the tasks that did not end with OK, nor as the scenario tells: perhaps the initial state is not what was meant. */
+  get failed(): readonly { readonly line: number; readonly result: string }[] {
+    return this.#failed;
+  }
+
   /** The stage in its initial state: made once, and put back from then on. */
   #atTheBeginning(): Stage {
     if (this.#stage && this.#putBack) {
@@ -135,7 +141,12 @@ export class SequenceScene implements Scene {
     }
     const { model, setting } = this.sequence;
     const stage = model.stage(setting, this.#memory);
-    for (const step of this.before) this.#alone(stage, step);
+    this.#failed.length = 0;
+    for (const step of this.before) {
+      this.#alone(stage, step);
+      const result = this.#answers.get(step)?.result;
+      if (result !== 'OK' && result !== step.result) this.#failed.push({ line: step.line, result: `${result}` });
+    }
     this.#stage = stage;
     this.#putBack = checkpointOf(stage);
     return stage;
