@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROOT } from '../cli/support.ts';
+import { THOROUGH } from '../support/thorough.ts';
 import { type LocalSlurm, startSlurm, whyNoSlurm } from './local-slurm.ts';
 
 const lines = (...objects: object[]): string => objects.map((object) => `${JSON.stringify(object)}\n`).join('');
@@ -38,7 +39,7 @@ const DEADLOCK = lines(
 
 const why = whyNoSlurm();
 
-describe.skipIf(why !== undefined)(`cluster/slurm${why === undefined ? '' : `, ${why}`}`, () => {
+describe.skipIf(why !== undefined)(`cluster/slurm${why === undefined ? '' : `, ${why}`}`, THOROUGH, () => {
   let folder: string;
   let slurm: LocalSlurm;
 
