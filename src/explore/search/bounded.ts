@@ -6,6 +6,7 @@
  * places to preempt at: moving a preemption over steps that commute with all others changes nothing.
  */
 import { type Driver, lowest } from './driver.ts';
+import { MOST_PLACES_OF_STEP } from './recorder.ts';
 import { followRun, scheduleOf } from './schedule.ts';
 import { discard, type Ended, noCounts, type Search, type SearchCounts } from './search.ts';
 
@@ -21,9 +22,6 @@ interface Choice {
   /** Places that its step came to; 0 before it was taken. */
   places: number;
 }
-
-/** A step that no preemption may end comes to so many places at most: it might go round for ever. */
-const MOST_PLACES = 4096;
 
 /** Every execution with at most so many preemptions. */
 export class BoundedSearch<Finding> implements Search<Finding> {
@@ -73,7 +71,7 @@ export class BoundedSearch<Finding> implements Search<Finding> {
   /** Takes the step of a choice. Where no preemption is left, there is nothing to choose before the task waits or ends. */
   #take(choice: Choice): void {
     const endsAnywhere = choice.preemptions < this.#bound;
-    choice.places = this.driver.step(choice.task, endsAnywhere ? 0 : MOST_PLACES).places;
+    choice.places = this.driver.step(choice.task, endsAnywhere ? 0 : MOST_PLACES_OF_STEP).places;
   }
 
   /** The running task goes on, if it can: changing to another is a preemption then. */

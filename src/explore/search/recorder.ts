@@ -4,6 +4,9 @@
 import { InvariantError } from '../../core/errors.ts';
 import { Access, type Accesses, CONFLICTS, kindOf, MOST_OBJECTS, objectOf, packed } from './access.ts';
 
+/** A step ends after so many places at the latest: its task might go round for ever, and meet nobody. */
+export const MOST_PLACES_OF_STEP = 4096;
+
 /** Kinds of a section, an acquisition, a release, for readers and for writers. */
 const SECTION = [Access.sectionRead, Access.sectionWrite] as const;
 const ACQUIRE = [Access.acquireRead, Access.acquireWrite] as const;
@@ -112,7 +115,8 @@ export class Recorder {
   place(object: number): boolean {
     this.#place = object;
     this.places++;
-    this.#stopped = this.#last > 0 ? this.places === this.#last : this.#stopsAt(object);
+    const last = this.#last || MOST_PLACES_OF_STEP;
+    this.#stopped = this.places === last || (this.#last === 0 && this.#stopsAt(object));
     return this.#stopped;
   }
 
