@@ -36,6 +36,19 @@ const register = { op: 'uffd_register', proc: 0, uffd: 0, slot: 0, page: 0, page
 const arrives = (page: number) => ({ op: 'uffd_continue', proc: 0, uffd: 0, slot: 0, page, pages: 1 });
 const PIECES = { unit: '4K', pool: 3, files: [2] };
 
+/** A mapping is cut within the 1 GiB whose page table another process begins to share. */
+const splitAgainstShare = {
+  mended: { fixes: ['SPLIT_UNDER_LOCK'] },
+  header: GIGABYTE,
+  lines: [
+    ...gigabyte,
+    { op: 'madvise_dontfork', ...page, page: 256, pages: 256, task: 0 },
+    { op: 'read', ...page, proc: 1, task: 1 },
+  ],
+  kind: 'broken rule',
+  what: /a table that others use, under a mapping that may not share/,
+};
+
 const BUGS: readonly Bug[] = [
   {
     name: 'faults without the VMA lock write through a table that migration has taken away',
@@ -114,28 +127,12 @@ const BUGS: readonly Bug[] = [
   {
     name: 'CVE-2025-38084, before its fix: a table is shared again between the unshare and the split',
     bug: { bugs: ['SPLIT_UNSHARES_EARLY'] },
-    mended: { fixes: ['SPLIT_UNDER_LOCK'] },
-    header: GIGABYTE,
-    lines: [
-      ...gigabyte,
-      { op: 'madvise_dontfork', ...page, page: 256, pages: 256, task: 0 },
-      { op: 'read', ...page, proc: 1, task: 1 },
-    ],
-    kind: 'broken rule',
-    what: /a table that others use, under a mapping that may not share/,
+    ...splitAgainstShare,
   },
   {
     name: 'CVE-2025-38084 as 6.1.192 has it: hugetlb_split comes before i_mmap_rwsem, on which it relies',
     bug: {},
-    mended: { fixes: ['SPLIT_UNDER_LOCK'] },
-    header: GIGABYTE,
-    lines: [
-      ...gigabyte,
-      { op: 'madvise_dontfork', ...page, page: 256, pages: 256, task: 0 },
-      { op: 'read', ...page, proc: 1, task: 1 },
-    ],
-    kind: 'broken rule',
-    what: /a table that others use, under a mapping that may not share/,
+    ...splitAgainstShare,
   },
   {
     name: 'hugetlb_wp of 6.1.192 takes the fault mutex again while it has the page of the page cache locked',
