@@ -51,6 +51,23 @@ const splitAgainstShare = {
 
 const BUGS: readonly Bug[] = [
   {
+    name: 'CVE-2025-38085: GUP-fast walks a table that was given up, and in which its last user has another mapping by now',
+    bug: { bugs: ['UNSHARE_WITHOUT_IPI'] },
+    mended: {},
+    header: { ...GIGABYTE, flushes: 'hypercall' },
+    lines: [
+      ...gigabyte,
+      { op: 'read', ...page, proc: 1 },
+      { op: 'get_user_pages_fast', ...page, proc: 1, nr_pages: 1, task: 0 },
+      { op: 'munmap', ...page, proc: 1, pages: 512, task: 1 },
+      { op: 'munmap', ...page, pages: 256, task: 1 },
+      { ...anon, hugepages: 256, noreserve: true, task: 1 },
+      { ...write, task: 1 },
+    ],
+    kind: 'wrong page',
+    what: /GUP gives pfn/,
+  },
+  {
     name: 'faults without the VMA lock write through a table that migration has taken away',
     bug: { bugs: ['FAULT_WITHOUT_VMA_LOCK'] },
     mended: {},
@@ -98,7 +115,8 @@ const BUGS: readonly Bug[] = [
     name: 'GUP-fast without its second look takes a page that is another mapping’s by now',
     bug: { bugs: ['GUP_FAST_LOOKS_ONCE'] },
     mended: {},
-    header: { pool: 1 },
+    /* Where a flush sends interrupts, the page is not let go before GUP-fast has ended. */
+    header: { pool: 1, flushes: 'hypercall' },
     lines: [
       anon,
       { ...anon, slot: 1, noreserve: true },

@@ -4,6 +4,7 @@
 import { InvariantError } from '../../core/errors.ts';
 import type { Lock } from '../../linux/base/lock.ts';
 import { DeadEnd, type Pause } from '../../linux/base/task.ts';
+import { StaleTranslation } from '../../linux/fault/processor-walk.ts';
 import { WrongPage } from './gup-looks.ts';
 import { FreedTableUse, LeakedLock, UnguardedWrite } from './kernel-watch.ts';
 
@@ -13,6 +14,8 @@ export type FindingKind =
   | 'freed table'
   /** An entry was written without its lock, or in a table that the process has not any more. */
   | 'unguarded write'
+  /** A translation from a TLB was used that had to be flushed before. */
+  | 'stale translation'
   /** GUP gives a page that was not mapped there. */
   | 'wrong page'
   /** A lock that nobody will release. */
@@ -56,6 +59,7 @@ export function findingOf(error: unknown, task: number): Finding {
   if (error instanceof FreedTableUse) return { kind: 'freed table', what: error.message, task };
   if (error instanceof LeakedLock) return { kind: 'leaked lock', what: error.message, task };
   if (error instanceof WrongPage) return { kind: 'wrong page', what: error.message, task };
+  if (error instanceof StaleTranslation) return { kind: 'stale translation', what: error.message, task };
   if (error instanceof UnguardedWrite) return { kind: 'unguarded write', what: error.message, task };
   if (error instanceof DeadEnd) return { kind: 'dead end', what: `${error.outcome}: ${error.message}`, task };
   if (error instanceof InvariantError) return { kind: 'broken rule', what: error.message, task };

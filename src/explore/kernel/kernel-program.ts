@@ -4,6 +4,7 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import { Lock, LockRank } from '../../linux/base/lock.ts';
+import { Processor } from '../../linux/base/processor.ts';
 import { DeadEnd, type Path, type Pause, type Task } from '../../linux/base/task.ts';
 import { setWatch } from '../../linux/base/watch.ts';
 import type { Machine } from '../../linux/machine/machine.ts';
@@ -16,6 +17,8 @@ import { KernelWatch, type Place } from './kernel-watch.ts';
 export interface KernelTask {
   /** The thread that it is at present: it may go on in another process. */
   readonly task: Task;
+  /** The processes whose memory it touches, or walks with GUP-fast, by their names, 'process 0'; default: any. */
+  readonly processes?: readonly string[];
   /** Its system calls, as one path. */
   readonly path: Path<void>;
 }
@@ -105,14 +108,15 @@ export class KernelProgram implements Program<Finding> {
     const stand = this.#scene.stand();
     this.#stand = stand;
     const { memory, tables } = stand.machine;
-    this.#watch ??= this.#newWatch(recorder, memory.bytes, tables.end);
+    this.#watch ??= this.#newWatch(recorder, stand, memory.bytes, tables.end);
     this.#watch.reset();
     this.#places = 0;
     this.#threads = stand.tasks.map((of) => ({ of, pause: undefined, place: 0, isDone: false }));
   }
 
-  #newWatch(recorder: Recorder, bytes: number, firstOwn: number): KernelWatch {
-    const watch = new KernelWatch(recorder, bytes, firstOwn);
+  #newWatch(recorder: Recorder, { tasks }: Stand, bytes: number, firstOwn: number): KernelWatch {
+    const processors = tasks.map(({ processes }, index) => new Processor(index, processes));
+    const watch = new KernelWatch(recorder, processors, bytes, firstOwn);
     watch.expectBusy(this.#expected);
     return watch;
   }
@@ -141,6 +145,7 @@ export class KernelProgram implements Program<Finding> {
     const { of } = thread;
     machine.current = of.task.name;
     of.task.preemptible = true;
+    of.task.processor = this.#watch!.processors[index];
     this.#watch!.running = of;
     setWatch(this.#watch);
     try {
@@ -175,7 +180,10 @@ export class KernelProgram implements Program<Finding> {
       const what = `${lost.name} sleeps for ${lost.pause.on.describe()}, which is there: nobody woke it`;
       return { kind: 'lost wake-up', what, task: lost.task };
     }
-    for (const { of } of this.#threads) of.task.preemptible = false;
+    for (const { of } of this.#threads) {
+      of.task.preemptible = false;
+      of.task.processor = undefined;
+    }
     try {
       return this.#stand!.judge();
     } catch (error) {

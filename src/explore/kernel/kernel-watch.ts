@@ -8,6 +8,7 @@
  */
 import { InvariantError } from '../../core/errors.ts';
 import { Lock } from '../../linux/base/lock.ts';
+import type { Processor } from '../../linux/base/processor.ts';
 import type { Pause, Task } from '../../linux/base/task.ts';
 import { type Part, type Shared, type Touch, unwatched, type Watch } from '../../linux/base/watch.ts';
 import type { HugetlbPte } from '../../linux/mm/hugetlb-pte.ts';
@@ -44,8 +45,12 @@ function reaches(mm: Mm, address: number, ptep: number): boolean {
   return unwatched(() => entryPath(mm, address).includes(ptep));
 }
 
+/** By processor: which of its walks with interrupts off was under way; -1 for none. */
+type Grace = readonly number[];
+
 /** Numbers for what is shared: the same in each execution. */
 export class KernelWatch implements Watch {
+  readonly processors: readonly Processor[];
   /** Calls of GUP that are under way. */
   readonly looks: GupLooks = new GupLooks();
   /** Whose step it is. */
@@ -56,10 +61,11 @@ export class KernelWatch implements Watch {
   readonly #names: string[] = [];
   /** By entry, as address / 8; 0 for none yet. */
   readonly #entries: Int32Array;
-  /** By table, as address / 4096: the tables themselves, and whether they were freed. */
+  /** By table, as address / 4096: the tables themselves, whether they were freed, and who walked with interrupts off when they were. */
   readonly #tables: Int32Array;
   readonly #isFreed: Uint8Array;
   readonly #freed: number[] = [];
+  readonly #graces: (Grace | undefined)[] = [];
   readonly #firstOwn: number;
   readonly #ownTables: number;
   readonly #used: number[];
@@ -68,8 +74,9 @@ export class KernelWatch implements Watch {
    * @param bytes of memory for page tables
    * @param firstOwn physical address from which on tables are handed out to tasks
    */
-  constructor(recorder: Recorder, bytes: number, firstOwn: number) {
+  constructor(recorder: Recorder, processors: readonly Processor[], bytes: number, firstOwn: number) {
     this.#recorder = recorder;
+    this.processors = processors;
     if (recorder.newObject() !== BOUNDARY) throw new InvariantError('KernelWatch: expected a recorder without objects');
     this.#byName.set(BETWEEN_OPERATIONS.name, BOUNDARY);
     this.#entries = new Int32Array(bytes / ENTRY);
@@ -83,6 +90,7 @@ export class KernelWatch implements Watch {
   /** A new execution: no table of a task's own is in use. */
   reset(): void {
     this.looks.clear();
+    for (const processor of this.processors) processor.reset();
     for (const table of this.#freed) this.#isFreed[table] = 0;
     this.#freed.length = 0;
     this.#used.fill(0);
@@ -133,7 +141,7 @@ export class KernelWatch implements Watch {
     const recorder = this.#recorder;
     if (recorder.task < 0) return;
     const table = Math.floor(at / TABLE);
-    if (this.#isFreed[table] && !this.current?.irqsOff) {
+    if (this.#isFreed[table] && !this.#hasGrace(table)) {
       const index = (at % TABLE) / ENTRY;
       throw new FreedTableUse(`entry ${index} of the page table at 0x${(table * TABLE).toString(16)}, which was freed`);
     }
@@ -148,6 +156,14 @@ export class KernelWatch implements Watch {
     if (isNew) return;
     this.#isFreed[table] = 1;
     this.#freed.push(table);
+    this.#graces[table] = this.processors.map(({ gupFast }) => (gupFast.isUnderWay ? gupFast.over : -1));
+  }
+
+  /** Whether the running task walks with interrupts off since before a table was freed: tables go by RCU, which waits for that. */
+  #hasGrace(table: number): boolean {
+    const processor = this.current?.processor;
+    const index = processor ? this.processors.indexOf(processor) : -1;
+    return index >= 0 && this.#graces[table]![index] === processor!.gupFast.over;
   }
 
   tableAddress(): number | undefined {
@@ -179,8 +195,10 @@ export class KernelWatch implements Watch {
 
   /** What a pause waits for, as an access; -1 where it is no lock. */
   awaited({ on, mode }: Pause): number {
-    if (!(on instanceof Lock) || mode === 'wait') return -1;
-    return packed(this.#number(on), mode === 'write' ? Access.acquireWrite : Access.acquireRead);
+    if (!(on instanceof Lock)) return -1;
+    /* Who only waits until a lock is free has not taken it, but would have had to wait for the same tasks. */
+    const how = mode === 'wait' ? Access.sectionWrite : mode === 'write' ? Access.acquireWrite : Access.acquireRead;
+    return packed(this.#number(on), how);
   }
 
   /** Whether several tasks touch what has this name, in ways that do not commute. */

@@ -122,6 +122,7 @@ export class SequenceScene implements Scene {
         get task() {
           return callers.last.task;
         },
+        processes: processesOf(stage, steps),
         path: this.#path(stage, steps, callers),
       };
     });
@@ -231,6 +232,15 @@ function checkpointOf(stage: Stage): (() => void) | undefined {
   }
 }
 
+/** The names of the processes that a task touches memory of, or walks with GUP-fast: nobody else can have a translation of theirs. */
+function processesOf(stage: Stage, steps: readonly ScenarioStep[]): string[] {
+  const walkers = steps.filter(({ operation }) => operation.touches || operation.walks);
+  return walkers.map(({ values: { proc } }) => {
+    const number = typeof proc === 'number' ? proc : 0;
+    return stage.has(number) ? stage.process(number).mm.process : `process ${number}`;
+  });
+}
+
 /** A task's threads, one in each process in which it does something. */
 class Callers {
   /** The one that acts, or was the last to. */
@@ -255,6 +265,7 @@ class Callers {
       this.#threads.set(process, thread);
     }
     thread.task.preemptible = this.last.task.preemptible;
+    thread.task.processor = this.last.task.processor;
     this.last = thread;
     return thread;
   }

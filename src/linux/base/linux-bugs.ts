@@ -16,8 +16,14 @@ export const LINUX_BUG_FAULT_TRUSTS_NONE = 16;
 /** CVE-2025-38084, as it was before the fix: a VMA's tables are given up before the split, with the locks dropped again before the VMA has become smaller. */
 export const LINUX_BUG_SPLIT_UNSHARES_EARLY = 32;
 
+/**
+ * CVE-2025-38085: who gives up a shared table does not wait for GUP-fast, which may walk it still when its last user puts other mappings there. It needs a hypervisor
+ * that flushes TLBs without interrupts. "mm/hugetlb: fix huge_pmd_unshare() vs GUP-fast race"
+ */
+export const LINUX_BUG_UNSHARE_WITHOUT_IPI = 64;
+
 /** All of them. */
-export const LINUX_BUG_ALL = 63;
+export const LINUX_BUG_ALL = 127;
 
 /** hugetlb_wp keeps the page-cache page locked while it drops the fault mutex and takes it again; mended in 6.17: "mm,hugetlb: change mechanism to detect a COW on private mapping". */
 export const LINUX_FIX_WP_DEADLOCK = 1;
@@ -44,6 +50,7 @@ export const LINUX_BUGS: Readonly<Record<string, number>> = {
   GUP_FAST_MISSES_FORK: LINUX_BUG_GUP_FAST_MISSES_FORK,
   FAULT_TRUSTS_NONE: LINUX_BUG_FAULT_TRUSTS_NONE,
   SPLIT_UNSHARES_EARLY: LINUX_BUG_SPLIT_UNSHARES_EARLY,
+  UNSHARE_WITHOUT_IPI: LINUX_BUG_UNSHARE_WITHOUT_IPI,
 };
 
 /** By name, less the prefix. */

@@ -12,6 +12,7 @@ import { checkFunction, checkInteger, InvariantError, wrongKind } from '../../co
 import { busy, type Checkpoint, type Kept, keepArray, type PutBack } from './checkpoint.ts';
 import type { Blocked, Hang } from './errno.ts';
 import type { Lock, LockMode } from './lock.ts';
+import type { Processor } from './processor.ts';
 import type { SignalInfo } from './siginfo.ts';
 import type { Traced } from './trace.ts';
 import { type Shared, Touch, watch } from './watch.ts';
@@ -69,8 +70,8 @@ export class Task implements Kept {
   readonly tid: number;
   /** The kernel functions that it is in, by their names in Linux, the outermost first; only those that a trace has seen entered. */
   readonly calls: string[] = [];
-  /** Interrupts are off: no page table is freed before they are on again, as that waits for an interrupt of every processor. */
-  irqsOff = false;
+  /** The processor that it runs on, where a search watches. @internal */
+  processor: Processor | undefined = undefined;
   /** How many entries had been written when it last lost a race: see mm/raced.ts. */
   racedAt = -1;
 
@@ -112,7 +113,7 @@ export class Task implements Kept {
     return () => {
       this.letGo();
       this.preemptible = false;
-      this.irqsOff = false;
+      this.processor = undefined;
       this.#killed = killed;
       this.exiting = exiting;
       this.siginfo = siginfo;

@@ -5,6 +5,8 @@
  * There is one watch at a time, set while a task takes a step, and none otherwise: then all of this costs a test of one variable.
  */
 
+import type { Processor } from './processor.ts';
+
 /** Something shared that lives longer than a step. Its name is the same in every execution, and nothing else has it. */
 export interface Shared {
   readonly name: string;
@@ -19,6 +21,8 @@ export type Part = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
 
 /** A search, as the kernel's paths see it. */
 export interface Watch {
+  /** The processors that run tasks. */
+  readonly processors: readonly Processor[];
   /**
    * The running task comes to where others may come in, before it touches something: a lock that it wants, the physical address of an entry that it
    * reads without a lock, anything else that is shared.

@@ -16,14 +16,13 @@ import {
 import { protWords } from '../base/flag-words.ts';
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { forceSignal, SEGV_ACCERR, SEGV_MAPERR } from '../base/siginfo.ts';
-import { type Path, preemptionPoint, type Task } from '../base/task.ts';
+import type { Path, Task } from '../base/task.ts';
 import { errorCodeWords, resultWords } from '../base/trace-words.ts';
 import { VM_ACCESS_FLAGS, VM_WRITE } from '../base/vm-flags.ts';
-import { Touch, watch } from '../base/watch.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { Vma } from '../mm/vma.ts';
-import { entryPath } from '../page-tables/page-table.ts';
 import { hugetlbFault } from './fault.ts';
+import { processorAccess } from './processor-walk.ts';
 
 /** A program's data read: error code bits as the processor reports them. */
 export const USER_READ: number = Access.user | ACCESS_MARK;
@@ -37,14 +36,6 @@ export function walkUser(mm: Mm, address: number, access: number): number {
   return word >= 0n ? Number(word & OUTCOME_ADDRESS_MASK) : -1 - Number(word & FAILURE_CODE_MASK);
 }
 
-/** The same, for whoever watches which entries the processor reads, and in which it sets A or D. */
-function walkUserWatched(mm: Mm, address: number, access: number): number {
-  const before = entryPath(mm, address).map((at) => ({ at, lo: mm.machine.tables.low(at) }));
-  const reached = walkUser(mm, address, access);
-  for (const { at, lo } of before) if (mm.machine.tables.low(at) !== lo) watch!.entry(Touch.write, at);
-  return reached;
-}
-
 /**
  * Walks, faults, and walks again, until the access reaches memory or the process gets a signal.
  *
@@ -55,8 +46,10 @@ export function* userAccess(task: Task, mm: Mm, address: number, access: number)
   const { tables } = mm.machine;
   for (;;) {
     if (task.killed) return 'SIGKILL';
-    if (watch) yield* preemptionPoint(task, mm.pgd.address);
-    const reached = watch ? walkUserWatched(mm, address, access) : walkUser(mm, address, access);
+    const { processor } = task;
+    const reached = processor
+      ? yield* processorAccess(task, processor, mm, address, access)
+      : walkUser(mm, address, access);
     if (reached >= 0) return reached;
     const { changes } = tables;
     const errorCode = -1 - reached;

@@ -1,11 +1,14 @@
 /**
- * GUP without locks. mm/gup.c of Linux 6.1: internal_get_user_pages_fast, lockless_pages_from_mm, gup_huge_pud, gup_huge_pmd,
- * gup_pte_range, __gup_longterm_unlocked, get_user_pages_unlocked; arch/x86/include/asm/pgtable.h: pte_access_permitted.
+ * GUP without locks. mm/gup.c of Linux 6.1: internal_get_user_pages_fast, lockless_pages_from_mm, gup_pgd_range, gup_huge_pud,
+ * gup_huge_pmd, gup_pte_range, __gup_longterm_unlocked, get_user_pages_unlocked; arch/x86/include/asm/pgtable.h: pte_access_permitted.
  *
  * Another processor may change anything meanwhile. So an entry is read, its page grabbed, and the entry read again: if it is no
- * longer what it was, the page is let go. Interrupts are off, so that no table is freed under the walk; here a walk from the
- * root to an entry is one step, and the second look is a walk, too. Whoever pins also looks out for a fork, which makes entries
- * read-only that a pin relies on.
+ * longer what it was, the page is let go.
+ *
+ *   PGD entry ─> PUD entry ─> PMD entry ─> entry        each is read once; of 4 KiB pages, also the PMD entry is read again
+ *
+ * Interrupts are off, so that no table is freed under the walk: who frees one flushes the TLBs before, and that waits for an
+ * interrupt. Whoever pins also looks out for a fork, which makes entries read-only that a pin relies on.
  */
 import { hex, InvariantError } from '../../core/errors.ts';
 import { follWords } from '../base/flag-words.ts';
@@ -25,9 +28,8 @@ import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_RW, PAGE_USER, type Pte } from '../base/pte.ts';
 import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import { watch } from '../base/watch.ts';
-import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
-import { leafAt } from '../page-tables/page-table.ts';
+import { entryOffset, tableOf } from '../page-tables/page-table.ts';
 import { gupPutFolio, type PageList, releasePages, tryGrabFolio } from '../pool/pin.ts';
 import { type Locked, mustUnshare } from './follow-hugetlb-page.ts';
 import { type GupResult, getUserPagesLocked, gupLongtermLocked, requestWords } from './gup.ts';
@@ -41,6 +43,9 @@ export interface FastRequest {
 }
 
 const ADDRESSES = 2 ** 64;
+const PAGE_SHIFT = 12;
+/** Bits of an index into a table. */
+const INDEX_BITS = 9;
 const ALLOWED = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_PIN | FOLL_GET | FOLL_FAST_ONLY | FOLL_NOFAULT;
 
 /** `internal_get_user_pages_fast`: what can be had without a lock, then the rest with it. */
@@ -98,14 +103,14 @@ const locklessPagesFromMm = kernelFunction('lockless_pages_from_mm', lockless, {
 function* lockless(task: Task, mm: Mm, start: number, nrPages: number, flags: number, pages: PageList): Path<number> {
   const sequence = mm.writeProtectSeq;
   if (flags & FOLL_PIN && sequence & 1) return 0;
-  task.irqsOff = true;
+  /* `local_irq_save`. */
+  task.processor?.gupFast.begin(mm.machine.tables);
   watch?.gupBegins(mm, start, nrPages);
-  yield* preemptionPoint(task, mm.pgd.address);
   const done =
     task.preemptible || !mm.machine.gupScan.canList
-      ? yield* gupPgdRange(task, mm, start, nrPages, flags, pages)
+      ? yield* gupPgdRange(task, { mm, flags, pages, done: 0 }, start, start + nrPages * PAGE_SIZE)
       : gupRuns(mm, start, nrPages, flags, pages);
-  task.irqsOff = false;
+  task.processor?.gupFast.end();
   watch?.gupEnds(pages, 0, done);
   if (!(flags & FOLL_PIN)) return done;
   if (mm.writeProtectSeq === sequence || mm.machine.hasBug(LINUX_BUG_GUP_FAST_MISSES_FORK)) {
@@ -137,56 +142,100 @@ function gupRuns(mm: Mm, start: number, nrPages: number, flags: number, pages: P
   return done;
 }
 
-/** `gup_pgd_range` and what it calls, leaf by leaf. */
-function* gupPgdRange(
-  task: Task,
-  mm: Mm,
-  start: number,
-  nrPages: number,
-  flags: number,
-  pages: PageList,
-): Path<number> {
-  let done = 0;
-  while (done < nrPages) {
-    const refs = yield* gupHugeLeaf(task, mm, start + done * PAGE_SIZE, nrPages - done, flags, pages, done);
-    if (refs === 0) break;
-    done += refs;
-  }
-  return done;
+/** A walk under way. */
+interface FastWalk {
+  readonly mm: Mm;
+  readonly flags: number;
+  readonly pages: PageList;
+  /** 4 KiB pages found so far. */
+  done: number;
 }
 
-/** `gup_huge_pud`, `gup_huge_pmd`, and a turn of `gup_pte_range`: pages of one leaf; 0 where it must not be taken. */
-function* gupHugeLeaf(
+/** An entry that was read: its physical address, and what it was. */
+interface SeenEntry {
+  readonly at: number;
+  readonly pte: Pte;
+}
+
+/** `gup_pgd_range`: pages found. */
+function* gupPgdRange(task: Task, walk: FastWalk, start: number, end: number): Path<number> {
+  const { pgd, topShift } = walk.mm;
+  yield* gupTable(task, walk, pgd.address, topShift, start, end, undefined);
+  return walk.done;
+}
+
+/**
+ * `gup_p4d_range`, `gup_pud_range`, `gup_pmd_range`, `gup_pte_range`: the entries of one table for [start, end). Returns whether to go on.
+ *
+ * @param table physical address
+ * @param shift binary logarithm of what an entry covers
+ * @param above the entry that points to the table
+ */
+function* gupTable(
   task: Task,
-  mm: Mm,
+  walk: FastWalk,
+  table: number,
+  shift: number,
+  start: number,
+  end: number,
+  above: SeenEntry | undefined,
+): Path<boolean> {
+  const { tables } = walk.mm.machine;
+  const size = 2 ** shift;
+  for (let address = start; address < end; ) {
+    const next = Math.min(end, (Math.floor(address / size) + 1) * size);
+    const at = table + entryOffset(address, shift);
+    /* Where nobody waits for interrupts, as without a search, a table could be freed under the walk: there it is one step. */
+    if (task.processor) yield* preemptionPoint(task, at);
+    const pte = tables.read(at);
+    task.processor?.gupFast.saw(at, pte);
+    if ((pte.lo & PAGE_PRESENT) === 0) return false;
+    const seen = { at, pte };
+    const goesOn =
+      shift === PAGE_SHIFT || pte.huge
+        ? yield* gupLeaf(task, walk, seen, shift, address, (next - address) / PAGE_SIZE, above)
+        : yield* gupTable(task, walk, tableOf(pte), shift - INDEX_BITS, address, next, seen);
+    if (!goesOn) return false;
+    address = next;
+  }
+  return true;
+}
+
+/** `gup_huge_pud`, `gup_huge_pmd`, and a turn of `gup_pte_range`: takes `refs` pages of one leaf. Returns whether to go on. */
+function* gupLeaf(
+  task: Task,
+  walk: FastWalk,
+  { at, pte }: SeenEntry,
+  shift: number,
   address: number,
-  most: number,
-  flags: number,
-  pages: PageList,
-  at: number,
-): Path<number> {
+  refs: number,
+  above: SeenEntry | undefined,
+): Path<boolean> {
+  const { mm, flags, pages } = walk;
   const { tables, frames } = mm.machine;
-  const hpte = leafAt(mm, address);
-  const pte = hpte && tables.read(hpte.ptep);
-  if (!hpte || !pte || !isAccessPermitted(hpte, pte, (flags & FOLL_WRITE) !== 0)) return 0;
-  const offset = Math.floor((address % hpte.size) / PAGE_SIZE);
-  const refs = Math.min(hpte.pages - offset, most);
-  for (let page = 0; page < refs; page++) pages[at + page] = pte.pfn + offset + page;
+  if (!isAccessPermitted(pte, (flags & FOLL_WRITE) !== 0)) return false;
+  const offset = Math.floor((address % 2 ** shift) / PAGE_SIZE);
+  for (let page = 0; page < refs; page++) pages[walk.done + page] = pte.pfn + offset + page;
   const folio = frames.find(pte.pfn);
   if (folio) yield* preemptionPoint(task, folio);
-  if (!folio || !tryGrabFolio(folio, refs, grabFlags(flags))) return 0;
-  yield* preemptionPoint(task, hpte.ptep);
+  if (!folio || !tryGrabFolio(folio, refs, grabFlags(flags))) return false;
+  yield* preemptionPoint(task, at);
   /* The same place in the table: it may be another's by now, where tables are shared. */
-  const same = mm.machine.hasBug(LINUX_BUG_GUP_FAST_LOOKS_ONCE) || tables.read(hpte.ptep).same(pte);
-  if (same && (pte.write || !mustUnshare(flags, folio))) return refs;
+  const same =
+    mm.machine.hasBug(LINUX_BUG_GUP_FAST_LOOKS_ONCE) ||
+    ((shift !== PAGE_SHIFT || !above || tables.read(above.at).same(above.pte)) && tables.read(at).same(pte));
+  if (same && (pte.write || !mustUnshare(flags, folio))) {
+    walk.done += refs;
+    return true;
+  }
   yield* gupPutFolio(task, folio, refs, grabFlags(flags));
-  return 0;
+  return false;
 }
 
 /** `pte_access_permitted`, by the bits of the entry alone: a PROT_NONE entry has neither P nor U/S. */
-function isAccessPermitted(hpte: HugetlbPte, pte: Pte, write: boolean): boolean {
+function isAccessPermitted(pte: Pte, write: boolean): boolean {
   const needed = PAGE_PRESENT | PAGE_USER | (write ? PAGE_RW : 0);
-  return (pte.lo & needed) === needed && hpte.isPresentLeaf(pte);
+  return (pte.lo & needed) === needed;
 }
 
 /** `sanity_check_pinned_pages`: what is pinned of private memory is the process's own. */

@@ -11,6 +11,7 @@ import type { Path, Task } from '../base/task.ts';
 import { VM_ACCESS_FLAGS } from '../base/vm-flags.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
+import { MmuGather } from '../mm/mmu-gather.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { inRuns } from '../page-tables/in-runs.ts';
@@ -24,6 +25,7 @@ import {
   setHugePteAt,
 } from '../page-tables/page-table.ts';
 import { hugePmdUnshare, hugePteAlloc } from '../page-tables/pmd-share.ts';
+import { finishMmu } from './unmap.ts';
 
 /** What userfaultfd wants of `changeProtection`: MM_CP_UFFD_WP, MM_CP_UFFD_WP_RESOLVE. */
 export type UffdWp = 'protect' | 'resolve' | 'leave';
@@ -51,6 +53,7 @@ function* changeLeaves(
   let result: 'OK' | 'ENOMEM' = 'OK';
   const { iMmapRwsem } = vma.inode.pageCache;
   const vmaLock = vma.hugetlbLock;
+  const gather = new MmuGather(vma.mm);
   if (vmaLock) yield* vmaLock.write(task);
   yield* iMmapRwsem.write(task);
   for (let address = start; address < end; ) {
@@ -74,24 +77,27 @@ function* changeLeaves(
     const hpte = hugetlbFullWalkContinue(vma, top, address);
     if (inRuns(task, vma, hpte) && !vma.mm.machine.hgmPosted(HGM_POSTED_MARKER_OVER_TABLE)) {
       const until = Math.min(end, endOfHugePage(vma, address));
-      yield* changeRuns(task, vma, address, until, protection, uffdWp);
+      yield* changeRuns(task, gather, vma, address, until, protection, uffdWp);
       address = until;
       continue;
     }
     yield* hpte.lock.write(task);
-    if (hugePmdUnshare(task, vma, address, hpte)) {
+    if (hugePmdUnshare(task, gather, vma, address, hpte)) {
       /* The others keep their rights; this process faults again, into a table of its own. */
       hpte.lock.unlock(task);
       address = endOfTable(address, hstate.shift);
       continue;
     }
-    const advanced = yield* changeLeaf(task, vma, address, hpte, top, protection, uffdWp);
+    const advanced = yield* changeLeaf(task, gather, vma, address, hpte, top, protection, uffdWp);
     hpte.lock.unlock(task);
     if (advanced) address += hpte.size;
     else raced(task, vma.mm.machine.tables, 'hugetlb_change_protection');
   }
+  yield* gather.flushTlbOnly(task);
+  yield* gather.flushUnsharedTables(task);
   iMmapRwsem.unlock(task);
   vmaLock?.unlock(task);
+  yield* finishMmu(task, gather);
   return result;
 }
 
@@ -102,6 +108,7 @@ function* changeLeaves(
  */
 function* changeLeaf(
   task: Task,
+  gather: MmuGather,
   vma: Vma,
   address: number,
   hpte: HugetlbPte,
@@ -118,6 +125,7 @@ function* changeLeaf(
   const overTable = after.isMarker && mm.machine.hgmPosted(HGM_POSTED_MARKER_OVER_TABLE);
   if (leaf) yield* hugePtepClear(task, mm, address, hpte);
   setHugePteAt(mm, address, overTable ? top : hpte, after);
+  if (leaf) gather.removeTlbEntry();
   return true;
 }
 
@@ -146,6 +154,7 @@ function changed(
 /** The same for a huge page's pieces, run by run. */
 function* changeRuns(
   task: Task,
+  gather: MmuGather,
   vma: Vma,
   start: number,
   end: number,
@@ -160,6 +169,7 @@ function* changeRuns(
     if (!after) continue;
     const { lock } = hugetlbPteAt(mm, run.ptep, shift);
     yield* lock.write(task);
+    if (present) gather.removeTlbEntry();
     if (present) leafScan.modify(run, (pte) => changed(mm, pte, true, shift, protection, uffdWp)!);
     else leafScan.fill(run.ptep, run.entries, after, shift);
     lock.unlock(task);

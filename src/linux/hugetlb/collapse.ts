@@ -17,13 +17,14 @@ import { DeadEnd, type Path, type Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
 import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import { MmuGather } from '../mm/mmu-gather.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbAllocLargestPte } from '../page-tables/hgm-walk.ts';
 import { freeTableBelow, setHugePteAt } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
 import { makeHugePte } from './cow.ts';
 import { unlockAndPut } from './find-lock-page.ts';
-import { gatherHugepageRange, MmuGather } from './unmap.ts';
+import { finishMmu, gatherHugepageRange } from './unmap.ts';
 
 /**
  * MADV_COLLAPSE over a piece of one VMA, with mmap_lock held for reading. v2 takes it for writing instead, so that nobody walks the tables that
@@ -75,13 +76,13 @@ function* collapseOne(task: Task, vma: Vma, start: number, end: number): Path<Re
   const { iMmapRwsem } = vma.inode.pageCache;
   const lock = vma.hugetlbLock;
   for (let from = start; ; ) {
-    const gather = new MmuGather();
+    const gather = new MmuGather(vma.mm);
     if (lock) yield* lock.write(task);
     yield* iMmapRwsem.write(task);
     const result = yield* collapseRange(task, gather, vma, from, end);
     iMmapRwsem.unlock(task);
     lock?.unlock(task);
-    yield* gather.finish(task);
+    yield* finishMmu(task, gather);
     if (typeof result === 'string') return result;
     yield* result.contended.lock.wait(task);
     from = result.address;
@@ -149,7 +150,7 @@ function* collapseTable(
   }
   yield* gatherHugepageRange(task, gather, vma, address, address + hpte.size, { dropMarker: true });
   yield* hpte.lock.write(task);
-  freeTableBelow(mm, hpte, address);
+  freeTableBelow(gather, hpte, address);
   if (folio) mapLeaf(vma, address, hpte, folio);
   hpte.lock.unlock(task);
   if (folio) folio.lock.unlock(task);

@@ -13,7 +13,7 @@ import { DeadEnd, type Path, type Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Vma } from '../mm/vma.ts';
-import { hugePteOffset, hugePtepClear, hugetlbFullWalkContinue, setHugePteAt } from '../page-tables/page-table.ts';
+import { hugePteOffset, hugePtepClearFlush, hugetlbFullWalkContinue, setHugePteAt } from '../page-tables/page-table.ts';
 import type { Folio } from '../pool/folio.ts';
 import { allocHugePage, giveBack, putPage } from './alloc-page.ts';
 import { unmapRefPrivate } from './unmap.ts';
@@ -158,7 +158,7 @@ function* install(
   if (installed) {
     fresh.restoreReserve = false;
     recordCall(task, 'huge_ptep_clear_flush', () => `addr=${hex(address)}`);
-    yield* hugePtepClear(task, mm, address, hpte);
+    yield* hugePtepClearFlush(task, mm, address, hpte);
     old.removeRmap(0, old.pages);
     fresh.addNewAnonRmap(vma.inode.pageCache, vma.hugeIndex(address));
     setHugePteAt(mm, address, hpte, makeHugePte(vma, fresh.pfn, hpte.shift, writable));

@@ -1,6 +1,6 @@
 /**
  * Taking pages out of page tables. mm/hugetlb.c of Linux 6.1: __unmap_hugepage_range, unmap_hugepage_range,
- * __unmap_hugepage_range_final, unmap_ref_private; mm/memory.c: unmap_single_vma; include/asm-generic/tlb.h (struct mmu_gather).
+ * __unmap_hugepage_range_final, unmap_ref_private; mm/memory.c: unmap_single_vma.
  */
 import { hex } from '../../core/errors.ts';
 import { rangeWords } from '../base/flag-words.ts';
@@ -12,6 +12,7 @@ import { VM_MAYSHARE } from '../base/vm-flags.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Mm } from '../mm/mm.ts';
+import { MmuGather } from '../mm/mmu-gather.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
 import { inRuns } from '../page-tables/in-runs.ts';
@@ -27,29 +28,9 @@ import { hugePmdUnshare } from '../page-tables/pmd-share.ts';
 import type { Folio } from '../pool/folio.ts';
 import { putPage } from './alloc-page.ts';
 
-/** `mmu_gather`: pages that were unmapped, and are let go when no processor can have them in its TLB any more. */
-export class MmuGather {
-  readonly #folios: Folio[] = [];
-  /** References to each: a huge page that was mapped in pieces has as many as there were, one behind the other. */
-  readonly #references: number[] = [];
-
-  /** `tlb_remove_page_size`: takes over references. */
-  add(folio: Folio, references = 1): void {
-    const last = this.#folios.length - 1;
-    if (this.#folios[last] === folio) {
-      this.#references[last]! += references;
-      return;
-    }
-    this.#folios.push(folio);
-    this.#references.push(references);
-  }
-
-  /** `tlb_finish_mmu`. */
-  *finish(task: Task): Path<void> {
-    for (const [at, folio] of this.#folios.entries()) yield* putPage(task, folio, this.#references[at]);
-    this.#folios.length = 0;
-    this.#references.length = 0;
-  }
+/** `tlb_finish_mmu`: flushes, and lets go of everything. */
+export function finishMmu(task: Task, gather: MmuGather): Path<void> {
+  return gather.finish(task, putPage);
 }
 
 /** How to unmap. */
@@ -92,7 +73,7 @@ function* unmapLeaves(
       continue;
     }
     yield* hpte.lock.write(task);
-    if (hugePmdUnshare(task, vma, address, hpte)) {
+    if (hugePmdUnshare(task, gather, vma, address, hpte)) {
       hpte.lock.unlock(task);
       address = endOfTable(address, hstate.shift);
       continue;
@@ -118,10 +99,14 @@ function* unmapLeaves(
     }
     takeOut(mm, address, hpte, pte, folio, dropMarker);
     hpte.lock.unlock(task);
-    if (folio) gather.add(folio);
-    if (only && folio) return;
+    if (folio) {
+      gather.removeTlbEntry();
+      gather.add(folio);
+    }
+    if (only && folio) break;
     address += hpte.size;
   }
+  yield* gather.flushUnsharedTables(task);
 }
 
 /** Takes one entry out, whose lock is held; its reference is left to the caller. @param folio what it maps, if it maps a page */
@@ -173,6 +158,7 @@ function* unmapRuns(
       if (run.dirty) folio.dirty = true;
       mm.hugetlbUsage -= pages * entries;
       folio.removeRmap(pte.pfn - folio.pfn, pages, entries);
+      gather.removeTlbEntry();
       gather.add(folio, entries);
     }
     lock.unlock(task);
@@ -185,9 +171,9 @@ export const unmapHugepageRange: typeof unmapAndLetGo = kernelFunction('unmap_hu
 });
 
 function* unmapAndLetGo(task: Task, vma: Vma, start: number, end: number, options: UnmapOptions): Path<void> {
-  const gather = new MmuGather();
+  const gather = new MmuGather(vma.mm);
   yield* gatherHugepageRange(task, gather, vma, start, end, options);
-  yield* gather.finish(task);
+  yield* finishMmu(task, gather);
 }
 
 /** `unmap_single_vma`: what lies in the VMA of [start, end). @param final whether the VMA goes */

@@ -60,6 +60,11 @@ export interface MachineOptions {
   readonly bugs?: number;
   /** LINUX_FIX_ bits: faults that 6.1.192 has, mended. Default 0: none. */
   readonly fixes?: number;
+  /**
+   * How TLBs of other processors are flushed: 'interrupt' for each of them, as on a real machine, or a 'hypercall', as some hypervisors have it, which waits for nobody who
+   * walks with interrupts off. Only a search of interleavings sees the difference. Default 'interrupt'.
+   */
+  readonly flushes?: 'interrupt' | 'hypercall';
   /** Whether all counts are checked against all page tables at the end of every system call. Slow; default false. */
   readonly checks?: boolean;
   /** Compiled cores. Default: those inlined in the package. */
@@ -76,6 +81,7 @@ const OPTIONS: OptionNames<MachineOptions> = {
   hgm: true,
   bugs: true,
   fixes: true,
+  flushes: true,
   checks: true,
   core: true,
 };
@@ -97,13 +103,16 @@ export type ResolvedOptions = Required<Omit<MachineOptions, 'tables' | 'hgm' | '
 export function resolved(options: MachineOptions): ResolvedOptions {
   checkOptions('options', options, OPTIONS);
   const { memoryBytes = 2 ** 46, levels = 4, faultMutexes = 64, checks = false, defersWork = false } = options;
-  const { tables = 64 * MIB, pools = [], bugs = 0, fixes = 0 } = options;
+  const { tables = 64 * MIB, pools = [], bugs = 0, fixes = 0, flushes = 'interrupt' } = options;
   checkInteger('bugs', bugs, 0, LINUX_BUG_ALL);
   checkInteger('fixes', fixes, 0, LINUX_FIX_ALL);
   checkInteger('memoryBytes', memoryBytes, 0, 2 ** 51);
   checkInteger('faultMutexes', faultMutexes, 1, 65536);
   const hgm = resolveHgm(options.hgm);
   if (levels !== 4 && levels !== 5) throw new RangeError(`levels: expected 4 or 5, got ${shown(levels)}`);
+  if (flushes !== 'interrupt' && flushes !== 'hypercall') {
+    throw new RangeError(`flushes: expected 'interrupt' or 'hypercall', got ${shown(flushes)}`);
+  }
   checkBoolean('checks', checks);
   checkBoolean('defersWork', defersWork);
   if (typeof tables !== 'number' && !(tables instanceof FlatMemory)) {
@@ -112,7 +121,7 @@ export function resolved(options: MachineOptions): ResolvedOptions {
   if (!Array.isArray(pools)) throw wrongKind('pools', 'an array of pools', pools);
   for (const pool of pools) checkPool(pool, memoryBytes);
   const memory = typeof tables === 'number' ? tableMemory(tables) : tables;
-  return { memoryBytes, levels, faultMutexes, checks, defersWork, tables: memory, pools, bugs, fixes, hgm };
+  return { memoryBytes, levels, faultMutexes, checks, defersWork, tables: memory, pools, bugs, fixes, flushes, hgm };
 }
 
 /** @throws TypeError or RangeError for a pool that there is not, or that memory cannot hold even alone */

@@ -82,6 +82,8 @@ export class Machine implements MmMachine, Kept {
   readonly #hgmPosted: number;
   readonly #bugs: number;
   readonly #fixes: number;
+  /** How TLBs of other processors are flushed. @internal */
+  readonly flushes: 'interrupt' | 'hypercall';
   /** Control register 4 of its processors. */
   readonly cr4: bigint;
   /** The compiled cores that it was made with, if any. */
@@ -135,7 +137,7 @@ export class Machine implements MmMachine, Kept {
 
   /** @throws TypeError or RangeError for options that make no machine, or pools that its memory cannot hold */
   constructor(options: MachineOptions = {}) {
-    const { memoryBytes, levels, faultMutexes, checks, defersWork, tables, pools, bugs, fixes, hgm } =
+    const { memoryBytes, levels, faultMutexes, checks, defersWork, tables, pools, bugs, fixes, flushes, hgm } =
       resolved(options);
     this.memory = tables;
     this.core = options.core;
@@ -151,6 +153,7 @@ export class Machine implements MmMachine, Kept {
     this.#hgmPosted = hgm.posted;
     this.#bugs = bugs;
     this.#fixes = fixes;
+    this.flushes = flushes;
     this.#checks = checks;
     this.#defersWork = defersWork;
     this.#kernel = new Task(this, 'kernel');

@@ -18,9 +18,15 @@ import { addressOf, mapsPage } from '../hugetlb/truncate.ts';
 import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { vmasShowing } from '../mm/i-mmap.ts';
+import { MmuGather } from '../mm/mmu-gather.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hgmEligible } from '../page-tables/enable-hgm.ts';
-import { hugePtepClear, hugetlbFullWalk, hugetlbFullWalkContinue, setHugePteAt } from '../page-tables/page-table.ts';
+import {
+  hugePtepClearFlush,
+  hugetlbFullWalk,
+  hugetlbFullWalkContinue,
+  setHugePteAt,
+} from '../page-tables/page-table.ts';
 import { hugePmdUnshare, unsharePmds } from '../page-tables/pmd-share.ts';
 import { rmapWalk } from '../page-tables/rmap.ts';
 import { hugetlbSplitToShift } from '../page-tables/split-leaf.ts';
@@ -158,12 +164,15 @@ function* poison(
       hpte.lock.unlock(task);
       return 'nothing';
     }
-    unshared = hugePmdUnshare(task, vma, address, hpte);
+    const gather = new MmuGather(mm);
+    unshared = hugePmdUnshare(task, gather, vma, address, hpte);
     lock?.unlock(task);
+    yield* gather.flushUnsharedTables(task);
+    yield* gather.finish(task);
   }
   const mapped = !unshared && hpte.isPresentLeaf(pte) && frames.folio(pte.pfn) === folio;
   if (mapped) {
-    yield* hugePtepClear(task, mm, address, hpte);
+    yield* hugePtepClearFlush(task, mm, address, hpte);
     if (pte.dirty) folio.dirty = true;
     setHugePteAt(mm, address, hpte, Pte.hwpoison(pte.pfn));
     mm.hugetlbUsage -= hpte.pages;

@@ -15,8 +15,9 @@ import type { Path, Task } from '../base/task.ts';
 import { VM_WRITE } from '../base/vm-flags.ts';
 import { watch } from '../base/watch.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
+import { MmuGather } from '../mm/mmu-gather.ts';
 import type { Vma } from '../mm/vma.ts';
-import { hugePtepClear, setHugePteAt } from '../page-tables/page-table.ts';
+import { hugePtepClearFlush, setHugePteAt } from '../page-tables/page-table.ts';
 import { PageVmaMappedWalk } from '../page-tables/page-vma-mapped.ts';
 import { hugePmdUnshare } from '../page-tables/pmd-share.ts';
 import { rmapWalk } from '../page-tables/rmap.ts';
@@ -53,14 +54,19 @@ function* putEntriesInOne(task: Task, folio: Folio, vma: Vma, address: number): 
         walk.done();
         return false;
       }
-      const unshared = hugePmdUnshare(task, vma, walk.address, hpte);
+      const gather = new MmuGather(vma.mm);
+      const unshared = hugePmdUnshare(task, gather, vma, walk.address, hpte);
       lock?.unlock(task);
+      yield* gather.flushUnsharedTables(task);
+      yield* gather.finish(task);
       if (unshared) {
         /* With the table the page is gone from here. Those who still have the table are met later. */
         walk.done();
         return true;
       }
     }
+    /* First the entry, then the look for pins: GUP-fast pins first, and then looks at the entry again. */
+    yield* hugePtepClearFlush(task, vma.mm, walk.address, hpte);
     if (pte.dirty) folio.dirty = true;
     if (folio.hwpoison) {
       /* What is left of it in page tables is lost: it is not to be touched for a copy. */
@@ -69,8 +75,6 @@ function* putEntriesInOne(task: Task, folio: Folio, vma: Vma, address: number): 
       unmapped(folio, pte, hpte);
       continue;
     }
-    /* First the entry, then the look for pins: GUP-fast pins first, and then looks at the entry again. */
-    yield* hugePtepClear(task, vma.mm, walk.address, hpte);
     const exclusive = folio.anonExclusive;
     if (exclusive && folio.pincount > 0) {
       if (watch) setHugePteAt(vma.mm, walk.address, hpte, pte);

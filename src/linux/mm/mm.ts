@@ -22,6 +22,7 @@ const USERS = 0;
 const PINNED = 1;
 const SEQUENCE = 2;
 const VMAS = 3;
+const FLUSHES = 4;
 
 /** `struct mm_struct`. */
 export class Mm implements Kept {
@@ -45,6 +46,7 @@ export class Mm implements Kept {
   /** Whether it ever used another's page table: Linux then counts `hugetlbUsage` for whoever faulted or unmapped. */
   hasSharedTables = false;
   #writeProtectSeq = 0;
+  #tlbFlushPending = 0;
   /** Under mmap_lock. */
   readonly #vmas: Vma[] = [];
   #mmu: Mmu | undefined;
@@ -79,6 +81,7 @@ export class Mm implements Kept {
     checkpoint.addAll(this.#vmas);
     const vmas = keepArray(this.#vmas);
     const { miscounted, hasPinned, users, hasSharedTables, writeProtectSeq } = this;
+    const tlbFlushPending = this.#tlbFlushPending;
     const hugetlbUsage = this.#hugetlbUsage;
     return () => {
       vmas();
@@ -88,6 +91,7 @@ export class Mm implements Kept {
       this.#users = users;
       this.hasSharedTables = hasSharedTables;
       this.#writeProtectSeq = writeProtectSeq;
+      this.#tlbFlushPending = tlbFlushPending;
       this.#mmu?.tlbs.invalidate(EVERYTHING);
     };
   }
@@ -131,6 +135,24 @@ export class Mm implements Kept {
   set writeProtectSeq(sequence: number) {
     watch?.touch(Touch.write, this, SEQUENCE);
     this.#writeProtectSeq = sequence;
+  }
+
+  /** `tlb_flush_pending`: who has changed entries, or is about to, and has not flushed yet: one more, or one less. @internal */
+  addTlbFlushPending(change: 1 | -1): void {
+    watch?.touch(Touch.add, this, FLUSHES);
+    this.#tlbFlushPending += change;
+  }
+
+  /** `mm_tlb_flush_nested`: whether there is more than one. @internal */
+  get isTlbFlushNested(): boolean {
+    watch?.touch(Touch.read, this, FLUSHES);
+    return this.#tlbFlushPending > 1;
+  }
+
+  /** `mm_tlb_flush_pending`: whether there is any. @internal */
+  get isTlbFlushPending(): boolean {
+    watch?.touch(Touch.read, this, FLUSHES);
+    return this.#tlbFlushPending > 0;
   }
 
   /** `hugetlb_usage`: mapped huge pages, in 4 KiB pages. */

@@ -147,6 +147,13 @@ export class Tables implements Kept {
     this.changes++;
   }
 
+  /** Sets bits of the entry at a physical address, as a processor does: no path in the kernel has written it. @param bits of 31:0 */
+  mark(at: number, bits: number): void {
+    watch?.entry(Touch.write, at);
+    this.#live[at / 4]! |= bits;
+    this.#written.mark(Math.floor(at / TABLE));
+  }
+
   /** Notes that the core has written neighbouring entries, from one at a physical address on. */
   wrote(at: number, entries: number): void {
     this.#written.mark(Math.floor(at / TABLE));

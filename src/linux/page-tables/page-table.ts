@@ -15,7 +15,9 @@ import { watch } from '../base/watch.ts';
 import { hgmEnabled } from '../mm/hgm-enabled.ts';
 import { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import type { Mm } from '../mm/mm.ts';
+import type { MmuGather } from '../mm/mmu-gather.ts';
 import type { TablePage, Tables } from '../mm/tables.ts';
+import { flushTlb } from '../mm/tlb.ts';
 import type { Vma } from '../mm/vma.ts';
 
 const PTE_SHIFT = 12;
@@ -27,7 +29,7 @@ export const PUD_SHIFT = 30;
 export const PUD_SIZE: number = 2 ** PUD_SHIFT;
 
 /** Offset in bytes of an address's entry in a table whose entries cover 2^shift bytes. */
-function entryOffset(address: number, shift: number): number {
+export function entryOffset(address: number, shift: number): number {
   /* Above 1 GiB in one number, below in another: both fit 32 bits, where shifts are exact. */
   const upper = Math.floor(address / PUD_SIZE);
   const bits = shift >= PUD_SHIFT ? upper >>> (shift - PUD_SHIFT) : (address - upper * PUD_SIZE) >>> shift;
@@ -35,7 +37,7 @@ function entryOffset(address: number, shift: number): number {
 }
 
 /** The physical address of the table that an entry points to. */
-function tableOf(pte: Pte): number {
+export function tableOf(pte: Pte): number {
   return pte.pfn * PAGE_SIZE;
 }
 
@@ -191,13 +193,20 @@ export function setHugePteAt(mm: Mm, address: number, hpte: HugetlbPte, pte: Pte
 }
 
 /**
- * `huge_ptep_get_and_clear`, `huge_ptep_clear_flush`: an entry is emptied before another is put there. The caller holds its lock all the while, so only those
- * who take none can see it: it is done where somebody watches for them.
+ * `huge_ptep_get_and_clear`: an entry is emptied before another is put there. The caller holds its lock all the while, so only those who take none can see
+ * it: it is done where somebody watches for them.
  */
 export function* hugePtepClear(task: Task, mm: Mm, address: number, hpte: HugetlbPte): Path<void> {
   if (!watch) return;
   setHugePteAt(mm, address, hpte, PTE_NONE);
   yield* preemptionPoint(task, hpte.ptep);
+}
+
+/** `huge_ptep_clear_flush`: the same, and no processor uses the old entry any more: also GUP-fast has either done with it, or sees the empty one. */
+export function* hugePtepClearFlush(task: Task, mm: Mm, address: number, hpte: HugetlbPte): Path<void> {
+  if (!watch) return;
+  yield* hugePtepClear(task, mm, address, hpte);
+  yield* flushTlb(task, mm);
 }
 
 /** What an entry of a level covers: binary logarithm of bytes. */
@@ -225,19 +234,20 @@ export function endOfHugePage({ hstate }: Vma, address: number): number {
 }
 
 /** Frees the table that an entry points to, with those below it, in which no entry is left; the entry is empty then. */
-export function freeTableBelow(mm: Mm, hpte: HugetlbPte, address: number): void {
-  const { tables } = mm.machine;
+export function freeTableBelow(gather: MmuGather, hpte: HugetlbPte, address: number): void {
+  const { tables } = gather.mm.machine;
   const page = tables.page(tableOf(tables.read(hpte.ptep)));
   const end = address + hpte.size;
-  if (page.shift > PTE_SHIFT) freeBelow(mm, page.address, page.shift, address, end, address, end);
-  unlinkTable(mm, hpte.ptep, page, address);
+  if (page.shift > PTE_SHIFT) freeBelow(gather, page.address, page.shift, address, end, address, end);
+  unlinkTable(gather, hpte.ptep, page, address);
 }
 
-/** Empties the entry at `at`, and frees the table that it pointed to. @param address the first that the table covers */
-function unlinkTable(mm: Mm, at: number, page: TablePage, address: number): void {
+/** Empties the entry at `at`; the table that it pointed to is freed when no processor walks there any more. @param address the first that the table covers */
+function unlinkTable(gather: MmuGather, at: number, page: TablePage, address: number): void {
+  const { mm } = gather;
   const { tables, trace, current: task } = mm.machine;
   tables.write(at, PTE_NONE);
-  tables.free(page);
+  gather.addTable(page);
   const level = levelOf(page.shift);
   trace?.push({ kind: 'table', task, process: mm.process, what: 'freed', address, table: page.address, level });
 }
@@ -248,14 +258,22 @@ function unlinkTable(mm: Mm, at: number, page: TablePage, address: number): void
  * @param start, end the range, in which no entry is left
  * @param floor, ceiling where the neighbours' mappings end and begin: a table is freed if all that it covers lies between
  */
-export function freePgdRange(task: Task, mm: Mm, start: number, end: number, floor: number, ceiling: number): void {
-  const free = (): void => freeBelow(mm, mm.pgd.address, mm.topShift, start, end, floor, ceiling);
+export function freePgdRange(
+  task: Task,
+  gather: MmuGather,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): void {
+  const { mm } = gather;
+  const free = (): void => freeBelow(gather, mm.pgd.address, mm.topShift, start, end, floor, ceiling);
   if (!mm.machine.trace) free();
   else shownCall(task, 'free_pgd_range', `${rangeWords(start, end)}, ${boundWords(floor, ceiling)}`, free);
 }
 
 function freeBelow(
-  mm: Mm,
+  gather: MmuGather,
   table: number,
   shift: number,
   start: number,
@@ -263,7 +281,7 @@ function freeBelow(
   floor: number,
   ceiling: number,
 ): void {
-  const { tables } = mm.machine;
+  const { tables } = gather.mm.machine;
   const covered = 2 ** shift;
   for (let from = Math.floor(start / covered) * covered; from < end; from += covered) {
     const at = table + entryOffset(from, shift);
@@ -271,10 +289,10 @@ function freeBelow(
     if ((entry.lo & PAGE_PRESENT) === 0 || entry.huge) continue;
     const page = tables.page(tableOf(entry));
     if (page.shift > PTE_SHIFT) {
-      freeBelow(mm, page.address, page.shift, Math.max(from, start), Math.min(from + covered, end), floor, ceiling);
+      freeBelow(gather, page.address, page.shift, Math.max(from, start), Math.min(from + covered, end), floor, ceiling);
     }
     if (from < floor || from + covered > ceiling) continue;
     if (page.shareCount > 0) throw new InvariantError(`freePgdRange: table 0x${page.address.toString(16)} is shared`);
-    unlinkTable(mm, at, page, from);
+    unlinkTable(gather, at, page, from);
   }
 }

@@ -20,6 +20,7 @@ import { VM_HUGETLB_HGM, VM_UFFD_MINOR, VM_UFFD_WP } from '../base/vm-flags.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Mm } from '../mm/mm.ts';
+import { MmuGather } from '../mm/mmu-gather.ts';
 import type { Vma } from '../mm/vma.ts';
 import { allocateEntryAt, entryAt, hugePteOffset, hugetlbPteAt, PUD_SHIFT, PUD_SIZE, pointTo } from './page-table.ts';
 
@@ -112,22 +113,36 @@ function shareableAddress(sharer: Vma, vma: Vma, address: number, page: number):
 }
 
 /**
- * `huge_pmd_unshare`: gives up a shared table. The caller holds i_mmap_rwsem for writing.
+ * `huge_pmd_unshare`: gives up a shared table. The caller holds i_mmap_rwsem for writing, and flushes before it drops that.
  *
  * @returns whether the table was shared: then nothing of it is mapped here any more, from its first byte to its last
  */
-export function hugePmdUnshare(task: Task, vma: Vma, address: number, hpte: HugetlbPte): boolean {
-  return shownUnshare('huge_pmd_unshare', task, vma, address, hpte);
+export function hugePmdUnshare(task: Task, gather: MmuGather, vma: Vma, address: number, hpte: HugetlbPte): boolean {
+  return shownUnshare('huge_pmd_unshare', task, gather, vma, address, hpte);
 }
 
-function shownUnshare(name: string, task: Task, vma: Vma, address: number, hpte: HugetlbPte): boolean {
+function shownUnshare(
+  name: string,
+  task: Task,
+  gather: MmuGather,
+  vma: Vma,
+  address: number,
+  hpte: HugetlbPte,
+): boolean {
   const checksLocks = name === 'huge_pmd_unshare';
-  const body = (): boolean => giveUpTable(task, vma, address, hpte, checksLocks);
+  const body = (): boolean => giveUpTable(task, gather, vma, address, hpte, checksLocks);
   if (!task.machine.trace) return body();
   return shownCall(task, name, `addr=${hex(address)}`, body, (unshared) => (unshared ? '1' : '0'));
 }
 
-function giveUpTable(task: Task, vma: Vma, address: number, hpte: HugetlbPte, checksLocks: boolean): boolean {
+function giveUpTable(
+  task: Task,
+  gather: MmuGather,
+  vma: Vma,
+  address: number,
+  hpte: HugetlbPte,
+  checksLocks: boolean,
+): boolean {
   if (vma.hstate.shift !== PMD_SHIFT || hpte.shift !== PMD_SHIFT) return false;
   const { mm } = vma;
   const { tables, trace } = mm.machine;
@@ -140,6 +155,7 @@ function giveUpTable(task: Task, vma: Vma, address: number, hpte: HugetlbPte, ch
   if (pud === undefined) throw new InvariantError('hugePmdUnshare: no PUD entry');
   tables.write(pud, PTE_NONE);
   table.shareCount--;
+  gather.addUnshared(table.shareCount === 0);
   const { address: at } = table;
   trace?.push({
     kind: 'table',
@@ -178,7 +194,7 @@ export const hugetlbSplit: typeof giveUpAround = kernelFunction('hugetlb_split',
 function* giveUpAround(task: Task, vma: Vma, address: number): Path<void> {
   const floor = pudBase(address);
   if (address === floor || floor < vma.start || floor + PUD_SIZE > vma.end) return;
-  yield* unshareOne(task, vma, floor);
+  yield* unshareRange(task, vma, floor, floor + PUD_SIZE);
 }
 
 /** `hugetlb_unshare_all_pmds`: takes the locks, and gives up every table of a VMA that is shared. */
@@ -202,20 +218,27 @@ export const unsharePmds: typeof unshare = kernelFunction('hugetlb_unshare_pmds'
   args: (vma) => rangeWords(vma.start, vma.end),
 });
 
-function* unshare(task: Task, vma: Vma): Path<void> {
-  const end = pudBase(vma.end);
-  for (let base = Math.ceil(vma.start / PUD_SIZE) * PUD_SIZE; base < end; base += PUD_SIZE)
-    yield* unshareOne(task, vma, base);
+function unshare(task: Task, vma: Vma): Path<void> {
+  return unshareRange(task, vma, Math.ceil(vma.start / PUD_SIZE) * PUD_SIZE, pudBase(vma.end));
 }
 
-/** `hugetlb_unshare_pmds` over one aligned 1 GiB. The caller holds i_mmap_rwsem for writing. */
-function* unshareOne(task: Task, vma: Vma, base: number): Path<void> {
+/** `hugetlb_unshare_pmds` over 1 GiB and more, aligned. The caller holds i_mmap_rwsem for writing. */
+function* unshareRange(task: Task, vma: Vma, start: number, end: number): Path<void> {
+  if (start >= end) return;
+  const gather = new MmuGather(vma.mm);
+  for (let base = start; base < end; base += PUD_SIZE) yield* unshareOne(task, gather, vma, base);
+  yield* gather.flushUnsharedTables(task);
+  yield* gather.finish(task);
+}
+
+/** One aligned 1 GiB. */
+function* unshareOne(task: Task, gather: MmuGather, vma: Vma, base: number): Path<void> {
   const hpte = hugePteOffset(vma, base);
   if (!hpte || vma.hstate.shift !== PMD_SHIFT) return;
   yield* hpte.lock.write(task);
   /* 6.1.192 leaves out what asks for the VMA lock, which is not held at a split. */
   const name = vma.mm.machine.hgm === 'none' ? '__huge_pmd_unshare' : 'huge_pmd_unshare';
-  shownUnshare(name, task, vma, base, hpte);
+  shownUnshare(name, task, gather, vma, base, hpte);
   hpte.lock.unlock(task);
 }
 

@@ -9,6 +9,7 @@ import type { Path, Task } from '../base/task.ts';
 import { VM_DONTCOPY, VM_HUGETLB_HGM, VM_UFFD_WP } from '../base/vm-flags.ts';
 import { type CopyResult, copyHugetlbPageRange } from '../hugetlb/copy-page-range.ts';
 import type { Mm } from '../mm/mm.ts';
+import { flushTlb } from '../mm/tlb.ts';
 import type { Vma } from '../mm/vma.ts';
 import { dupUserfaultfd, dupUserfaultfdComplete, type ForkedUserfaultfds } from '../userfaultfd/uffd-event.ts';
 
@@ -21,6 +22,7 @@ function* copyMm(task: Task, child: Mm, parent: Mm): Path<CopyResult> {
   yield* parent.mmapLock.write(task);
   yield* child.mmapLock.write(task);
   let result: CopyResult = 'OK';
+  parent.addTlbFlushPending(1);
   const forked: ForkedUserfaultfds = new Map();
   for (const vma of parent.vmas) {
     if (vma.flags & VM_DONTCOPY) continue;
@@ -28,6 +30,9 @@ function* copyMm(task: Task, child: Mm, parent: Mm): Path<CopyResult> {
     if (result !== 'OK') break;
   }
   child.mmapLock.unlock(task);
+  /* What the parent could write is read-only, or copied: nobody writes there through an old translation from here on. */
+  yield* flushTlb(task, parent);
+  parent.addTlbFlushPending(-1);
   parent.mmapLock.unlock(task);
   yield* dupUserfaultfdComplete(task, forked);
   return result;

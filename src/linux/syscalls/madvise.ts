@@ -25,9 +25,10 @@ import { VM_DONTCOPY, VM_HUGETLB_HGM, VM_MAYWRITE, VM_SHARED } from '../base/vm-
 import { populate } from '../gup/populate.ts';
 import { collapse } from '../hugetlb/collapse.ts';
 import { punchHole, putInode } from '../hugetlb/truncate.ts';
-import { MmuGather, unmapSingleVma } from '../hugetlb/unmap.ts';
+import { finishMmu, unmapSingleVma } from '../hugetlb/unmap.ts';
 import { injectError } from '../memory-failure/memory-failure.ts';
 import type { Mm } from '../mm/mm.ts';
+import { MmuGather } from '../mm/mmu-gather.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hgmEligible } from '../page-tables/enable-hgm.ts';
 import { unshareAllPmds } from '../page-tables/pmd-share.ts';
@@ -125,9 +126,9 @@ function dontneedEnd(task: Task, vma: Vma, start: number, end: number): number |
 /** `madvise_dontneed_single_vma`. */
 function* zap(task: Task, vma: Vma, start: number, end: number): Path<'OK'> {
   if (start === end) return 'OK';
-  const gather = new MmuGather();
+  const gather = new MmuGather(vma.mm);
   yield* unmapSingleVma(task, gather, vma, start, end, false);
-  yield* gather.finish(task);
+  yield* finishMmu(task, gather);
   return 'OK';
 }
 

@@ -16,6 +16,7 @@ import { UFFD_FEATURE_EVENT_REMAP } from '../base/uffd-uapi.ts';
 import { VM_HUGETLB_HGM } from '../base/vm-flags.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { type Mm, TASK_SIZE } from '../mm/mm.ts';
+import { MmuGather } from '../mm/mmu-gather.ts';
 import type { Userfaultfd } from '../mm/userfaultfd.ts';
 import type { Vma } from '../mm/vma.ts';
 import { hugetlbFullWalkAlloc } from '../page-tables/hgm-walk.ts';
@@ -220,11 +221,15 @@ function* moveTables(
 ): Path<number | Hang> {
   const { iMmapRwsem } = from.inode.pageCache;
   const vmaLock = from.hugetlbLock;
+  const gather = new MmuGather(from.mm);
   if (vmaLock) yield* vmaLock.write(task);
   yield* iMmapRwsem.write(task);
-  const reached = yield* moveLeaves(task, from, to, start, target, start + length);
+  const reached = yield* moveLeaves(task, gather, from, to, start, target, start + length);
+  yield* gather.flushTlbOnly(task);
+  yield* gather.flushUnsharedTables(task);
   iMmapRwsem.unlock(task);
   vmaLock?.unlock(task);
+  yield* gather.finish(task);
   if (typeof reached !== 'number') return reached;
   const moved = Number(BigInt.asIntN(32, BigInt(reached - start)));
   /* The caller takes it for an unsigned number of 64 bits: what is negative is more than enough. */
@@ -232,7 +237,15 @@ function* moveTables(
 }
 
 /** Returns the address behind the last leaf that was moved or skipped; at or behind `end` if nothing was in the way. */
-function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: number, end: number): Path<number | Hang> {
+function* moveLeaves(
+  task: Task,
+  gather: MmuGather,
+  from: Vma,
+  to: Vma,
+  start: number,
+  target: number,
+  end: number,
+): Path<number | Hang> {
   const { mm, hstate } = from;
   const { tables } = mm.machine;
   const forget = from.userfaultfd !== undefined && !from.userfaultfd.has(UFFD_FEATURE_EVENT_REMAP);
@@ -248,7 +261,7 @@ function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: numb
       address += source.size;
       continue;
     }
-    if (hugePmdUnshare(task, from, address, source)) {
+    if (hugePmdUnshare(task, gather, from, address, source)) {
       address = endOfTable(address, hstate.shift);
       continue;
     }
@@ -264,6 +277,7 @@ function* moveLeaves(task: Task, from: Vma, to: Vma, start: number, target: numb
     const destination = yield* hugetlbFullWalkAlloc(task, to, there, source.size);
     if (typeof destination === 'string') break;
     yield* moveHugePte(task, mm, address, there, source, destination, forget);
+    gather.removeTlbEntry();
     address += source.size;
   }
   return address;

@@ -10,8 +10,9 @@ import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
 import { closeReservations } from '../hugetlb/reserve-pages.ts';
 import { putInode } from '../hugetlb/truncate.ts';
-import { MmuGather, unmapSingleVma } from '../hugetlb/unmap.ts';
+import { finishMmu, unmapSingleVma } from '../hugetlb/unmap.ts';
 import { type Mm, TASK_SIZE } from '../mm/mm.ts';
+import { MmuGather } from '../mm/mmu-gather.ts';
 import type { Vma } from '../mm/vma.ts';
 import { freePgdRange } from '../page-tables/page-table.ts';
 import { splitVma } from '../page-tables/split-vma.ts';
@@ -69,11 +70,11 @@ const unmapRegion = kernelFunction('unmap_region', unmapAndFree, {
 });
 
 function* unmapAndFree(task: Task, mm: Mm, vmas: readonly Vma[], start: number, end: number): Path<void> {
-  const gather = new MmuGather();
+  const gather = new MmuGather(mm);
   yield* unmapVmas(task, gather, vmas, start, end);
   const { floor, ceiling } = mm.gapAround(start, end);
-  yield* freePgtables(task, mm, vmas, floor, ceiling);
-  yield* gather.finish(task);
+  yield* freePgtables(task, gather, vmas, floor, ceiling);
+  yield* finishMmu(task, gather);
 }
 
 /** `unmap_vmas`: takes the pages out of page tables. */
@@ -87,13 +88,13 @@ function* unmapEach(task: Task, gather: MmuGather, vmas: readonly Vma[], start: 
 
 /** `free_pgtables`: frees the tables, VMA by VMA. @param floor, ceiling where the neighbours' mappings end and begin */
 const freePgtables = kernelFunction('free_pgtables', freeEach, {
-  args: (_mm, _vmas, floor, ceiling) => boundWords(floor, ceiling),
+  args: (_gather, _vmas, floor, ceiling) => boundWords(floor, ceiling),
 });
 
-function* freeEach(task: Task, mm: Mm, vmas: readonly Vma[], floor: number, ceiling: number): Path<void> {
+function* freeEach(task: Task, gather: MmuGather, vmas: readonly Vma[], floor: number, ceiling: number): Path<void> {
   for (const [index, vma] of vmas.entries()) {
     yield* unlinkFile(task, vma);
-    freePgdRange(task, mm, vma.start, vma.end, floor, vmas[index + 1]?.start ?? ceiling);
+    freePgdRange(task, gather, vma.start, vma.end, floor, vmas[index + 1]?.start ?? ceiling);
   }
 }
 
@@ -140,13 +141,13 @@ function* unmapAll(task: Task, mm: Mm): Path<void> {
   yield* mm.mmapLock.readAlone(task);
   const vmas = [...mm.vmas];
   for (const vma of vmas) mm.remove(vma);
-  const gather = new MmuGather();
+  const gather = new MmuGather(mm);
   if (vmas.length > 0) yield* unmapVmas(task, gather, vmas, vmas[0]!.start, vmas.at(-1)!.end);
   mm.mmapLock.unlock(task);
   if (vmas.length > 0) {
     yield* mm.mmapLock.write(task);
-    yield* freePgtables(task, mm, vmas, 0, Number.POSITIVE_INFINITY);
-    yield* gather.finish(task);
+    yield* freePgtables(task, gather, vmas, 0, Number.POSITIVE_INFINITY);
+    yield* finishMmu(task, gather);
     for (const vma of vmas) yield* removeVma(task, vma);
     mm.mmapLock.unlock(task);
   }

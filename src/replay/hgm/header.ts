@@ -19,7 +19,7 @@ import {
 } from '../line/fields.ts';
 import type { Line, LineObject } from '../line/line.ts';
 import { checkOvercommit, NOWHERE, read, sequenceNumber } from '../line/lines.ts';
-import { HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../line/setting.ts';
+import { FLUSHES, HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../line/setting.ts';
 import type { Header } from '../sequence/format.ts';
 import { DEFAULT_KERNEL } from './kernel.ts';
 
@@ -42,12 +42,13 @@ const HEADER = {
   posted: namesOf(HGM_POSTED_RACES),
   bugs: namesOf(LINUX_BUGS),
   fixes: namesOf(LINUX_FIXES),
+  flushes: withDefault(choice(FLUSHES), 'interrupt'),
   what: optional(text(/^/, 'a text')),
 } satisfies Fields;
 
 /** `{"seq":7,"hugepage":512,...}`. */
 export function parseHeader(line: Line, object: LineObject, kernel: HgmOptions = DEFAULT_KERNEL): Header {
-  const { seq, hugepage, pool, overcommit, files, bugs, fixes, posted } = read(
+  const { seq, hugepage, pool, overcommit, files, bugs, fixes, flushes, posted } = read(
     line,
     object,
     HEADER,
@@ -63,6 +64,7 @@ export function parseHeader(line: Line, object: LineObject, kernel: HgmOptions =
     files,
     bugs,
     fixes,
+    flushes,
     hgm: { ...kernel, posted: (kernel.posted ?? 0) | posted },
     pageBytes: PAGE_SIZE,
     slotBytes,

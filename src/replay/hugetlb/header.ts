@@ -5,7 +5,7 @@ import { LINUX_BUGS, LINUX_FIXES } from '../../linux/base/linux-bugs.ts';
 import { choice, type Fields, fileSizes, integer, namesOf, optional, text, withDefault } from '../line/fields.ts';
 import type { Line, LineObject } from '../line/line.ts';
 import { checkOvercommit, NOWHERE, read, refused, sequenceNumber } from '../line/lines.ts';
-import { HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../line/setting.ts';
+import { FLUSHES, HUGE_PAGES, MOST_PAGES, type Setting, slotBytesOf } from '../line/setting.ts';
 import type { Header } from '../sequence/format.ts';
 
 /** How a recording was made; what differs is the range of a slot, and what its states list. */
@@ -30,12 +30,19 @@ const HEADER = {
   files: withDefault(fileSizes, []),
   bugs: namesOf(LINUX_BUGS),
   fixes: namesOf(LINUX_FIXES),
+  flushes: withDefault(choice(FLUSHES), 'interrupt'),
   what: optional(text(/^/, 'a text')),
 } satisfies Fields;
 
 /** `{"seq":7,"pool":9,...}`. */
 export function parseHeader(line: Line, object: LineObject): Header {
-  const { seq, mode, hugepage, pool, overcommit, files, bugs, fixes } = read(line, object, HEADER, NOWHERE, 'a header');
+  const { seq, mode, hugepage, pool, overcommit, files, bugs, fixes, flushes } = read(
+    line,
+    object,
+    HEADER,
+    NOWHERE,
+    'a header',
+  );
   const only = mode === 'G' ? '1G' : mode === 'P' ? '2M' : undefined;
   if (only && hugepage && hugepage !== only) throw refused(line, 'hugepage', `"${only}" in mode "${mode}"`, hugepage);
   const hugePageSize = HUGE_PAGES[hugepage ?? only ?? '2M'];
@@ -48,6 +55,7 @@ export function parseHeader(line: Line, object: LineObject): Header {
     files,
     bugs,
     fixes,
+    flushes,
     hgm: { version: 'none' },
     pageBytes: hugePageSize,
     slotBytes,

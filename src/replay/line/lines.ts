@@ -26,6 +26,7 @@ const EMPTY: Setting = {
   hgm: { version: 'none' },
   bugs: 0,
   fixes: 0,
+  flushes: 'interrupt',
   pageBytes: HUGE_PAGES['2M'],
   slotBytes: HUGE_PAGES['1G'],
   slotPages: 512,

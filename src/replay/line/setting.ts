@@ -9,6 +9,9 @@ const GIB = 2 ** 30;
 /** Page sizes by the name that a header gives them. */
 export const HUGE_PAGES: { readonly '2M': number; readonly '1G': number } = { '2M': 2 * MIB, '1G': GIB };
 
+/** How TLBs of other processors are flushed, by name. */
+export const FLUSHES = { interrupt: 'interrupt', hypercall: 'hypercall' } as const;
+
 /** Slots and processes have numbers below. */
 export const MOST_SLOTS = 64;
 export const MOST_PROCESSES = 64;
@@ -35,6 +38,8 @@ export interface Setting {
   /** LINUX_BUG_ and LINUX_FIX_ bits. */
   readonly bugs: number;
   readonly fixes: number;
+  /** How TLBs of other processors are flushed. */
+  readonly flushes: 'interrupt' | 'hypercall';
   /** Bytes of what `page` and `pages` count: huge pages, or 4 KiB. */
   readonly pageBytes: number;
   /** Bytes from one slot to the next. */

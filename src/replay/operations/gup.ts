@@ -26,8 +26,9 @@ const wanted = { ...spot, nr_pages: integer(1, MOST_PAGES), flags, list, got } a
 /** A call of the family, as far as operations have it. */
 type Gup = (caller: Caller, start: number, nrPages: number, flags: number, pages: number[]) => Path<number | string>;
 
-function gup(hold: Hold, call: Gup): Operation {
+function gup(hold: Hold, call: Gup, walks = false): Operation {
   return calling(wanted, {
+    walks,
     old: OLD_SPOT,
     found: ['got'],
     *calls(stage, { nr_pages, flags, list, ...spot }, thread) {
@@ -123,11 +124,11 @@ const getDumpPage: Operation = calling(
 export const GUP: Readonly<Record<string, Operation>> = {
   get_user_pages: gup('references', (caller, ...args) => caller.getUserPages(...args)),
   get_user_pages_remote: gupRemote('references', 'getUserPagesRemote'),
-  get_user_pages_fast: gup('references', (caller, ...args) => caller.getUserPagesFast(...args)),
-  get_user_pages_fast_only: gup('references', (caller, ...args) => caller.getUserPagesFastOnly(...args)),
+  get_user_pages_fast: gup('references', (caller, ...args) => caller.getUserPagesFast(...args), true),
+  get_user_pages_fast_only: gup('references', (caller, ...args) => caller.getUserPagesFastOnly(...args), true),
   pin_user_pages: gup('pins', (caller, ...args) => caller.pinUserPages(...args)),
   pin_user_pages_remote: gupRemote('pins', 'pinUserPagesRemote'),
-  pin_user_pages_fast: gup('pins', (caller, ...args) => caller.pinUserPagesFast(...args)),
+  pin_user_pages_fast: gup('pins', (caller, ...args) => caller.pinUserPagesFast(...args), true),
   follow_page: followPage,
   get_dump_page: getDumpPage,
   put_page: release('references', false),

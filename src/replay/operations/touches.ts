@@ -135,6 +135,7 @@ export const unpin: Operation = tasking(
 export const vmsplice: Operation = tasking(
   { ...remote, fnv1a: hash, same_as_memory: optional(truth) },
   {
+    walks: true,
     old: OLD_SPOT,
     found: ['done', 'fnv1a', 'same_as_memory'],
     *calls(stage, { length, ...spot }, task) {

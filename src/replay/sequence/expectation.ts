@@ -8,6 +8,7 @@ import { NOWHERE, read } from '../line/lines.ts';
 /** What can be wrong with an interleaving, by its kind: see FindingKind in src/explore. */
 export const FINDING_KINDS = [
   'freed table',
+  'stale translation',
   'unguarded write',
   'wrong page',
   'leaked lock',

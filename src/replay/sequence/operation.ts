@@ -25,6 +25,8 @@ export interface Problem {
 export interface Behaviour<V, S> {
   /** Told of by a signal (a touch), not by an errno (a system call). */
   readonly touches?: boolean;
+  /** Walks page tables without a lock, as the processor of a touch does: GUP-fast. */
+  readonly walks?: boolean;
   /** Asks how the operation of a thread has ended. */
   readonly waits?: boolean;
   /** Names that its fields had before. */

@@ -39,7 +39,7 @@ export class Stage {
 
   /** @param tables memory for page tables, which nobody else uses meanwhile */
   constructor(setting: Setting, tables: FlatMemory) {
-    const { hugePageSize, pool, overcommit, files, hgm, bugs, fixes } = setting;
+    const { hugePageSize, pool, overcommit, files, hgm, bugs, fixes, flushes } = setting;
     this.setting = setting;
     this.machine = new Machine({
       pools: [{ hugePageSize, pages: pool, overcommit }],
@@ -47,6 +47,7 @@ export class Stage {
       hgm,
       bugs,
       fixes,
+      flushes,
       checks: true,
       defersWork: true,
     });

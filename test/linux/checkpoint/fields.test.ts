@@ -35,6 +35,8 @@ const STATELESS: Readonly<Record<string, string>> = {
   LeafCursor: 'of a path',
   PageVmaMappedWalk: 'of a path',
   MmuGather: 'of a path',
+  Walk: 'of a processor',
+  Processor: 'of a search, which resets it at each execution',
   CoreList: 'room for lists, where nothing is kept between two calls',
 };
 
@@ -42,6 +44,7 @@ const STATELESS: Readonly<Record<string, string>> = {
 const RECORDS: Readonly<Record<string, string>> = {
   PipeBuffer: 'kept by its pipe',
   GupCursor: 'of a path',
+  FastWalk: 'of a path',
   Locked: 'of a path',
   Mapped: 'of a check',
   MremapEvents: 'of a path',
