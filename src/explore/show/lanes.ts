@@ -53,6 +53,10 @@ export function lanes(runs: readonly LaneRun[], isShared: (name: string) => bool
     calls.set(task, stack);
     let shown: string | undefined;
     let run: number | undefined = index + 1;
+    const first = lines.length;
+    /* What it does first: a step ends where others are met next. */
+    const [event] = events;
+    const goesOnIn = event?.kind === 'enter' ? event.name : stack.at(-1);
     const add = (text: string, isFunction: boolean): void => {
       lines.push({ task, run, text, isFunction });
       run = undefined;
@@ -67,9 +71,31 @@ export function lanes(runs: readonly LaneRun[], isShared: (name: string) => bool
         add(describeTraceEvent(event).slice(event.task.length + 2), false);
       }
     }
-    if (run !== undefined) add(stack.at(-1) ?? 'nothing that others see', true);
+    if (run !== undefined) add(goesOnIn ?? 'nothing that others see', true);
+    cutRounds(lines, first);
   }
   return lines;
+}
+
+/** Lines after which a loop's come again, at most. */
+const LONGEST_ROUND = 16;
+/** Rounds that are shown of a loop, and how many more are left out at least. */
+const ROUNDS = 2;
+const FEW_MORE = 6;
+
+/** Of a run that goes round to its end, which is a livelock, a few rounds are enough. @param first line of the run */
+function cutRounds(lines: LaneLine[], first: number): void {
+  for (let round = 1; round <= LONGEST_ROUND; round++) {
+    let same = lines.length;
+    while (same - round > first && lines[same - 1]!.text === lines[same - 1 - round]!.text) same--;
+    const rounds = Math.floor((lines.length - same) / round) + 1;
+    const more = rounds - ROUNDS;
+    if (more < FEW_MORE) continue;
+    const { task } = lines.at(-1)!;
+    lines.length -= more * round;
+    lines.push({ task, run: undefined, text: `and so on, ${more} times more`, isFunction: true });
+    return;
+  }
 }
 
 function matters(event: TraceEvent, isShared: (name: string) => boolean): boolean {
