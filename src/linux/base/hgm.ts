@@ -60,6 +60,11 @@ export const HGM_POSTED_GUP_LEAKS_LOCK = 4096;
 export const HGM_POSTED_GUP_DROPS_LOCK = 8192;
 /** v1: write protection where no table is yet takes the table that it gets for a failure, and ends there with 'ENOMEM'. */
 export const HGM_POSTED_CHANGE_PROTECTION = 16384;
+/**
+ * RFC v2 and v2: MADV_COLLAPSE waits for a page's lock with the VMA lock and i_mmap_rwsem held, for which a truncation of stable kernels waits that has the page
+ * locked.
+ */
+export const HGM_POSTED_COLLAPSE_WAITS = 32768;
 
 /** Those that are about interleaving, by name, less the prefix. */
 export const HGM_POSTED_RACES: Readonly<Record<string, number>> = {
@@ -67,10 +72,11 @@ export const HGM_POSTED_RACES: Readonly<Record<string, number>> = {
   FORK_TRY_GET: HGM_POSTED_FORK_TRY_GET,
   GUP_LEAKS_LOCK: HGM_POSTED_GUP_LEAKS_LOCK,
   GUP_DROPS_LOCK: HGM_POSTED_GUP_DROPS_LOCK,
+  COLLAPSE_WAITS: HGM_POSTED_COLLAPSE_WAITS,
 };
 
 /** Those that leave counts behind which disagree with the page tables. */
 export const HGM_POSTED_MISCOUNTS: number =
   HGM_POSTED_MARKER_OVER_TABLE | HGM_POSTED_COLLAPSE_NOT_COUNTED | HGM_POSTED_FORK_TRY_GET;
 /** All of them. */
-export const HGM_POSTED_ALL = 32767;
+export const HGM_POSTED_ALL = 65535;

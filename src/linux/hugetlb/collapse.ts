@@ -10,7 +10,12 @@
 import { hex } from '../../core/errors.ts';
 import type { Errno, Result } from '../base/errno.ts';
 import { rangeWords } from '../base/flag-words.ts';
-import { HGM_POSTED_COLLAPSE_LOOP, HGM_POSTED_COLLAPSE_NOT_COUNTED, HGM_POSTED_PARTIAL_COLLAPSE } from '../base/hgm.ts';
+import {
+  HGM_POSTED_COLLAPSE_LOOP,
+  HGM_POSTED_COLLAPSE_NOT_COUNTED,
+  HGM_POSTED_COLLAPSE_WAITS,
+  HGM_POSTED_PARTIAL_COLLAPSE,
+} from '../base/hgm.ts';
 import { kernelFunction, refuse } from '../base/kernel-function.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { DeadEnd, type Path, type Task } from '../base/task.ts';
@@ -90,8 +95,8 @@ function* collapseOne(task: Task, vma: Vma, start: number, end: number): Path<Re
 }
 
 /**
- * Somebody has the page's lock: to be waited for when all other locks are dropped. As posted, the series waits with them: a truncation of stable
- * kernels, which takes a page's lock first and the VMA's then, waits for ever, and so does the collapse.
+ * Somebody has the page's lock: to be waited for when all other locks are dropped. As posted, the series waits with them (HGM_POSTED_COLLAPSE_WAITS): a
+ * truncation of stable kernels, which takes a page's lock first and the VMA's then, waits for ever, and so does the collapse.
  */
 interface Contended {
   readonly contended: Folio;
@@ -116,8 +121,12 @@ function* collapseRange(task: Task, gather: MmuGather, vma: Vma, start: number, 
       continue;
     }
     if (hasTable) {
-      if (folio && !folio.lock.tryWrite(task)) return { contended: folio, address };
-      folio?.get();
+      if (folio) {
+        const waits = vma.mm.machine.hgmPosted(HGM_POSTED_COLLAPSE_WAITS);
+        if (waits) yield* folio.lock.write(task);
+        else if (!folio.lock.tryWrite(task)) return { contended: folio, address };
+        folio.get();
+      }
       const collapsed = yield* collapseTable(task, gather, vma, address, hpte, folio);
       if (collapsed !== 'OK') return collapsed;
     }
