@@ -15,15 +15,20 @@ export const LINUX_BUG_GUP_FAST_MISSES_FORK = 8;
 export const LINUX_BUG_FAULT_TRUSTS_NONE = 16;
 /** CVE-2025-38084, as it was before the fix: a VMA's tables are given up before the split, with the locks dropped again before the VMA has become smaller. */
 export const LINUX_BUG_SPLIT_UNSHARES_EARLY = 32;
+/**
+ * CVE-2024-27022: fork links the child's VMA with its file while it still has the parent's VMA lock. "fork: defer linking file vma until vma is fully
+ * initialized"
+ */
+export const LINUX_BUG_FORK_LINKS_EARLY = 64;
 
 /**
  * CVE-2025-38085: who gives up a shared table does not wait for GUP-fast, which may walk it still when its last user puts other mappings there. It needs a hypervisor
  * that flushes TLBs without interrupts. "mm/hugetlb: fix huge_pmd_unshare() vs GUP-fast race"
  */
-export const LINUX_BUG_UNSHARE_WITHOUT_IPI = 64;
+export const LINUX_BUG_UNSHARE_WITHOUT_IPI = 256;
 
 /** All of them. */
-export const LINUX_BUG_ALL = 127;
+export const LINUX_BUG_ALL = 511;
 
 /** hugetlb_wp keeps the page-cache page locked while it drops the fault mutex and takes it again; mended in 6.17: "mm,hugetlb: change mechanism to detect a COW on private mapping". */
 export const LINUX_FIX_WP_DEADLOCK = 1;
@@ -51,6 +56,7 @@ export const LINUX_BUGS: Readonly<Record<string, number>> = {
   FAULT_TRUSTS_NONE: LINUX_BUG_FAULT_TRUSTS_NONE,
   SPLIT_UNSHARES_EARLY: LINUX_BUG_SPLIT_UNSHARES_EARLY,
   UNSHARE_WITHOUT_IPI: LINUX_BUG_UNSHARE_WITHOUT_IPI,
+  FORK_LINKS_EARLY: LINUX_BUG_FORK_LINKS_EARLY,
 };
 
 /** By name, less the prefix. */

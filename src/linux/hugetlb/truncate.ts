@@ -74,11 +74,12 @@ const unmapFileRange = kernelFunction('hugetlb_vmdelete_list', unmapPart, {
 function* unmapPart(task: Task, inode: HugetlbfsInode, from: number, to: number, dropMarker: boolean): Path<void> {
   for (const vma of vmasShowing(inode.pageCache, from, to)) {
     /* The VMA lock comes before i_mmap_rwsem: only try. Who is passed over is met again, page by page, below. */
-    const lock = vma.hugetlbLock;
-    if (lock && !lock.tryWrite(task)) continue;
+    yield* preemptionPoint(task, vma);
+    if (!vma.tryLockWrite(task)) continue;
     const start = addressOf(vma, from);
     yield* unmapHugepageRange(task, vma, start, Math.min(addressOf(vma, to), vma.end), { dropMarker });
-    lock?.unlock(task);
+    yield* preemptionPoint(task, vma);
+    vma.unlockWrite(task);
   }
 }
 
@@ -184,7 +185,7 @@ function* unmapWhereFree(task: Task, inode: HugetlbfsInode, folio: Folio, from: 
     const lock = vma.hugetlbLock;
     if (lock && !lock.tryWrite(task)) return { vma, lock };
     yield* unmapOne(task, inode, folio, from, vma);
-    lock?.unlock(task);
+    vma.unlockWrite(task);
   }
   return undefined;
 }

@@ -75,8 +75,7 @@ function* unmapPiece(task: Task, vma: Vma, folio: Folio, address: number): Path<
   const { mmapLock } = vma.mm;
   const enable = !hgmEnabled(vma);
   if (enable && !mmapLock.tryWrite(task)) return false;
-  const lock = vma.hugetlbLock;
-  const locked = !lock || lock.tryWrite(task);
+  const locked = vma.tryLockWrite(task);
   let done = false;
   if (locked) {
     if (enable) {
@@ -84,7 +83,7 @@ function* unmapPiece(task: Task, vma: Vma, folio: Folio, address: number): Path<
       vma.flags |= VM_HUGETLB_HGM;
     }
     done = yield* splitAndPoison(task, vma, folio, address);
-    lock?.unlock(task);
+    vma.unlockWrite(task);
   }
   if (enable) mmapLock.unlock(task);
   return done;
@@ -159,14 +158,13 @@ function* poison(
   const pte = tables.read(hpte.ptep);
   let unshared = false;
   if (!folio.anon) {
-    const lock = locked ? undefined : vma.hugetlbLock;
-    if (lock && !lock.tryWrite(task)) {
+    if (!locked && !vma.tryLockWrite(task)) {
       hpte.lock.unlock(task);
       return 'nothing';
     }
     const gather = new MmuGather(mm);
     unshared = hugePmdUnshare(task, gather, vma, address, hpte);
-    lock?.unlock(task);
+    if (!locked) vma.unlockWrite(task);
     yield* gather.flushUnsharedTables(task);
     yield* gather.finish(task);
   }

@@ -49,14 +49,13 @@ function* putEntriesInOne(task: Task, folio: Folio, vma: Vma, address: number): 
     const { hpte, pte } = walk;
     if (!folio.anon) {
       /* It comes before i_mmap_rwsem, which is held: only try. */
-      const lock = vma.hugetlbLock;
-      if (lock && !lock.tryWrite(task)) {
+      if (!vma.tryLockWrite(task)) {
         walk.done();
         return false;
       }
       const gather = new MmuGather(vma.mm);
       const unshared = hugePmdUnshare(task, gather, vma, walk.address, hpte);
-      lock?.unlock(task);
+      vma.unlockWrite(task);
       yield* gather.flushUnsharedTables(task);
       yield* gather.finish(task);
       if (unshared) {

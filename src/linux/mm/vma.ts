@@ -65,8 +65,7 @@ export class Vma implements Kept {
   anonVma = false;
   /** `vm_userfaultfd_ctx`: whom its faults go to. */
   userfaultfd: Userfaultfd | undefined = undefined;
-  /** Shareable VMAs' lock. */
-  vmaLock: VmaLock | undefined = undefined;
+  #vmaLock: VmaLock | undefined = undefined;
   /** Private VMAs: the map of consumed reservations. */
   privateMap: ReserveMap | undefined = undefined;
   /** `HPAGE_RESV_OWNER`: a private mapping of the process that called mmap. */
@@ -87,9 +86,10 @@ export class Vma implements Kept {
   keep(checkpoint: Checkpoint): PutBack {
     checkpoint.add(this.inode);
     checkpoint.add(this.userfaultfd);
-    checkpoint.add(this.vmaLock);
+    const vmaLock = this.#vmaLock;
+    checkpoint.add(vmaLock);
     checkpoint.add(this.privateMap);
-    const { start, end, flags, pgoff, anonVma, userfaultfd, vmaLock, privateMap, ownsReserves, reserveUnmapped } = this;
+    const { start, end, flags, pgoff, anonVma, userfaultfd, privateMap, ownsReserves, reserveUnmapped } = this;
     return () => {
       this.start = start;
       this.end = end;
@@ -97,7 +97,7 @@ export class Vma implements Kept {
       this.pgoff = pgoff;
       this.anonVma = anonVma;
       this.userfaultfd = userfaultfd;
-      this.vmaLock = vmaLock;
+      this.#vmaLock = vmaLock;
       this.privateMap = privateMap;
       this.ownsReserves = ownsReserves;
       this.#reserveUnmapped = reserveUnmapped;
@@ -135,6 +135,21 @@ export class Vma implements Kept {
     this.#reserveUnmapped = unmapped;
   }
 
+  /**
+   * `vm_private_data` of a shareable VMA: its lock. Set before the VMA is in its file's list, and taken away with the lock held; who comes by the file reads
+   * it without.
+   */
+  get vmaLock(): VmaLock | undefined {
+    watch?.touch(Touch.read, this, 2);
+    return this.#vmaLock;
+  }
+
+  /** @internal */
+  set vmaLock(lock: VmaLock | undefined) {
+    watch?.touch(Touch.write, this, 2);
+    this.#vmaLock = lock;
+  }
+
   get hstate(): Hstate {
     return this.inode.hstate;
   }
@@ -165,9 +180,19 @@ export class Vma implements Kept {
     return this.ownsReserves ? this.privateMap?.vmaLock : undefined;
   }
 
+  /** `hugetlb_vma_trylock_write`: true also where there is no lock. @internal */
+  tryLockWrite(task: Task): boolean {
+    return this.hugetlbLock?.tryWrite(task) ?? true;
+  }
+
+  /** `hugetlb_vma_unlock_write`: releases the lock that it has by then. @internal */
+  unlockWrite(task: Task): void {
+    this.hugetlbLock?.unlock(task);
+  }
+
   /** `hugetlb_vma_lock_alloc`. @internal */
   allocateLock(): void {
-    if (this.mayShare) this.vmaLock ??= new VmaLock(this);
+    if (this.mayShare && !this.vmaLock) this.vmaLock = new VmaLock(this);
   }
 
   /** `hugetlb_vma_lock_free`, for a caller who does not hold it. @internal */
@@ -191,6 +216,7 @@ export class Vma implements Kept {
   duplicate(parts: Partial<VmaParts>): Vma {
     const { mm, start, end, flags, pgoff, inode } = this;
     const copy = new Vma({ mm, start, end, flags, pgoff, inode, ...parts });
+    copy.vmaLock = this.vmaLock;
     copy.privateMap = this.privateMap;
     copy.ownsReserves = this.ownsReserves;
     copy.reserveUnmapped = this.reserveUnmapped;
@@ -199,8 +225,9 @@ export class Vma implements Kept {
     return copy;
   }
 
-  /** `hugetlb_dup_vma_private`: a private copy has no reservations. @internal */
+  /** `hugetlb_dup_vma_private`: a copy does not have the other's lock; a private one has no reservations. @internal */
   forgetPrivate(): void {
+    this.#forgetOthersLock();
     if (this.mayShare) return;
     this.privateMap = undefined;
     this.ownsReserves = false;
@@ -217,6 +244,11 @@ export class Vma implements Kept {
   open(): void {
     this.inode.references++;
     if (this.ownsReserves && this.privateMap) this.privateMap.references++;
+    this.#forgetOthersLock();
     this.allocateLock();
+  }
+
+  #forgetOthersLock(): void {
+    if (this.vmaLock && this.vmaLock.vma !== this) this.vmaLock = undefined;
   }
 }
