@@ -103,7 +103,7 @@ const FORMATS: readonly (readonly [string, object, ReadonlyMap<string, Operation
 
 /** What no recording has. */
 const NEVER_RECORDED =
-  /^(corrupt_pfn|follow_page|get_|madvise_hwpoison|migrate|mlock|munlock|pin_user|put_page|uffd_(close|read|wake)|unpin_|wait)/;
+  /^(corrupt_pfn|follow_page|get_|madvise_hwpoison|migrate|mlock|munlock|pin_user|put_page|split_huge_pages|uffd_(close|read|wake)|unpin_|wait)/;
 
 /** Its features are more than words tell: it is never compared. */
 const NOT_IN_WORDS = 'uffd_open p0 u0';

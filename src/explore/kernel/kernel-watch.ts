@@ -166,6 +166,10 @@ export class KernelWatch implements Watch {
     return index >= 0 && this.#graces[table]![index] === processor!.gupFast.over;
   }
 
+  frame(at: number): void {
+    if (this.#recorder.task >= 0) this.#recorder.access(this.#table(at / TABLE), Access.read);
+  }
+
   tableAddress(): number | undefined {
     const { task } = this.#recorder;
     if (task < 0) return undefined;

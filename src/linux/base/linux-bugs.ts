@@ -20,6 +20,11 @@ export const LINUX_BUG_SPLIT_UNSHARES_EARLY = 32;
  * initialized"
  */
 export const LINUX_BUG_FORK_LINKS_EARLY = 64;
+/**
+ * CVE-2024-57883: who else uses a table of 2 MiB entries is told by its page's reference count, in which also a walk over all frames has a part.
+ * "mm: hugetlb: independent PMD page table shared count"
+ */
+export const LINUX_BUG_TABLE_REFERENCE_IS_SHARER = 128;
 
 /**
  * CVE-2025-38085: who gives up a shared table does not wait for GUP-fast, which may walk it still when its last user puts other mappings there. It needs a hypervisor
@@ -57,6 +62,7 @@ export const LINUX_BUGS: Readonly<Record<string, number>> = {
   SPLIT_UNSHARES_EARLY: LINUX_BUG_SPLIT_UNSHARES_EARLY,
   UNSHARE_WITHOUT_IPI: LINUX_BUG_UNSHARE_WITHOUT_IPI,
   FORK_LINKS_EARLY: LINUX_BUG_FORK_LINKS_EARLY,
+  TABLE_REFERENCE_IS_SHARER: LINUX_BUG_TABLE_REFERENCE_IS_SHARER,
 };
 
 /** By name, less the prefix. */

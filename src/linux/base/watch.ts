@@ -41,6 +41,8 @@ export interface Watch {
   gupEnds(pages: ArrayLike<number> | undefined, base: number, done: number): void;
   /** A page table comes or goes. @param at physical address */
   table(at: number, isNew: boolean): void;
+  /** Somebody looks whether there is a page table. @param at physical address */
+  frame(at: number): void;
   /** The physical address of a new page table: each task has its own, so that whoever comes first does not decide where the other's lies. */
   tableAddress(): number | undefined;
   /** A lock was taken, or released. */

@@ -20,6 +20,7 @@ import { type Path, preemptionPoint, type Task } from '../base/task.ts';
 import { VM_HUGETLB_HGM, VM_UFFD_WP } from '../base/vm-flags.ts';
 import { isCowMapping } from '../base/vm-protection.ts';
 import { watch } from '../base/watch.ts';
+import { hasSharers } from '../mm/has-sharers.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
@@ -77,9 +78,13 @@ function* copyLeaves(task: Task, to: Vma, from: Vma, cow: boolean): Path<CopyRes
     }
     const destination = yield* hugetlbFullWalkAlloc(task, to, address, source.size);
     if (typeof destination === 'string') return refuse(task, 'ENOMEM', 'no memory for a page table of the child');
-    if (source.shift < PUD_SHIFT && tables.page(destination.ptep).shareCount > 0) {
-      address = endOfTable(address, shift);
-      continue;
+    if (source.shift < PUD_SHIFT) {
+      const table = tables.page(destination.ptep);
+      yield* preemptionPoint(task, table);
+      if (hasSharers(to.mm.machine, table)) {
+        address = endOfTable(address, shift);
+        continue;
+      }
     }
     const copied = yield* copyLeaf(task, { to, from, address, source, destination }, cow);
     if (copied === 'again') raced(task, tables, 'copy_hugetlb_page_range');

@@ -33,6 +33,7 @@ import { HugetlbfsInode } from '../pool/inode.ts';
 import type { PageList } from '../pool/pin.ts';
 import type { Subpool } from '../pool/subpool.ts';
 import { Pipe } from '../syscalls/pipe.ts';
+import { splitHugePagesAll } from '../syscalls/split-huge-pages.ts';
 import { checkFrame } from './arguments.ts';
 import { HugetlbFile, Hugetlbfs, type MountOptions } from './hugetlb-file.ts';
 import { checkInvariants } from './invariants.ts';
@@ -297,6 +298,14 @@ export class Machine implements MmMachine, Kept {
    */
   migrate(frame: number): Migrated {
     return this.kernelExit(this.#kernel, run(migratePage(this.#kernel, this.folio(frame))));
+  }
+
+  /**
+   * Writes 1 to /sys/kernel/debug/split_huge_pages. There is no transparent huge page to be split, but on its way Linux takes a reference to every page, and gives
+   * it back: which others may see who run at the same time, {@link Syscalls.splitHugePages}.
+   */
+  splitHugePages(): 'OK' {
+    return this.kernelExit(this.#kernel, run(splitHugePagesAll(this.#kernel, this)));
   }
 
   /**

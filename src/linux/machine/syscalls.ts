@@ -27,6 +27,7 @@ import type { Pipe } from '../syscalls/pipe.ts';
 import { registerBuffer, unregisterBuffer } from '../syscalls/registered-buffer.ts';
 import { type Direction, processVmAccess, procMemAccess } from '../syscalls/remote-memory.ts';
 import { readSmaps, type Smaps } from '../syscalls/smaps.ts';
+import { splitHugePagesAll } from '../syscalls/split-huge-pages.ts';
 import { type UffdFill, uffdFill } from '../userfaultfd/uffd-fill.ts';
 import { uffdRead } from '../userfaultfd/uffd-read.ts';
 import { uffdRegister, uffdRelease, uffdUnregister, uffdWake } from '../userfaultfd/uffd-register.ts';
@@ -200,6 +201,11 @@ export class Syscalls extends GupCalls<'path'> {
   *memoryFailure(frame: number): Path<MemoryFailure> {
     checkFrame(frame);
     return this.#exit(yield* memoryFailure(this.task, this.#machine, frame));
+  }
+
+  /** {@link Machine.splitHugePages}, by this thread. */
+  *splitHugePages(): Path<'OK'> {
+    return this.#exit(yield* splitHugePagesAll(this.task, this.#machine));
   }
 
   *ftruncate(file: HugetlbFile, bytes: number): Path<Result> {

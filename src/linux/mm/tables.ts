@@ -9,7 +9,7 @@ import type { FlatMemory } from '../../core/flat-memory.ts';
 import { type Checkpoint, type Kept, keepArray, type PutBack, WrittenPieces } from '../base/checkpoint.ts';
 import { Lock, LockRank } from '../base/lock.ts';
 import { PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PSE, Pte } from '../base/pte.ts';
-import { Touch, watch } from '../base/watch.ts';
+import { Touch, unwatched, watch } from '../base/watch.ts';
 
 /** Bytes of a table. */
 export const TABLE = 4096;
@@ -27,6 +27,9 @@ export class TablePage implements Kept {
   /** The split page-table lock. */
   readonly lock: Lock;
   #shareCount = 0;
+  #looks = 0;
+  /** Whether it is no table any more, and its memory waits for who still looks at it. */
+  isFreed = false;
 
   constructor(address: number, shift: number) {
     this.address = address;
@@ -35,7 +38,7 @@ export class TablePage implements Kept {
   }
 
   get name(): string {
-    return `sharers of table 0x${this.address.toString(16)}`;
+    return `table 0x${this.address.toString(16)}`;
   }
 
   /** `pt_share_count`: other processes' entries that point here, PMD sharing. Under i_mmap_rwsem of the file. */
@@ -49,12 +52,28 @@ export class TablePage implements Kept {
     this.#shareCount = entries;
   }
 
+  /** References to its page that are no table's user's: of who goes by frames, and gives them back soon. Atomic. */
+  get looks(): number {
+    watch?.touch(Touch.read, this, 1);
+    return this.#looks;
+  }
+
+  /** @internal */
+  look(by: 1 | -1): number {
+    watch?.touch(Touch.add, this, 1);
+    this.#looks += by;
+    return this.#looks;
+  }
+
   /** @internal */
   keep(checkpoint: Checkpoint): PutBack {
     checkpoint.free(this.lock);
     const shareCount = this.#shareCount;
+    const looks = this.#looks;
     return () => {
       this.#shareCount = shareCount;
+      this.#looks = looks;
+      this.isFreed = false;
     };
   }
 }
@@ -113,8 +132,42 @@ export class Tables implements Kept {
     if (!this.isEmpty(page)) throw new InvariantError(`Tables.free: table 0x${page.address.toString(16)} has entries`);
     watch?.table(page.address, false);
     this.#pages[page.address / TABLE] = undefined;
-    this.#free.push(page.address);
     this.count--;
+    page.isFreed = true;
+    this.#reuse(page);
+  }
+
+  /** Memory is used again as soon as nobody looks at it. */
+  #reuse(page: TablePage): void {
+    if (unwatched(() => page.looks) === 0) this.#free.push(page.address);
+  }
+
+  /** Behind the last place where a table may lie: a search has places for those that its tasks will make. */
+  get lookedThrough(): number {
+    return watch ? this.memory.bytes : this.#next;
+  }
+
+  /** `get_page_unless_zero` of a frame: the table that lies there, with a reference to its page; undefined where there is none. */
+  tryGet(address: number): TablePage | undefined {
+    watch?.frame(address);
+    const page = this.#pages[address / TABLE];
+    page?.look(1);
+    return page;
+  }
+
+  /**
+   * `put_page` of what {@link tryGet} gave.
+   *
+   * @throws InvariantError where it was the last reference to a table that was not freed: its one user has taken it for another's, too
+   */
+  put(page: TablePage): void {
+    const looks = page.look(-1);
+    if (page.isFreed) this.#reuse(page);
+    else if (unwatched(() => page.shareCount) + looks < 0) {
+      throw new InvariantError(
+        `Tables.put: the last reference to table 0x${page.address.toString(16)} is gone, which was not freed, nor what it maps: nobody has it`,
+      );
+    }
   }
 
   /** The table in which an address lies: that of a table, or of an entry. */

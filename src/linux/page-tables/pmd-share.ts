@@ -17,6 +17,7 @@ import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PTE_NONE } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_HUGETLB_HGM, VM_UFFD_MINOR, VM_UFFD_WP } from '../base/vm-flags.ts';
+import { hasSharers } from '../mm/has-sharers.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Mm } from '../mm/mm.ts';
@@ -147,7 +148,7 @@ function giveUpTable(
   const { mm } = vma;
   const { tables, trace } = mm.machine;
   const table = tables.page(hpte.ptep);
-  if (table.shareCount === 0) return false;
+  if (!hasSharers(mm.machine, table)) return false;
   if (checksLocks && !vma.inode.pageCache.iMmapRwsem.isWriteHeldBy(task)) {
     throw new InvariantError('hugePmdUnshare: i_mmap_rwsem is not held for writing');
   }

@@ -111,6 +111,19 @@ export class Frames implements Kept {
     return false;
   }
 
+  /** What a walk over all frames goes through: from the first one that huge pages can be made of, behind the last one that ever was part of one, by units. */
+  get first(): number {
+    return FIRST_PFN;
+  }
+
+  get end(): number {
+    return this.#next;
+  }
+
+  get unit(): number {
+    return UNIT;
+  }
+
   /** Notes whose the frames are. */
   enter(folio: Folio): void {
     this.#folios[(folio.pfn - FIRST_PFN) / UNIT] = folio;

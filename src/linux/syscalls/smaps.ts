@@ -13,6 +13,7 @@
 import { readMigrationEntry } from '../base/migration-entry.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import type { Path, Task } from '../base/task.ts';
+import { hasSharers } from '../mm/has-sharers.ts';
 import type { LeafRun } from '../mm/leaf-cursor.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { MmMachine } from '../mm/mm-machine.ts';
@@ -81,7 +82,7 @@ function gather(vma: Vma): Smaps {
 function sharedBytes({ machine }: Mm, run: LeafRun): number {
   const { ptep, entries, size, shift } = run;
   const { tables, frames } = machine;
-  if (shift < PUD_SHIFT && tables.page(ptep).shareCount > 0) return entries * size;
+  if (shift < PUD_SHIFT && hasSharers(machine, tables.page(ptep))) return entries * size;
   const first = firstFrame(machine, run);
   let leaves = 0;
   for (let entry = 0; entry < entries; entry++) {

@@ -1,7 +1,8 @@
 /**
- * Memory that turns bad, and pages that move.
+ * Memory that turns bad, pages that move, and a walk over all pages.
  */
 import type { Path } from '../../linux/base/task.ts';
+import { actor } from '../line/fields.ts';
 import { calling, type Operation, tasking } from '../sequence/operation.ts';
 import type { Answer } from '../stage/answer.ts';
 import type { Caller } from '../stage/caller.ts';
@@ -34,3 +35,13 @@ export const migrate: Operation = calling(spot, {
     return { result: yield* callerOf(stage, thread, values.proc).migrate(frame) };
   },
 });
+
+/** 1 is written to split_huge_pages, by a process. */
+export const splitHugePages: Operation = tasking(
+  { proc: actor },
+  {
+    *calls(stage, { proc }, task): Path<Answer> {
+      return { result: yield* callerOf(stage, task, proc).splitHugePages() };
+    },
+  },
+);

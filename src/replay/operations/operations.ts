@@ -15,7 +15,7 @@ import type { Operation } from '../sequence/operation.ts';
 import { fileOperations } from './files.ts';
 import { GUP } from './gup.ts';
 import { exit, fork, locking, madvise, mmap, mprotect, mremap, munmap } from './mappings.ts';
-import { corruptPfn, migrate } from './moving.ts';
+import { corruptPfn, migrate, splitHugePages } from './moving.ts';
 import { mincore, pin, read, remoteRead, remoteWrite, unpin, vmsplice, write } from './touches.ts';
 import { type UserfaultfdFormat, userfaultfdOperations } from './userfaultfd.ts';
 import { waiting } from './wait.ts';
@@ -62,6 +62,7 @@ export function operationsOf({ oldHugepages, own, ...userfaultfd }: OperationsFo
       ...fileOperations(oldHugepages),
       corrupt_pfn: corruptPfn,
       migrate,
+      split_huge_pages: splitHugePages,
       ...own,
     }),
   );

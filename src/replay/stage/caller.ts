@@ -55,6 +55,7 @@ type GoingThrough =
   | 'uffdWake'
   | 'uffdClose'
   | 'memoryFailure'
+  | 'splitHugePages'
   | 'putPages'
   | 'unpinUserPages'
   | 'unpinUserPageRange'
@@ -113,6 +114,7 @@ export function mainThread(process: Process): Caller {
     dumpPages: (...args) => atOnce(() => process.dumpPages(...args)),
     migrate: (frame) => atOnce(() => machine.migrate(frame)),
     memoryFailure: (frame) => atOnce(() => machine.memoryFailure(frame)),
+    splitHugePages: () => atOnce(() => machine.splitHugePages()),
     putPages: (...args) => atOnce(() => machine.putPages(...args)),
     unpinUserPages: (...args) => atOnce(() => machine.unpinUserPages(...args)),
     unpinUserPageRange: (...args) => atOnce(() => machine.unpinUserPageRange(...args)),
