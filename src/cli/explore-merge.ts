@@ -2,7 +2,8 @@
  * `hugewalk explore merge`: what the shards of a search have found together.
  */
 
-import type { Exploration, Pass } from '../explore/explore.ts';
+import { type Exploration, type Pass, withLockOrder } from '../explore/explore.ts';
+import { together } from '../explore/kernel/lock-order.ts';
 import { sumOf } from '../explore/round.ts';
 import { type Verdict, verdictOf } from '../explore/scenario/verdict.ts';
 import { parseScenario } from '../replay/scenario.ts';
@@ -47,7 +48,7 @@ export async function mergeShards(
     return sceneOf(parseScenario(file, text).sequences[index]!);
   });
   for (const [at, scene] of scenes.entries()) {
-    const exploration = merged(parts.map(({ sequences }) => sequences[at]!));
+    const exploration = withLockOrder(scene, merged(parts.map(({ sequences }) => sequences[at]!)));
     const verdict = verdictOf(exploration.found?.finding, scene.sequence.expectation);
     verdicts.push(verdict);
     await printExploration(scene, exploration, verdict, { json }, surroundings);
@@ -103,7 +104,9 @@ function merged(all: readonly ShardSequence[]): Exploration {
   const most = Math.max(...all.map(({ busyPlaces }) => busyPlaces.length));
   const shards = all.filter(({ busyPlaces }) => busyPlaces.length === most);
   const [first] = shards as [ShardSequence];
-  const founds = all.filter(({ found }) => found).sort((one, other) => orderOf(one) - orderOf(other));
+  const founds = all
+    .filter(({ found }) => found && found.finding.kind !== 'lock order')
+    .sort((one, other) => orderOf(one) - orderOf(other));
   const { found } = founds[0] ?? {};
   const passes = shards.some(({ pieces }) => pieces)
     ? [...first.passes.slice(0, -1), mergedPass(shards)]
@@ -115,6 +118,7 @@ function merged(all: readonly ShardSequence[]): Exploration {
     found: found && { ...found, preemptions: found.preemptions, executions },
     exhausted: !found && passes.at(-1)!.done && passes.at(-1)!.preemptions === undefined,
     busyPlaces: () => first.busyPlaces,
+    nestings: () => together(all.map(({ nestings }) => nestings)),
   };
 }
 

@@ -2,7 +2,7 @@
  * What `explore` prints of a sequence.
  */
 import type { Exploration, Found, Pass } from '../explore/explore.ts';
-import type { Finding } from '../explore/kernel/finding.ts';
+import type { Finding, LockUse } from '../explore/kernel/finding.ts';
 import { SequenceScene } from '../explore/scenario/sequence-scene.ts';
 import type { Verdict } from '../explore/scenario/verdict.ts';
 import type { Run } from '../explore/search/schedule.ts';
@@ -72,7 +72,14 @@ function findingRows(
 ): string[] {
   const { runs, isShared } = witness(scene, schedule);
   const rows = trace ? runs.flatMap(traceRows) : drawLanes(headsOf(scene), lanes(runs, isShared), width).map(printable);
-  return [`  ${paint.red(printable(findingWords(finding)))}`, ...rows];
+  return [`  ${paint.red(printable(findingWords(finding)))}`, ...(finding.locks ?? []).map(lockRow), ...rows];
+}
+
+/** Who has a lock, or wants it, and where: `process 0, thread 2, line 7: holds page lock of pfn 0x100200, taken in hugetlb_fault > find_lock_page`. */
+function lockRow({ task, operation, how, lock, calls }: LockUse): string {
+  const line = operation > 0 ? `, line ${operation}` : '';
+  const where = calls.length > 0 ? `${how === 'holds' ? ', taken' : ''} in ${calls.join(' > ')}` : '';
+  return printable(`    ${task}${line}: ${how} ${lock}${where}`);
 }
 
 /** All that the model recorded in a run. */

@@ -1,8 +1,9 @@
 /**
  * How `explore` searches a scene: alone, from one end to the other; or in pieces, those of a shard, or all, in this thread or in several.
  */
-import { type Exploration, explore } from '../explore/explore.ts';
+import { type Exploration, explore, withLockOrder } from '../explore/explore.ts';
 import type { Place } from '../explore/kernel/kernel-watch.ts';
+import { together } from '../explore/kernel/lock-order.ts';
 import { Pieces } from '../explore/pieces.ts';
 import { Round } from '../explore/round.ts';
 import type { SequenceScene } from '../explore/scenario/sequence-scene.ts';
@@ -85,7 +86,7 @@ export async function searchScene(
     if (done && isCut && !exploration.found && !exploration.exhausted && preemptions === undefined && isCut) {
       return searchPieces(explored, exploration, { workers, ...(shard && { shard }) }, isTimeUp, onProgress);
     }
-    if (done || isTimeUp()) return { exploration };
+    if (done || isTimeUp()) return { exploration: withLockOrder(explored.scene, exploration) };
     onProgress(exploration);
     await new Promise(setImmediate);
   }
@@ -123,7 +124,9 @@ async function searchPieces(
     if (!grown) {
       const found = now.found && round.outcome!.piece;
       const { searched } = round;
-      return { exploration: now, pieces: { of: pieces.count, searched, ...(found !== undefined && { found }) } };
+      /* A shard knows a part of the order alone: whoever merges them looks at the whole. */
+      const exploration = shard ? now : withLockOrder(scene, now);
+      return { exploration, pieces: { of: pieces.count, searched, ...(found !== undefined && { found }) } };
     }
     discarded += round.pass().counts.executions;
     busyPlaces = grown;
@@ -170,5 +173,6 @@ function explorationOf(
     found: found && { ...found, preemptions: undefined, executions },
     exhausted: pass.done,
     busyPlaces: () => busyPlaces,
+    nestings: () => together([before.nestings(), round.nestings]),
   };
 }

@@ -2,12 +2,12 @@
  * `hugewalk explore`: which interleaving of a scenario's tasks breaks something?
  */
 import type { Found } from '../explore/explore.ts';
+import { judgedWitness } from '../explore/judged.ts';
 import type { Place } from '../explore/kernel/kernel-watch.ts';
 import { savedScenario } from '../explore/scenario/saved.ts';
 import type { SequenceScene } from '../explore/scenario/sequence-scene.ts';
 import { type Verdict, verdictOf } from '../explore/scenario/verdict.ts';
 import type { Run } from '../explore/search/schedule.ts';
-import { judgedWitness } from '../explore/witness.ts';
 import { type Followed, passWords, printExploration, printFollowed, sceneOf, summary, svgOf } from './explore-print.ts';
 import { type ExploredScene, type Searched, type SearchOptions, type Shard, searchScene } from './explore-search.ts';
 import { EXIT, Failure } from './failure.ts';

@@ -6,6 +6,7 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import type { Pass } from '../explore/explore.ts';
 import type { Finding } from '../explore/kernel/finding.ts';
 import type { Place } from '../explore/kernel/kernel-watch.ts';
+import type { Nesting } from '../explore/kernel/lock-order.ts';
 import type { Run } from '../explore/search/schedule.ts';
 import type { ExploredScene, Searched, Shard } from './explore-search.ts';
 import { Failure } from './failure.ts';
@@ -35,6 +36,8 @@ export interface ShardSequence {
   /** Where the pass over all interleavings was cut: how many pieces there are, those searched to their end, and the one with the finding. */
   readonly pieces?: { readonly of: number; readonly searched: readonly number[]; readonly found?: number };
   readonly busyPlaces: readonly Place[];
+  /** Which locks were taken while others were held. */
+  readonly nestings: readonly Nesting[];
 }
 
 /** The whole file. */
@@ -56,7 +59,7 @@ export function shardFileOf(shard: Shard, searched: readonly SearchedScene[]): S
   const texts = new Map(searched.map(({ explored: { file, text } }) => [file, text]));
   const scenarios = [...texts].map(([file, text]) => ({ file, digest: digestOf(text), text }));
   const sequences = searched.map(({ explored, exploration, pieces }) => {
-    const { passes, exhausted, found, busyPlaces } = exploration;
+    const { passes, exhausted, found, busyPlaces, nestings } = exploration;
     return {
       scenario: scenarios.findIndex(({ file }) => file === explored.file),
       index: explored.index,
@@ -65,6 +68,7 @@ export function shardFileOf(shard: Shard, searched: readonly SearchedScene[]): S
       ...(found && { found }),
       ...(pieces && { pieces }),
       busyPlaces: busyPlaces(),
+      nestings: nestings(),
     };
   });
   return { hugewalk: version(), shard, scenarios, sequences };
@@ -129,8 +133,8 @@ function isShard(value: unknown): value is ShardFile {
     scenarios.every(({ file, digest, text }) => [file, digest, text].every((field) => typeof field === 'string')) &&
     Array.isArray(sequences) &&
     sequences.every(
-      ({ scenario, index, passes, busyPlaces }) =>
-        Number.isInteger(index) && scenarios[scenario] && Array.isArray(passes) && Array.isArray(busyPlaces),
+      ({ scenario, index, passes, busyPlaces, nestings }) =>
+        Number.isInteger(index) && scenarios[scenario] && [passes, busyPlaces, nestings].every(Array.isArray),
     )
   );
 }

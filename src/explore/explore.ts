@@ -4,6 +4,8 @@
 import type { Finding } from './kernel/finding.ts';
 import { KernelProgram, type Scene } from './kernel/kernel-program.ts';
 import type { Place } from './kernel/kernel-watch.ts';
+import { LockOrder, type Nesting } from './kernel/lock-order.ts';
+import { foundOrder, located } from './located.ts';
 import { BoundedSearch } from './search/bounded.ts';
 import { Driver } from './search/driver.ts';
 import { OptimalSearch } from './search/optimal.ts';
@@ -57,6 +59,8 @@ export interface Exploration {
   readonly exhausted: boolean;
   /** Places that several tasks pass in ways that do not commute, as far as is known. */
   readonly busyPlaces: () => readonly Place[];
+  /** Which locks were taken while others were held, in all executions. */
+  readonly nestings: () => readonly Nesting[];
 }
 
 /** Passes with so few preemptions come before the one over everything. */
@@ -78,10 +82,11 @@ export function* explore(
   { preemptions, random, most = Number.POSITIVE_INFINITY, busyPlaces: known = [] }: ExploreOptions = {},
   onExecution: () => void = () => undefined,
 ): Generator<Exploration, Exploration, void> {
-  const program = new KernelProgram(scene, known);
+  const order = new LockOrder();
+  const program = new KernelProgram(scene, known, order);
   const driver = new Driver(program);
-  const serial = new SerialOutcomes(scene);
-  const busyPlaces = (): readonly Place[] => program.busyPlaces;
+  const serial = new SerialOutcomes(scene, order);
+  const learned = { busyPlaces: () => program.busyPlaces, nestings: () => order.nestings };
   const passes: Pass[] = [];
   let executions = 0;
   for (const { bound, seed } of plannedPasses(preemptions, random?.seed)) {
@@ -95,6 +100,7 @@ export function* explore(
       for (let run = 0; run < BATCH && !done; run++) {
         const ended = search.next();
         done = ended === undefined;
+        order.settle(() => scheduleOf(driver.steps));
         if (ended !== 'complete') continue;
         executions++;
         const finding = driver.finding ?? serial.judge(scene.observe());
@@ -102,18 +108,27 @@ export function* explore(
           /* Also those before the search knew this place, and began anew. */
           passes[at] = { ...which, counts: { ...search.counts, executions: executions - before }, done: false };
           const schedule = scheduleOf(driver.steps);
-          const found = { finding, schedule, preemptions: bound, executions };
-          return { passes, executions, found, exhausted: false, busyPlaces };
+          const found = { finding: located(scene, finding, schedule), schedule, preemptions: bound, executions };
+          return { passes, executions, found, exhausted: false, ...learned };
         }
         onExecution();
       }
       passes[at] = { ...which, counts: search.counts, done };
-      const exploration = { passes, executions, found: undefined, exhausted: false, busyPlaces };
+      const exploration = { passes, executions, found: undefined, exhausted: false, ...learned };
       if (!done && bound === undefined && search.counts.executions >= most) return exploration;
       yield exploration;
     }
   }
-  return { passes, executions, found: undefined, exhausted: preemptions === undefined && !random, busyPlaces };
+  const exhausted = preemptions === undefined && !random;
+  return withLockOrder(scene, { passes, executions, found: undefined, exhausted, ...learned });
+}
+
+/** What a search comes to that ends here: where no execution was wrong, the order may be in which locks were taken in all of them. */
+export function withLockOrder(scene: Scene, exploration: Exploration): Exploration {
+  const { found, executions, passes } = exploration;
+  const shown = found ? undefined : foundOrder(scene, exploration.nestings());
+  if (!shown) return exploration;
+  return { ...exploration, found: { ...shown, preemptions: passes.at(-1)?.preemptions, executions }, exhausted: false };
 }
 
 /** The passes, in order. */

@@ -5,6 +5,8 @@
 import type { Finding } from './kernel/finding.ts';
 import { KernelProgram, type Scene } from './kernel/kernel-program.ts';
 import type { Place } from './kernel/kernel-watch.ts';
+import { LockOrder, type Nesting } from './kernel/lock-order.ts';
+import { located } from './located.ts';
 import { type Root, rootsOf } from './search/cut.ts';
 import { Driver } from './search/driver.ts';
 import { OptimalSearch } from './search/optimal.ts';
@@ -20,6 +22,8 @@ export interface PieceResult {
   readonly found?: { readonly finding: Finding; readonly schedule: readonly Run[] };
   /** The places that are busy, where there are more than were known. The piece was left with that. */
   readonly grown?: readonly Place[];
+  /** Which locks were taken while others were held, in this piece and in those before it in this thread. */
+  readonly nestings: readonly Nesting[];
 }
 
 /** Executions between two reports. */
@@ -32,6 +36,7 @@ export class Pieces {
   /** The busy places: those that were given, and what was learned while the pieces were found. */
   readonly busyPlaces: readonly Place[];
   readonly #program: KernelProgram;
+  readonly #order = new LockOrder();
   readonly #scene: Scene;
   readonly #serial: SerialOutcomes;
   readonly #driver: Driver<Finding>;
@@ -43,8 +48,8 @@ export class Pieces {
    */
   constructor(scene: Scene, busyPlaces: readonly Place[], least: number) {
     this.#scene = scene;
-    this.#serial = new SerialOutcomes(scene);
-    this.#program = new KernelProgram(scene, busyPlaces);
+    this.#serial = new SerialOutcomes(scene, this.#order);
+    this.#program = new KernelProgram(scene, busyPlaces, this.#order);
     this.#driver = new Driver(this.#program);
     this.#roots = rootsOf(this.#driver, least);
     this.count = this.#roots.length;
@@ -60,13 +65,26 @@ export class Pieces {
     for (;;) {
       for (let run = 0; run < BATCH; run++) {
         const ended = search.next();
-        if (ended === undefined) return { piece, counts };
+        this.#order.settle(() => scheduleOf(execution.steps));
+        if (ended === undefined) return { piece, counts, ...this.#learned };
         const finding = ended === 'complete' ? this.#finding : undefined;
-        if (finding) return { piece, counts, found: { finding, schedule: scheduleOf(execution.steps) } };
-        if (search.isOutgrown) return { piece, counts, grown: this.#program.busyPlaces };
+        if (finding) {
+          const schedule = scheduleOf(execution.steps);
+          return {
+            piece,
+            counts,
+            found: { finding: located(this.#scene, finding, schedule), schedule },
+            ...this.#learned,
+          };
+        }
+        if (search.isOutgrown) return { piece, counts, grown: this.#program.busyPlaces, ...this.#learned };
       }
       yield counts;
     }
+  }
+
+  get #learned(): Pick<PieceResult, 'nestings'> {
+    return { nestings: this.#order.nestings };
   }
 
   /** What is wrong with the last execution. */

@@ -3,6 +3,7 @@
  * lowest number in which something was found, or another busy place was learned of, decides. Pieces behind it need not be searched.
  */
 import type { Pass } from './explore.ts';
+import type { Nesting } from './kernel/lock-order.ts';
 import type { PieceResult } from './pieces.ts';
 import { noCounts, type SearchCounts } from './search/search.ts';
 
@@ -52,6 +53,11 @@ export class Round {
   /** What decided, as soon as it is sure. */
   get outcome(): PieceResult | undefined {
     return this.isOver ? this.#deciding : undefined;
+  }
+
+  /** Which locks were taken while others were held, in the pieces that count. */
+  get nestings(): readonly Nesting[] {
+    return this.#counted.flatMap(({ nestings }) => nestings);
   }
 
   /** All that was done, as a pass. @param underWay executions of pieces that are being searched */

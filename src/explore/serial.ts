@@ -5,9 +5,11 @@
 import type { Finding } from './kernel/finding.ts';
 import { KernelProgram, type Observed, type Scene } from './kernel/kernel-program.ts';
 import { BOUNDARY } from './kernel/kernel-watch.ts';
+import { LockOrder } from './kernel/lock-order.ts';
 import { BoundedSearch } from './search/bounded.ts';
 import { Driver } from './search/driver.ts';
 import { Recorder } from './search/recorder.ts';
+import { scheduleOf } from './search/schedule.ts';
 
 /** Orders that are tried at most: three tasks of three operations have 1680. */
 const MOST_ORDERS = 5000;
@@ -21,10 +23,15 @@ export class SerialOutcomes {
   /** Whether those were all. */
   isComplete = false;
 
-  constructor(scene: Scene) {
+  /** @param order learns in which order locks are taken */
+  constructor(scene: Scene, order: LockOrder = new LockOrder()) {
     const recorder = new Recorder(scene.tasks, (place) => place === BOUNDARY);
-    const search = new BoundedSearch(new Driver(new KernelProgram(scene), recorder), Number.POSITIVE_INFINITY);
+    const search = new BoundedSearch(
+      new Driver(new KernelProgram(scene, [], order), recorder),
+      Number.POSITIVE_INFINITY,
+    );
     for (; this.orders < MOST_ORDERS && search.next(); this.orders++) {
+      order.settle(() => scheduleOf(search.driver.steps));
       const observed = scene.observe();
       for (const one of observed) this.#answersOf(one).add(one.answer);
       this.#outcomes.add(words(observed));

@@ -4,9 +4,9 @@
 import type { TraceEvent } from '../linux/base/trace.ts';
 import type { Finding } from './kernel/finding.ts';
 import { KernelProgram, type Scene } from './kernel/kernel-program.ts';
+import type { Nesting } from './kernel/lock-order.ts';
 import { Driver } from './search/driver.ts';
 import { follow, type Run } from './search/schedule.ts';
-import { SerialOutcomes } from './serial.ts';
 import type { LaneRun } from './show/lanes.ts';
 
 /** What a schedule led to. */
@@ -16,6 +16,8 @@ export interface Witness {
   readonly runs: readonly LaneRun[];
   /** Whether several tasks touched what has this name, in ways that do not commute. */
   readonly isShared: (name: string) => boolean;
+  /** Which locks were taken while others were held, with the kernel functions. */
+  readonly nestings: readonly Nesting[];
 }
 
 /**
@@ -41,16 +43,6 @@ export function witness(scene: Scene, schedule: readonly Run[]): Witness {
     runs.push({ task, events: trace.slice(seen) });
     seen = trace.length;
   });
-  return { finding: driver.finding, runs, isShared: (name) => program.isShared(name) };
-}
-
-/**
- * Follows a schedule, and judges what comes of it as a search does.
- *
- * @throws RangeError for a schedule of another scene
- */
-export function judgedWitness(scene: Scene, schedule: readonly Run[]): Witness {
-  const serial = new SerialOutcomes(scene);
-  const seen = witness(scene, schedule);
-  return { ...seen, finding: seen.finding ?? serial.judge(scene.observe()) };
+  const { finding } = driver;
+  return { finding, runs, isShared: (name) => program.isShared(name), nestings: program.order.nestings };
 }

@@ -3,7 +3,7 @@
  * mended.
  */
 import { expect, test } from 'vitest';
-import { judgedWitness } from '../../src/explore/witness.ts';
+import { judgedWitness } from '../../src/explore/judged.ts';
 import { explored, sceneOf } from './support.ts';
 
 interface Bug {
@@ -139,8 +139,8 @@ const BUGS: readonly Bug[] = [
       { op: 'pin_user_pages_fast', ...page, nr_pages: 1, list: 0, flags: 'FOLL_WRITE', task: 0 },
       { op: 'fork', proc: 0, child: 1, task: 1 },
     ],
-    kind: 'broken rule',
-    what: /pins a page that others have/,
+    kind: 'pinned page',
+    what: /is pinned for 0x100000000000 of process 0, which shares it/,
   },
   {
     name: 'CVE-2025-38084, before its fix: a table is shared again between the unshare and the split',

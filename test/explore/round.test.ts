@@ -5,6 +5,7 @@ import { Round } from '../../src/explore/round.ts';
 const searched = (piece: number, executions = 10): PieceResult => ({
   piece,
   counts: { executions, asleep: 1, impossible: 0, discarded: 0 },
+  nestings: [],
 });
 const found = (piece: number): PieceResult => ({
   ...searched(piece, 3),

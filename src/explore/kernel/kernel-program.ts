@@ -10,8 +10,9 @@ import { setWatch } from '../../linux/base/watch.ts';
 import type { Machine } from '../../linux/machine/machine.ts';
 import type { Program } from '../search/program.ts';
 import type { Recorder } from '../search/recorder.ts';
-import { type Finding, findingOf, type Waiting, whyNobodyGoesOn } from './finding.ts';
+import { type Finding, findingOf, type LockUse, type Waiting, whyNobodyGoesOn } from './finding.ts';
 import { KernelWatch, type Place } from './kernel-watch.ts';
+import { LockOrder } from './lock-order.ts';
 
 /** What a task does. */
 export interface KernelTask {
@@ -19,6 +20,8 @@ export interface KernelTask {
   readonly task: Task;
   /** The processes whose memory it touches, or walks with GUP-fast, by their names, 'process 0'; default: any. */
   readonly processes?: readonly string[];
+  /** The operation that it is in, or was last: a line of the scenario. */
+  readonly operation?: number;
   /** Its system calls, as one path. */
   readonly path: Path<void>;
 }
@@ -80,9 +83,15 @@ export class KernelProgram implements Program<Finding> {
   #threads: Thread[] = [];
   #places = 0;
   readonly #expected: readonly Place[];
+  /** The order in which locks were taken, in all executions. */
+  readonly order: LockOrder;
 
-  /** @param busy places that are known to be busy, from another search of the scene */
-  constructor(scene: Scene, busy: readonly Place[] = []) {
+  /**
+   * @param busy places that are known to be busy, from another search of the scene
+   * @param order that other programs of the scene fill, too
+   */
+  constructor(scene: Scene, busy: readonly Place[] = [], order: LockOrder = new LockOrder()) {
+    this.order = order;
     this.#scene = scene;
     this.tasks = scene.tasks;
     this.#expected = busy;
@@ -109,14 +118,14 @@ export class KernelProgram implements Program<Finding> {
     this.#stand = stand;
     const { memory, tables } = stand.machine;
     this.#watch ??= this.#newWatch(recorder, stand, memory.bytes, tables.end);
-    this.#watch.reset();
+    this.#watch.reset(stand.machine);
     this.#places = 0;
     this.#threads = stand.tasks.map((of) => ({ of, pause: undefined, place: 0, isDone: false }));
   }
 
   #newWatch(recorder: Recorder, { tasks }: Stand, bytes: number, firstOwn: number): KernelWatch {
     const processors = tasks.map(({ processes }, index) => new Processor(index, processes));
-    const watch = new KernelWatch(recorder, processors, bytes, firstOwn);
+    const watch = new KernelWatch(recorder, processors, bytes, firstOwn, this.order);
     watch.expectBusy(this.#expected);
     return watch;
   }
@@ -157,6 +166,7 @@ export class KernelProgram implements Program<Finding> {
         return { kind: 'livelock', what: `no end after ${MOST_PLACES} places`, task: index };
       }
       this.#watch!.looks.sample();
+      this.#watch!.pins.check();
       return sleepsUnderSpinLock(thread, index);
     } catch (error) {
       if (error instanceof DeadEnd) machine.hasDeadEnds = true;
@@ -168,11 +178,24 @@ export class KernelProgram implements Program<Finding> {
     }
   }
 
+  /** The locks that a waiting task holds, and the one that it waits for. */
+  #locksOf({ task, operation = 0 }: KernelTask, { on }: Pause): LockUse[] {
+    const held = task.held.map((lock): LockUse => {
+      const site = this.#watch!.sites.of(task, lock);
+      return { task: task.name, operation: site.operation, how: 'holds', lock: lock.name, calls: site.calls };
+    });
+    if (!(on instanceof Lock)) return held;
+    return [...held, { task: task.name, operation, how: 'waits for', lock: on.name, calls: [...task.calls] }];
+  }
+
   end(): Finding | undefined {
     this.#watch!.running = undefined;
     const waiting: Waiting[] = [];
     for (const [index, { of, pause, isDone }] of this.#threads.entries()) {
-      if (!isDone) waiting.push({ task: index, name: of.task.name, held: of.task.held, pause: pause! });
+      if (isDone) continue;
+      const { task } = of;
+      const locks = task.machine.trace ? this.#locksOf(of, pause!) : [];
+      waiting.push({ task: index, name: task.name, held: task.held, pause: pause!, locks });
     }
     if (waiting.some(({ pause }) => pause.on instanceof Lock)) return whyNobodyGoesOn(waiting);
     const lost = waiting.find(({ pause }) => pause.on.isOver?.());

@@ -7,16 +7,21 @@
  *   tables of the initial state | task 0's | task 1's | ...
  */
 import { InvariantError } from '../../core/errors.ts';
-import { Lock } from '../../linux/base/lock.ts';
+import { Lock, type LockMode } from '../../linux/base/lock.ts';
 import type { Processor } from '../../linux/base/processor.ts';
 import type { Pause, Task } from '../../linux/base/task.ts';
 import { type Part, type Shared, type Touch, unwatched, type Watch } from '../../linux/base/watch.ts';
+import type { Machine } from '../../linux/machine/machine.ts';
 import type { HugetlbPte } from '../../linux/mm/hugetlb-pte.ts';
 import type { Mm } from '../../linux/mm/mm.ts';
 import { entryPath } from '../../linux/page-tables/page-table.ts';
 import { Access, packed } from '../search/access.ts';
 import type { Recorder } from '../search/recorder.ts';
 import { GupLooks } from './gup-looks.ts';
+import type { FindsFolio } from './lock-class.ts';
+import type { LockOrder } from './lock-order.ts';
+import { LockSites } from './lock-sites.ts';
+import { Pins } from './pinned.ts';
 
 const ENTRY = 8;
 const TABLE = 4096;
@@ -53,8 +58,15 @@ export class KernelWatch implements Watch {
   readonly processors: readonly Processor[];
   /** Calls of GUP that are under way. */
   readonly looks: GupLooks = new GupLooks();
-  /** Whose step it is. */
-  running: { readonly task: Task } | undefined = undefined;
+  /** Pages that are pinned. */
+  readonly pins: Pins = new Pins();
+  /** Where locks were taken in this execution. */
+  readonly sites: LockSites = new LockSites();
+  readonly #order: LockOrder;
+  readonly #takenIn = (task: Task, lock: Lock): readonly string[] => this.sites.of(task, lock).calls;
+  #pages: FindsFolio = { find: () => undefined };
+  /** Whose step it is, and in which of its operations: a line of the scenario. */
+  running: { readonly task: Task; readonly operation?: number } | undefined = undefined;
   readonly #recorder: Recorder;
   readonly #numbers = new WeakMap<Shared, number>();
   readonly #byName = new Map<string, number>();
@@ -73,8 +85,10 @@ export class KernelWatch implements Watch {
   /**
    * @param bytes of memory for page tables
    * @param firstOwn physical address from which on tables are handed out to tasks
+   * @param order is told of the locks that tasks want
    */
-  constructor(recorder: Recorder, processors: readonly Processor[], bytes: number, firstOwn: number) {
+  constructor(recorder: Recorder, processors: readonly Processor[], bytes: number, firstOwn: number, order: LockOrder) {
+    this.#order = order;
     this.#recorder = recorder;
     this.processors = processors;
     if (recorder.newObject() !== BOUNDARY) throw new InvariantError('KernelWatch: expected a recorder without objects');
@@ -88,9 +102,13 @@ export class KernelWatch implements Watch {
   }
 
   /** A new execution: no table of a task's own is in use. */
-  reset(): void {
+  reset(machine: Machine): void {
+    this.#pages = machine.frames;
     this.looks.clear();
     for (const processor of this.processors) processor.reset();
+    this.sites.clear();
+    this.#order.begin();
+    this.pins.begin(machine);
     for (const table of this.#freed) this.#isFreed[table] = 0;
     this.#freed.length = 0;
     this.#used.fill(0);
@@ -117,6 +135,14 @@ export class KernelWatch implements Watch {
 
   gupEnds(pages: ArrayLike<number> | undefined, base: number, done: number): void {
     if (this.current) this.looks.end(this.current, pages, base, done);
+  }
+
+  pinned(mm: Mm, start: number, pages: ArrayLike<number>, base: number, done: number): void {
+    if (this.current) this.pins.add(mm, start, pages, base, done);
+  }
+
+  unmaps(mm: Mm, address: number, size: number): void {
+    this.pins.unmapped(mm, address, size);
   }
 
   /** How many places the running task has come to in its step. */
@@ -179,13 +205,23 @@ export class KernelWatch implements Watch {
     return this.#firstOwn + (task * this.#ownTables + nth) * TABLE;
   }
 
-  acquired(lock: Shared, write: boolean, guardsAll: boolean): void {
+  wants(lock: Lock, mode: LockMode): void {
+    const { running } = this;
+    if (!running || running.task.held.length === 0) return;
+    const { task, operation = 0 } = running;
+    this.#order.wants(task, operation, lock, mode, this.#pages, this.#takenIn);
+  }
+
+  acquired(lock: Lock, write: boolean, guardsAll: boolean): void {
+    const { running } = this;
+    if (running) this.sites.taken(running.task, running.operation ?? 0, lock);
     const number = this.#number(lock);
     this.#recorder.acquire(number, write);
     if (guardsAll) this.#recorder.access(number, write ? Access.write : Access.read);
   }
 
-  released(lock: Shared, write: boolean): void {
+  released(lock: Lock, write: boolean): void {
+    if (this.running) this.#order.released(this.running.task, lock);
     this.#recorder.release(this.#number(lock), write);
   }
 

@@ -123,6 +123,9 @@ export class SequenceScene implements Scene {
           return callers.last.task;
         },
         processes: processesOf(stage, steps),
+        get operation() {
+          return callers.line;
+        },
         path: this.#path(stage, steps, callers),
       };
     });
@@ -157,6 +160,7 @@ export class SequenceScene implements Scene {
     for (const [index, step] of steps.entries()) {
       if (index > 0) yield* preemptionPoint(callers.last.task, BETWEEN_OPERATIONS);
       const caller = callers.of(step);
+      callers.line = step.line;
       const answer = caller
         ? yield* this.#operation(stage, step, caller)
         : impossible(`no process ${String(step.values.proc)}`);
@@ -245,12 +249,15 @@ function processesOf(stage: Stage, steps: readonly ScenarioStep[]): string[] {
 class Callers {
   /** The one that acts, or was the last to. */
   last: Syscalls;
+  /** The line of the operation that is done, or was the last to be. */
+  line: number;
   readonly #stage: Stage;
   readonly #threads = new Map<Process, Syscalls>();
 
   constructor(stage: Stage, first: ScenarioStep) {
     this.#stage = stage;
     this.last = stage.process(0).thread();
+    this.line = first.line;
     this.of(first);
   }
 

@@ -73,6 +73,16 @@ export class Lock implements Awaited {
     return `${this.#kind} ${this.#of < FIRST_ADDRESS ? this.#of : hex(this.#of)}`;
   }
 
+  /** Its class, as lockdep has it: the name of all locks that are made in one place. @internal */
+  get kind(): string {
+    return this.#kind.replace(/ of .*| at$/, '');
+  }
+
+  /** What it belongs to: an address, a number. @internal */
+  get of(): number | undefined {
+    return this.#of;
+  }
+
   /** Whether a task could have it now. */
   isFreeFor(_task: Task, mode: LockMode): boolean {
     return this.#writer === undefined && (mode === 'read' || this.#readers.length === 0);
@@ -115,6 +125,7 @@ export class Lock implements Awaited {
 
   /** @param mode in which it has to be free @param as how it is taken then */
   #takeOrWait(task: Task, mode: 'read' | 'write', as = mode): Path<void> {
+    watch?.wants(this, mode);
     const preempted = task.isPreemptedAt(this);
     if (preempted || this.#leaked || !this.isFreeFor(task, mode)) return this.#wait(task, mode, as);
     this.#take(task, as, mode);
@@ -155,6 +166,7 @@ export class Lock implements Awaited {
 
   /** Waits until nobody holds it, and does not take it. @internal */
   *wait(task: Task): Path<void> {
+    watch?.wants(this, 'wait');
     if (task.isPreemptedAt(this) || !this.isFreeFor(task, 'wait')) yield { on: this, mode: 'wait' };
     watch?.refused(this, true);
   }

@@ -5,6 +5,7 @@
  * There is one watch at a time, set while a task takes a step, and none otherwise: then all of this costs a test of one variable.
  */
 
+import type { Lock, LockMode } from './lock.ts';
 import type { Processor } from './processor.ts';
 
 /** Something shared that lives longer than a step. Its name is the same in every execution, and nothing else has it. */
@@ -39,15 +40,21 @@ export interface Watch {
   gupBegins(mm: Shared, start: number, nrPages: number): void;
   /** It has found `done` pages; their frame numbers stand in a list from an index on. */
   gupEnds(pages: ArrayLike<number> | undefined, base: number, done: number): void;
+  /** It has pinned them, for somebody to keep: from an address on, `done` pages. */
+  pinned(mm: Shared, start: number, pages: ArrayLike<number>, base: number, done: number): void;
+  /** The program has a leaf taken away from an address, or moved: munmap, madvise, a truncation, mremap. */
+  unmaps(mm: Shared, address: number, size: number): void;
   /** A page table comes or goes. @param at physical address */
   table(at: number, isNew: boolean): void;
   /** Somebody looks whether there is a page table. @param at physical address */
   frame(at: number): void;
   /** The physical address of a new page table: each task has its own, so that whoever comes first does not decide where the other's lies. */
   tableAddress(): number | undefined;
+  /** The running task is about to take a lock, and waits until it can have it; or waits, and does not take it. Who only tries does not. */
+  wants(lock: Lock, mode: LockMode): void;
   /** A lock was taken, or released. */
-  acquired(lock: Shared, write: boolean, guardsAll: boolean): void;
-  released(lock: Shared, write: boolean): void;
+  acquired(lock: Lock, write: boolean, guardsAll: boolean): void;
+  released(lock: Lock, write: boolean): void;
   /** Who holds a lock will never release it. */
   leaked(lock: Shared): void;
   /** A lock was tried, without success. */

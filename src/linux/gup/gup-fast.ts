@@ -114,7 +114,9 @@ function* lockless(task: Task, mm: Mm, start: number, nrPages: number, flags: nu
   watch?.gupEnds(pages, 0, done);
   if (!(flags & FOLL_PIN)) return done;
   if (mm.writeProtectSeq === sequence || mm.machine.hasBug(LINUX_BUG_GUP_FAST_MISSES_FORK)) {
-    sanityCheckPinnedPages(mm, pages, done);
+    /* Compiled in only with CONFIG_DEBUG_VM. A search asks more: see src/explore/kernel/pinned.ts. */
+    if (watch) watch.pinned(mm, start, pages, 0, done);
+    else sanityCheckPinnedPages(mm, pages, done);
     return done;
   }
   /* A fork came in between. Pages that were pinned behind its back may be shared by now: `unpin_user_pages_lockless`. */

@@ -97,7 +97,11 @@ export const getUserPagesLocked: typeof getLocked = kernelFunction('__get_user_p
 function* getLocked(task: Task, mm: Mm, request: GupRequest, locked?: Locked): Path<GupResult> {
   watch?.gupBegins(mm, request.start, request.nrPages);
   const result = yield* getLockedOrRetry(task, mm, request, locked);
-  watch?.gupEnds(request.pages, request.base ?? 0, typeof result === 'number' ? result : 0);
+  if (!watch) return result;
+  const { pages, base = 0, start, flags } = request;
+  const done = typeof result === 'number' ? result : 0;
+  watch.gupEnds(pages, base, done);
+  if (pages && flags & FOLL_PIN) watch.pinned(mm, start, pages, base, done);
   return result;
 }
 

@@ -9,6 +9,7 @@ import { swpUffdWp } from '../base/migration-entry.ts';
 import { PTE_NONE, PTE_UFFD_WP_MARKER, type Pte } from '../base/pte.ts';
 import type { Path, Task } from '../base/task.ts';
 import { VM_MAYSHARE } from '../base/vm-flags.ts';
+import { watch } from '../base/watch.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { vmasShowing } from '../mm/i-mmap.ts';
 import type { Mm } from '../mm/mm.ts';
@@ -98,6 +99,7 @@ function* unmapLeaves(
       vma.reserveUnmapped = true;
     }
     takeOut(mm, address, hpte, pte, folio, dropMarker);
+    if (!only) watch?.unmaps(mm, address, hpte.size);
     hpte.lock.unlock(task);
     if (folio) {
       gather.removeTlbEntry();

@@ -14,6 +14,7 @@ import type { Path, Task } from '../base/task.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../base/uapi.ts';
 import { UFFD_FEATURE_EVENT_REMAP } from '../base/uffd-uapi.ts';
 import { VM_HUGETLB_HGM } from '../base/vm-flags.ts';
+import { watch } from '../base/watch.ts';
 import type { HugetlbPte } from '../mm/hugetlb-pte.ts';
 import { type Mm, TASK_SIZE } from '../mm/mm.ts';
 import { MmuGather } from '../mm/mmu-gather.ts';
@@ -306,6 +307,7 @@ function* moveEntry(
   if (source.lock !== destination.lock) yield* source.lock.write(task);
   const pte = tables.read(source.ptep);
   setHugePteAt(mm, address, source, PTE_NONE);
+  watch?.unmaps(mm, address, source.size);
   if (!forget) setHugePteAt(mm, there, destination, pte);
   else if (!pte.isMarker) {
     setHugePteAt(mm, there, destination, pte.present ? pte.clearUffdWp() : swpClearUffdWp(pte));

@@ -13,6 +13,8 @@ export const FINDING_KINDS = [
   'wrong page',
   'leaked lock',
   'deadlock',
+  'lock order',
+  'pinned page',
   'lost wake-up',
   'sleep under a spin lock',
   'livelock',
