@@ -22,7 +22,7 @@ export interface PieceResult {
   readonly found?: { readonly finding: Finding; readonly schedule: readonly Run[] };
   /** The places that are busy, where there are more than were known. The piece was left with that. */
   readonly grown?: readonly Place[];
-  /** Which locks were taken while others were held, in this piece and in those before it in this thread. */
+  /** Which locks were taken while others were held, in this piece. */
   readonly nestings: readonly Nesting[];
 }
 
@@ -48,7 +48,7 @@ export class Pieces {
    */
   constructor(scene: Scene, busyPlaces: readonly Place[], least: number) {
     this.#scene = scene;
-    this.#serial = new SerialOutcomes(scene, this.#order);
+    this.#serial = new SerialOutcomes(scene);
     this.#program = new KernelProgram(scene, busyPlaces, this.#order);
     this.#driver = new Driver(this.#program);
     this.#roots = rootsOf(this.#driver, least);
@@ -60,6 +60,7 @@ export class Pieces {
   *search(piece: number): Generator<SearchCounts, PieceResult, void> {
     const { recorder, execution } = this.#driver;
     recorder.forget();
+    this.#order.forget();
     const search = new OptimalSearch(this.#driver, this.#roots[piece]);
     const { counts } = search;
     for (;;) {

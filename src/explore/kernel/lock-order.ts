@@ -86,11 +86,21 @@ export class LockOrder {
   #operation = 0;
   readonly #way: number[] = [];
   /** By outer lock and inner lock, of one class: who has held both. */
-  readonly #pairs = new WeakMap<Lock, Map<Lock, Pair[]>>();
+  #pairs = new WeakMap<Lock, Map<Lock, Pair[]>>();
 
   /** All that is known. */
   get nestings(): readonly Nesting[] {
     return [...this.#nestings.values()];
+  }
+
+  /** Forgets everything: what it learns from here on does not depend on what was run before. */
+  forget(): void {
+    this.#nestings.clear();
+    this.#fresh = [];
+    this.#roots.clear();
+    this.#tree.length = 0;
+    this.#pairs = new WeakMap();
+    this.begin();
   }
 
   /** What the last execution has added happens in it. @param schedule makes its schedule; called only if anything was */
