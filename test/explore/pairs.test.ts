@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { SequenceScene } from '../../src/explore/scenario/sequence-scene.ts';
-import { judgedWitness } from '../../src/explore/witness.ts';
+import { judgedWitness } from '../../src/explore/judged.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
 import { explored } from './support.ts';
 
