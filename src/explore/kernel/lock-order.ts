@@ -137,6 +137,8 @@ export class LockOrder {
   released(task: Task, lock: Lock): void {
     if (task !== this.#task) return;
     const index = task.held.lastIndexOf(lock);
+    /* Not held: the lock itself says so at once. */
+    if (index < 0) return;
     if (this.#way.length > index) this.#way.length = index;
   }
 
