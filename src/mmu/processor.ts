@@ -87,6 +87,11 @@ export abstract class Processor {
     this.#load(registers);
   }
 
+  /** Loads registers that were accepted before, or differ from such in the table that CR3 names: nothing is checked. @internal */
+  reload(registers: Registers): void {
+    this.#load(registers);
+  }
+
   /** Levels of the walk: 4, or 5 with CR4.LA57. */
   get levels(): 4 | 5 {
     return levelsOf(this.#registers);

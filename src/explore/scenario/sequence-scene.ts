@@ -59,13 +59,15 @@ export class SequenceScene implements Scene {
   readonly numbers: readonly number[];
   /** By task. */
   readonly operations: readonly (readonly ScenarioStep[])[];
+  /** The operations whose answers are looked at: those of tasks, and those behind. */
+  readonly #observed: readonly (Omit<Observed, 'answer'> & { readonly step: ScenarioStep })[];
   readonly #failed: { readonly line: number; readonly result: string }[] = [];
   #stage: Stage | undefined;
   #putBack: (() => void) | undefined;
   readonly #memory = new FlatMemory({ bytes: TABLES });
   /** By process: those that a task ends. */
   readonly #groups = new Map<number, ThreadGroup>();
-  readonly #answers = new Map<ScenarioStep, Answer>();
+  #answers = new Map<ScenarioStep, Answer>();
 
   /** @throws RangeError for a sequence without tasks, or with operations between those of tasks that are nobody's */
   constructor(sequence: Sequence) {
@@ -85,6 +87,14 @@ export class SequenceScene implements Scene {
       if (ended !== undefined) this.#groups.set(ended, new ThreadGroup(ended));
     }
     this.operations = numbers.map((number) => concurrent.filter(({ task }) => task === number));
+    this.#observed = [...this.operations, this.after].flatMap((steps, index) =>
+      steps.map((step) => ({
+        step,
+        name: `line ${step.line}`,
+        task: index < this.tasks ? index : -1,
+        isTouch: step.operation.touches === true,
+      })),
+    );
   }
 
   /** The schedule that the sequence tells. */
@@ -98,23 +108,16 @@ export class SequenceScene implements Scene {
   }
 
   observe(): Observed[] {
-    return [...this.operations, this.after].flatMap((steps, index) =>
-      steps.map((step) => {
-        const answer = this.#answers.get(step);
-        return {
-          name: `line ${step.line}`,
-          task: index < this.tasks ? index : -1,
-          answer: answer ? answerWords(answer) : BLOCKED,
-          isTouch: step.operation.touches === true,
-        };
-      }),
-    );
+    return this.#observed.map(({ step, name, task, isTouch }) => {
+      const answer = this.#answers.get(step);
+      return { name, task, isTouch, answer: answer ? answerWords(answer) : BLOCKED };
+    });
   }
 
   stand(): Stand {
     const stage = this.#atTheBeginning();
     stage.machine.trace = undefined;
-    this.#answers.clear();
+    this.#answers = new Map();
     for (const group of this.#groups.values()) group.busy = 0;
     const tasks = this.operations.map((steps) => {
       const callers = new Callers(stage, steps[0]!);
@@ -199,12 +202,10 @@ export class SequenceScene implements Scene {
   #judge(stage: Stage): Finding | undefined {
     stage.machine.check();
     for (const step of this.after) this.#alone(stage, step);
-    stage.machine.check();
-    for (const [index, steps] of [...this.operations, this.after].entries()) {
-      for (const step of steps) {
-        const what = this.#unexpected(step);
-        if (what !== undefined) return { kind: 'answer', what, task: index < this.tasks ? index : -1 };
-      }
+    if (this.after.length > 0) stage.machine.check();
+    for (const { step, task } of this.#observed) {
+      const what = this.#unexpected(step);
+      if (what !== undefined) return { kind: 'answer', what, task };
     }
     return undefined;
   }

@@ -113,20 +113,27 @@ export function keepArray<T>(array: T[]): PutBack {
   };
 }
 
+/*
+ * What was put into a set or map since is taken out of it again, one by one, and mostly nothing was: to clear it would give it a new table each time, and an
+ * engine's garbage collector keeps all of these for a while, as each leads to the next.
+ */
+
 /** Keeps the elements of a set, and their order. */
 export function keepSet<T>(set: Set<T>): PutBack {
   const kept = [...set];
   /* No iterator, which would be garbage: most sets are the same most of the time. */
   let same = 0;
+  let seen = 0;
   const compare = (element: T): void => {
-    if (element === kept[same]) same++;
+    if (same === seen && element === kept[same]) same++;
+    seen++;
   };
   return () => {
     same = 0;
-    if (set.size === kept.length) set.forEach(compare);
-    if (set.size === kept.length && same === kept.length) return;
-    set.clear();
-    for (const element of kept) set.add(element);
+    seen = 0;
+    if (set.size > 0) set.forEach(compare);
+    if (seen > same) for (const element of [...set].slice(same)) set.delete(element);
+    for (let at = same; at < kept.length; at++) set.add(kept[at]!);
   };
 }
 
@@ -140,14 +147,16 @@ export function keepMap<K, V>(map: Map<K, V>): PutBack {
   const keys = [...map.keys()];
   const values = [...map.values()];
   let same = 0;
+  let seen = 0;
   const compare = (value: V, key: K): void => {
-    if (key === keys[same] && value === values[same]) same++;
+    if (same === seen && key === keys[same] && value === values[same]) same++;
+    seen++;
   };
   return () => {
     same = 0;
-    if (map.size === keys.length) map.forEach(compare);
-    if (map.size === keys.length && same === keys.length) return;
-    map.clear();
-    for (let at = 0; at < keys.length; at++) map.set(keys[at]!, values[at]!);
+    seen = 0;
+    if (map.size > 0) map.forEach(compare);
+    if (seen > same) for (const key of [...map.keys()].slice(same)) map.delete(key);
+    for (let at = same; at < keys.length; at++) map.set(keys[at]!, values[at]!);
   };
 }

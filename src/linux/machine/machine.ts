@@ -351,7 +351,7 @@ export class Machine implements MmMachine, Kept {
   /** Loads CR3, if another process ran last. @internal */
   runs(mm: Mm): CoreExports {
     if (this.#running !== mm) {
-      this.cpu.setRegisters({ cr3: mm.cr3 });
+      this.cpu.reload({ ...this.cpu.registers, cr3: mm.cr3 });
       this.#running = mm;
     }
     return this.cpu.core;
@@ -433,13 +433,10 @@ export class Machine implements MmMachine, Kept {
   #keepCpu(): PutBack {
     const { cpu } = this;
     const running = this.#running;
-    let { registers } = cpu;
+    const { registers } = cpu;
     return () => {
       this.#running = running;
-      if (cpu.registers !== registers) {
-        cpu.setRegisters(registers);
-        registers = cpu.registers;
-      }
+      if (cpu.registers !== registers) cpu.reload(registers);
       cpu.tlbs.invalidate(EVERYTHING);
     };
   }

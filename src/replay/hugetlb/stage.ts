@@ -2,9 +2,10 @@
  * The stage of Linux 6.1's recordings: every process has a userfaultfd of its own, besides those that are opened.
  */
 import type { FlatMemory } from '../../core/flat-memory.ts';
+import { keepMap } from '../../linux/base/checkpoint.ts';
 import { UFFD_FEATURE_SIGBUS } from '../../linux/base/uffd-uapi.ts';
 import type { UserfaultFile } from '../../linux/machine/userfault-file.ts';
-import { putBack, Stage } from '../stage/stage.ts';
+import { Stage } from '../stage/stage.ts';
 import type { HugetlbSetting } from './header.ts';
 
 /** What operations act on. */
@@ -32,10 +33,10 @@ export class HugetlbStage extends Stage {
 
   override checkpoint(): () => void {
     const putBackOthers = super.checkpoint();
-    const own = [...this.#own];
+    const own = keepMap(this.#own);
     return () => {
       putBackOthers();
-      putBack(this.#own, own);
+      own();
     };
   }
 

@@ -37,11 +37,12 @@ export function operationWords(object: LineObject, found: readonly string[] = []
 
 /** How it ended: `OK, value 7`. */
 export function answerWords({ result, found = {} }: Answer): string {
-  const words = Object.entries(found).filter(([, value]) => value !== -1 && value !== '');
-  return [
-    result,
-    ...words.map(([name, value]) => `${name} ${typeof value === 'object' ? JSON.stringify(value) : value}`),
-  ].join(', ');
+  let words: string = result;
+  for (const name in found) {
+    const value = found[name]!;
+    if (value !== -1 && value !== '') words += `, ${name} ${typeof value === 'object' ? JSON.stringify(value) : value}`;
+  }
+  return words;
 }
 
 /** `free 3 -> 2`; nothing where it has not changed. */

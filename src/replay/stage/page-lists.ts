@@ -16,7 +16,7 @@ interface List {
 
 /** The lists that are not empty. Tasks share them: a watch is told. */
 export class PageLists {
-  readonly #lists = new Map<number, List>();
+  #lists = new Map<number, List>();
   readonly #names = new Map<number, Shared>();
 
   /** Adds pages to a list. */
@@ -39,7 +39,8 @@ export class PageLists {
   checkpoint(): () => void {
     const lists = [...this.#lists].map(([number, { hold, pages }]) => [number, hold, [...pages]] as const);
     return () => {
-      this.#lists.clear();
+      if (this.#lists.size + lists.length === 0) return;
+      this.#lists = new Map();
       for (const [number, hold, pages] of lists) this.#lists.set(number, { hold, pages: [...pages] });
     };
   }

@@ -2,6 +2,7 @@
  * The model's side of a sequence: a machine, and its processes and files by the numbers that the sequence gives them.
  */
 import type { FlatMemory } from '../../core/flat-memory.ts';
+import { keepMap } from '../../linux/base/checkpoint.ts';
 import type { Path } from '../../linux/base/task.ts';
 import { type Shared, Touch, watch } from '../../linux/base/watch.ts';
 import type { HugetlbFile } from '../../linux/machine/hugetlb-file.ts';
@@ -34,7 +35,7 @@ export class Stage {
   /** What GUP has given. */
   readonly pageLists: PageLists = new PageLists();
   readonly #processes = new Map<number, Process>();
-  readonly #mains = new WeakMap<Process, Caller>();
+  readonly #mains = new Map<Process, Caller>();
   readonly #userfaultfds = new Map<number, UserfaultFile>();
 
   /** @param tables memory for page tables, which nobody else uses meanwhile */
@@ -160,7 +161,9 @@ export class Stage {
   /** A process has ended. */
   protected forget(number: number): void {
     watch?.touch(Touch.write, PROCESSES[number]!, 0);
+    const process = this.#processes.get(number);
     this.#processes.delete(number);
+    if (process) this.#mains.delete(process);
   }
 
   /** The system call. */
@@ -196,13 +199,15 @@ export class Stage {
   checkpoint(): () => void {
     const machine = this.machine.checkpoint();
     const lists = this.pageLists.checkpoint();
-    const processes = [...this.#processes];
-    const userfaultfds = [...this.#userfaultfds];
+    const processes = keepMap(this.#processes);
+    const mains = keepMap(this.#mains);
+    const userfaultfds = keepMap(this.#userfaultfds);
     return () => {
       machine.restore();
       lists();
-      putBack(this.#processes, processes);
-      putBack(this.#userfaultfds, userfaultfds);
+      processes();
+      mains();
+      userfaultfds();
     };
   }
 
@@ -234,10 +239,4 @@ export class Stage {
 export function ended(process: Process): string {
   const result: unknown = process.exit();
   return typeof result === 'string' ? result : 'OK';
-}
-
-/** A map's entries, as they were. */
-export function putBack<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
-  map.clear();
-  for (const [key, value] of entries) map.set(key, value);
 }
