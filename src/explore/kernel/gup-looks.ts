@@ -19,46 +19,60 @@ const MOST_PAGES = 16;
 
 /** A call under way. */
 interface Look {
+  readonly task: Task;
   readonly mm: Mm;
   readonly start: number;
   readonly pages: number;
   /** What has been mapped since it began, by page and as often as the page has been used. */
-  readonly seen: Set<string>;
+  readonly seen: Seen[];
+}
+
+/** A page of memory that was mapped at the address of a call's page; `uses` tells it from what its frame was before, and is later. */
+interface Seen {
+  readonly page: number;
+  readonly pfn: number;
+  readonly uses: number | undefined;
 }
 
 /** The calls that are under way. */
 export class GupLooks {
-  readonly #looks = new Map<Task, Look>();
+  readonly #looks: Look[] = [];
 
   clear(): void {
-    this.#looks.clear();
+    this.#looks.length = 0;
   }
 
   begin(task: Task, mm: Mm, start: number, nrPages: number): void {
-    const look: Look = { mm, start, pages: Math.min(nrPages, MOST_PAGES), seen: new Set() };
-    this.#looks.set(task, look);
+    const look: Look = { task, mm, start, pages: Math.min(nrPages, MOST_PAGES), seen: [] };
+    this.#take(task);
+    this.#looks.push(look);
     sample(look);
   }
 
   /** Another task has done something. */
   sample(): void {
-    for (const look of this.#looks.values()) sample(look);
+    for (const look of this.#looks) sample(look);
   }
 
   /** @throws WrongPage */
   end(task: Task, pages: ArrayLike<number> | undefined, base: number, done: number): void {
-    const look = this.#looks.get(task);
-    this.#looks.delete(task);
+    const look = this.#take(task);
     if (!look || !pages) return;
     sample(look);
     for (let page = 0; page < Math.min(done, look.pages); page++) {
       const pfn = pages[base + page]!;
-      if (look.seen.has(keyOf(look, page, pfn))) continue;
+      if (hasSeen(look, page, pfn)) continue;
       const address = look.start + page * PAGE_SIZE;
       throw new WrongPage(
         `GUP gives pfn 0x${pfn.toString(16)} for 0x${address.toString(16)} of ${look.mm.process}, where that was not mapped meanwhile`,
       );
     }
+  }
+
+  /** A task's call is not under way any more. */
+  #take(task: Task): Look | undefined {
+    const at = this.#looks.findIndex((look) => look.task === task);
+    return at < 0 ? undefined : this.#looks.splice(at, 1)[0];
   }
 }
 
@@ -69,11 +83,18 @@ function sample(look: Look): void {
       const hpte = leafAt(look.mm, address);
       const pte = hpte && look.mm.machine.tables.read(hpte.ptep);
       if (!hpte || !pte || !hpte.isPresentLeaf(pte)) continue;
-      look.seen.add(keyOf(look, page, pte.pfn + Math.floor((address % hpte.size) / PAGE_SIZE)));
+      const pfn = pte.pfn + Math.floor((address % hpte.size) / PAGE_SIZE);
+      if (!hasSeen(look, page, pfn)) look.seen.push({ page, pfn, uses: usesOf(look, pfn) });
     }
   });
 }
 
-function keyOf({ mm }: Look, page: number, pfn: number): string {
-  return `${page} ${pfn} ${mm.machine.frames.find(pfn)?.uses}`;
+function hasSeen(look: Look, page: number, pfn: number): boolean {
+  const uses = usesOf(look, pfn);
+  for (const one of look.seen) if (one.page === page && one.pfn === pfn && one.uses === uses) return true;
+  return false;
+}
+
+function usesOf({ mm }: Look, pfn: number): number | undefined {
+  return mm.machine.frames.find(pfn)?.uses;
 }

@@ -132,9 +132,9 @@ export class KernelProgram implements Program<Finding> {
 
   ready(): number {
     let ready = 0;
-    for (const [index, { of, pause, isDone }] of this.#threads.entries()) {
-      const { task } = of;
-      if (!isDone && (!pause || pause.on.isFreeFor(task, pause.mode))) ready |= 1 << index;
+    for (let index = 0; index < this.tasks; index++) {
+      const { of, pause, isDone } = this.#threads[index]!;
+      if (!isDone && (!pause || pause.on.isFreeFor(of.task, pause.mode))) ready |= 1 << index;
     }
     return ready;
   }

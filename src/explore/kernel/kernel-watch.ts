@@ -68,12 +68,16 @@ export class KernelWatch implements Watch {
   /** Whose step it is, and in which of its operations: a line of the scenario. */
   running: { readonly task: Task; readonly operation?: number } | undefined = undefined;
   readonly #recorder: Recorder;
-  readonly #numbers = new WeakMap<Shared, number>();
+  /** Of objects that several executions have had, which are those of the initial state; and of objects that the present one has made. */
+  readonly #lasting = new Map<Shared, number>();
+  #own = new Map<Shared, number>();
+  /** By number: who had it last. */
+  readonly #lastOf: (Shared | undefined)[] = [];
   readonly #byName = new Map<string, number>();
-  readonly #names: string[] = [];
-  /** By entry, as address / 8; 0 for none yet. */
-  readonly #entries: Int32Array;
-  /** By table, as address / 4096: the tables themselves, whether they were freed, and who walked with interrupts off when they were. */
+  /**
+   * By table, as address / 4096: its number, behind which those of its entries come, 0 for none yet; whether it was freed, and who walked with interrupts off
+   * when it was.
+   */
   readonly #tables: Int32Array;
   readonly #isFreed: Uint8Array;
   readonly #freed: number[] = [];
@@ -93,7 +97,6 @@ export class KernelWatch implements Watch {
     this.processors = processors;
     if (recorder.newObject() !== BOUNDARY) throw new InvariantError('KernelWatch: expected a recorder without objects');
     this.#byName.set(BETWEEN_OPERATIONS.name, BOUNDARY);
-    this.#entries = new Int32Array(bytes / ENTRY);
     this.#tables = new Int32Array(bytes / TABLE);
     this.#isFreed = new Uint8Array(bytes / TABLE);
     this.#firstOwn = firstOwn;
@@ -109,6 +112,7 @@ export class KernelWatch implements Watch {
     this.sites.clear();
     this.#order.begin();
     this.pins.begin(machine);
+    if (this.#own.size > 0) this.#own = new Map();
     for (const table of this.#freed) this.#isFreed[table] = 0;
     this.#freed.length = 0;
     this.#used.fill(0);
@@ -122,11 +126,10 @@ export class KernelWatch implements Watch {
   leaf(mm: Mm, address: number, { ptep, lock }: HugetlbPte): void {
     const { current } = this;
     if (!current) return;
-    const where = `the entry of ${mm.process} for 0x${address.toString(16)}`;
-    if (!lock.isHeldBy(current)) throw new UnguardedWrite(`${where} is written without ${lock.name}`);
-    if (!reaches(mm, address, ptep)) {
-      throw new UnguardedWrite(`${where} is written in a table that is not the process's any more`);
-    }
+    const isLocked = lock.isHeldBy(current);
+    if (isLocked && reaches(mm, address, ptep)) return;
+    const how = isLocked ? "in a table that is not the process's any more" : `without ${lock.name}`;
+    throw new UnguardedWrite(`the entry of ${mm.process} for 0x${address.toString(16)} is written ${how}`);
   }
 
   gupBegins(mm: Mm, start: number, nrPages: number): void {
@@ -166,13 +169,36 @@ export class KernelWatch implements Watch {
   entry(how: Touch, at: number): void {
     const recorder = this.#recorder;
     if (recorder.task < 0) return;
+    const table = this.#usedTable(at);
+    recorder.access(table, Access.read);
+    recorder.access(table + 1 + (at % TABLE) / ENTRY, how);
+  }
+
+  quietEntries(at: number, entries: number): number {
+    return this.#recorder.quiet(this.#entry(at), entries);
+  }
+
+  passEntries(at: number, entries: number): void {
+    this.#recorder.passAll(this.#entry(at), entries);
+  }
+
+  passedEntries(): void {
+    this.#recorder.passedAll();
+  }
+
+  eachEntry(how: Touch, at: number): void {
+    this.#recorder.access(this.#usedTable(at), Access.read);
+    this.#recorder.accessEach(how);
+  }
+
+  /** The number of the table in which an entry lies that is looked at, or written. @throws FreedTableUse */
+  #usedTable(at: number): number {
     const table = Math.floor(at / TABLE);
     if (this.#isFreed[table] && !this.#hasGrace(table)) {
       const index = (at % TABLE) / ENTRY;
       throw new FreedTableUse(`entry ${index} of the page table at 0x${(table * TABLE).toString(16)}, which was freed`);
     }
-    recorder.access(this.#table(table), Access.read);
-    recorder.access(this.#entry(at), how);
+    return this.#table(table);
   }
 
   table(at: number, isNew: boolean): void {
@@ -249,18 +275,15 @@ export class KernelWatch implements Watch {
     return false;
   }
 
-  /** What a number stands for, in words. */
-  nameOf(number: number): string {
-    return this.#names[number] ?? `object ${number}`;
-  }
-
   /** The places that are busy, as far as is known. */
   busyPlaces(): Place[] {
     const busy = (number: number): boolean => this.#recorder.isBusy(number);
     const named = [...this.#byName].flatMap(([name, number]) => (busy(number) ? [name] : []));
     const entries: number[] = [];
-    for (const [entry, number] of this.#entries.entries())
-      if (number !== 0 && busy(number)) entries.push(entry * ENTRY);
+    for (const [table, number] of this.#tables.entries()) {
+      for (let entry = 0; number !== 0 && entry < ENTRIES; entry++)
+        if (busy(number + 1 + entry)) entries.push(table * TABLE + entry * ENTRY);
+    }
     return [...named.sort(), ...entries];
   }
 
@@ -272,39 +295,29 @@ export class KernelWatch implements Watch {
   }
 
   #number(what: Shared): number {
-    let number = this.#numbers.get(what);
+    let number = this.#lasting.get(what) ?? this.#own.get(what);
     if (number !== undefined) return number;
     number = this.#numberNamed(what.name);
-    this.#numbers.set(what, number);
+    (this.#lastOf[number] === what ? this.#lasting : this.#own).set(what, number);
+    this.#lastOf[number] = what;
     return number;
   }
 
   #numberNamed(name: string): number {
     let number = this.#byName.get(name);
     if (number === undefined) {
-      number = this.#recorder.newObject();
-      for (let part = 1; part < PARTS; part++) this.#recorder.newObject();
+      number = this.#recorder.newObjects(PARTS);
       this.#byName.set(name, number);
-      for (let part = 0; part < PARTS; part++) this.#names[number + part] = name;
     }
     return number;
   }
 
   #entry(at: number): number {
-    const entry = at / ENTRY;
-    if (this.#entries[entry] === 0) {
-      this.#entries[entry] = this.#recorder.newObject();
-      this.#names[this.#entries[entry]!] =
-        `entry ${entry % ENTRIES} of table 0x${(Math.floor(at / TABLE) * TABLE).toString(16)}`;
-    }
-    return this.#entries[entry]!;
+    return this.#table(Math.floor(at / TABLE)) + 1 + (at % TABLE) / ENTRY;
   }
 
   #table(table: number): number {
-    if (this.#tables[table] === 0) {
-      this.#tables[table] = this.#recorder.newObject();
-      this.#names[this.#tables[table]!] = `table 0x${(table * TABLE).toString(16)}`;
-    }
+    if (this.#tables[table] === 0) this.#tables[table] = this.#recorder.newObjects(1 + ENTRIES);
     return this.#tables[table]!;
   }
 }

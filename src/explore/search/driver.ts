@@ -49,10 +49,10 @@ export class Driver<Finding> {
     const awaited = program.awaits(task);
     recorder.begin(task, program.placeOf(task), last);
     this.finding = program.step(task);
-    const accesses = recorder.end();
+    recorder.end();
     this.ready = program.ready();
     const { places } = recorder;
-    const step = this.analyses ? execution.add(task, accesses, places, awaited, this.ready) : { task, places };
+    const step = this.analyses ? execution.add(task, recorder.accesses, places, awaited, this.ready) : { task, places };
     this.steps.push(step);
     return step;
   }

@@ -14,7 +14,7 @@
  */
 import { hex, InvariantError } from '../../core/errors.ts';
 import { type Awaited, DeadEnd, type Path, type Task } from './task.ts';
-import { watch } from './watch.ts';
+import { type Shared, watch } from './watch.ts';
 
 /** How a lock is held: by one task alone, by any number of readers, or not at all: only waited for. */
 export type LockMode = 'write' | 'read' | 'wait';
@@ -117,6 +117,12 @@ export class Lock implements Awaited {
     return this.#takeOrWait(task, 'write');
   }
 
+  /** The same of a lock that guards many things, for one of them. @param before what that is: see Watch.place @internal */
+  writeFor(task: Task, before: Shared | number): Path<void> {
+    this.#checkOrder(task);
+    return this.#takeOrWait(task, 'write', 'write', before);
+  }
+
   /** Takes it together with other readers. @internal */
   read(task: Task): Path<void> {
     this.#checkOrder(task);
@@ -124,9 +130,9 @@ export class Lock implements Awaited {
   }
 
   /** @param mode in which it has to be free @param as how it is taken then */
-  #takeOrWait(task: Task, mode: 'read' | 'write', as = mode): Path<void> {
+  #takeOrWait(task: Task, mode: 'read' | 'write', as = mode, before: Shared | number = this): Path<void> {
     watch?.wants(this, mode);
-    const preempted = task.isPreemptedAt(this);
+    const preempted = task.isPreemptedAt(before);
     if (preempted || this.#leaked || !this.isFreeFor(task, mode)) return this.#wait(task, mode, as);
     this.#take(task, as, mode);
     return TAKEN;

@@ -34,6 +34,18 @@ export interface Watch {
   touch(how: Touch, what: Shared, part: Part): void;
   /** An entry of a page table is read or written. @param at physical address */
   entry(how: Touch, at: number): void;
+  /**
+   * How many of the neighbouring entries from one on nobody needs to come in at. Those may be passed at once: as if the running task came to each of them
+   * as a place, and did there what it does until all are passed.
+   *
+   * @param at physical address of the first
+   * @param entries of one table
+   */
+  quietEntries(at: number, entries: number): number;
+  passEntries(at: number, entries: number): void;
+  passedEntries(): void;
+  /** Each of the entries that are being passed is read or written. @param at physical address of the first */
+  eachEntry(how: Touch, at: number): void;
   /** A leaf's entry is about to be written. */
   leaf(mm: Shared, address: number, hpte: { readonly ptep: number; readonly lock: Shared }): void;
   /** The running task begins to look for pages, from an address on: GUP. */

@@ -110,7 +110,7 @@ function* presentFault(
   }
 
   let result: VmFault | Contended | Userfault = 'done';
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   if (tables.read(hpte.ptep).same(pte)) {
     const folio = frames.folio(pte.pfn);
     if (vma.flags & VM_UFFD_WP && pte.uffdWp && flags & FAULT_FLAG_WRITE && !pte.write) result = { reason: 'wp' };

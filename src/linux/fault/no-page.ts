@@ -144,7 +144,7 @@ function* mapFaultedPage(
   const isOwn = isNew && !vma.mayShare;
   const copies = (flags & FAULT_FLAG_WRITE) !== 0 && (vma.flags & VM_SHARED) === 0;
   if (copies && isExamineSeen(task)) yield* examineReservation(task, vma, base);
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   if (!vma.mm.machine.tables.read(hpte.ptep).same(old)) {
     hpte.lock.unlock(task);
     if (isOwn) yield* restoreReserveOnError(task, vma, base, folio.restoreReserve);
@@ -205,7 +205,7 @@ function* newPage(
 /** `hugetlb_pte_stable`: whether the entry is still what it was, asked under its lock. */
 function* isStable(task: Task, vma: Vma, hpte: HugetlbPte, old: Pte): Path<boolean> {
   if (vma.mm.machine.hasBug(LINUX_BUG_FAULT_TRUSTS_NONE)) return true;
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   const stable = vma.mm.machine.tables.read(hpte.ptep).same(old);
   hpte.lock.unlock(task);
   return stable;

@@ -39,7 +39,7 @@ const migrationEntryWaitHuge = kernelFunction('migration_entry_wait_huge', waitF
 });
 
 function* waitForPage(task: Task, { mm: { machine } }: Vma, hpte: HugetlbPte): Path<void> {
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   const pte = machine.tables.read(hpte.ptep);
   hpte.lock.unlock(task);
   if (pte.isMigration) yield* machine.frames.folio(readMigrationEntry(machine, pte).pfn).lock.wait(task);

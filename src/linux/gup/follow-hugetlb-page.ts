@@ -108,7 +108,7 @@ function* followNext(
     lock?.unlock(task);
     lock = undefined;
   }
-  if (hpte) yield* hpte.lock.write(task);
+  if (hpte) yield* hpte.lockPte(task);
   const pte = hpte && tables.read(hpte.ptep);
   if (hpte && pte?.present && !hpte.isPresentLeaf(pte)) {
     /* A table was put here since the walk: look again. */

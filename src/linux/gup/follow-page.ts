@@ -49,7 +49,7 @@ function* followLeaf(task: Task, vma: Vma, address: number, flags: number): Path
       lock?.unlock(task);
       return undefined;
     }
-    yield* hpte.lock.write(task);
+    yield* hpte.lockPte(task);
     const pte = tables.read(hpte.ptep);
     const leaf = hpte.isPresentLeaf(pte);
     let frame: number | undefined;

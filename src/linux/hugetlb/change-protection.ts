@@ -81,7 +81,7 @@ function* changeLeaves(
       address = until;
       continue;
     }
-    yield* hpte.lock.write(task);
+    yield* hpte.lockPte(task);
     if (hugePmdUnshare(task, gather, vma, address, hpte)) {
       /* The others keep their rights; this process faults again, into a table of its own. */
       hpte.lock.unlock(task);

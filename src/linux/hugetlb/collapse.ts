@@ -158,7 +158,7 @@ function* collapseTable(
     return refuse(task, 'EBUSY', 'somebody has isolated the page to move it');
   }
   yield* gatherHugepageRange(task, gather, vma, address, address + hpte.size, { dropMarker: true });
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   freeTableBelow(gather, hpte, address);
   if (folio) mapLeaf(vma, address, hpte, folio);
   hpte.lock.unlock(task);

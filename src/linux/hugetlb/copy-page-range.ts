@@ -106,8 +106,8 @@ interface LeafCopy {
 /** Copies a leaf, or what stands in its place. 'again': something else was put there since. */
 function* copyLeaf(task: Task, copy: LeafCopy, cow: boolean): Path<CopyResult | 'again'> {
   const { to, from, address, source, destination } = copy;
-  yield* destination.lock.write(task);
-  yield* source.lock.write(task);
+  yield* destination.lockPte(task);
+  yield* source.lockPte(task);
   const pte = from.mm.machine.tables.read(source.ptep);
   if (source.isPresentLeaf(pte)) return yield* copyPresentLeaf(task, copy, pte, cow);
   if (pte.isMigration) copyMigrationEntry(copy, cow);
@@ -213,8 +213,8 @@ function* copyPinned(task: Task, copy: LeafCopy, folio: Folio): Path<'OK' | 'ENO
   recordCall(task, 'copy_user_huge_page', () => `pfn ${hex(fresh.pfn)} from pfn ${hex(folio.pfn)}`);
   fresh.contents.copyFrom(folio.contents);
   yield* putPage(task, folio);
-  yield* destination.lock.write(task);
-  yield* source.lock.write(task);
+  yield* destination.lockPte(task);
+  yield* source.lockPte(task);
   const same = tables.read(source.ptep).same(expected);
   if (same) {
     if (to.mm.machine.trace)

@@ -85,13 +85,13 @@ function* writeProtected(
 
     if (!outsideReserve) {
       yield* putPage(task, old);
-      yield* hpte.lock.write(task);
+      yield* hpte.lockPte(task);
       return refuse(task, 'SIGBUS', 'no page for a copy');
     }
     yield* putPage(task, old);
     const { changes } = tables;
     yield* takeFromChildren(task, vma, address, old);
-    yield* hpte.lock.write(task);
+    yield* hpte.lockPte(task);
     const again = hugePteOffset(vma, address);
     if (!again || !tables.read(hugetlbFullWalkContinue(vma, again, address).ptep).same(pte)) return 'done';
     /* Nothing could be taken away: after mremap the child has the page elsewhere. Linux tries again, for ever. */
@@ -153,7 +153,7 @@ function* install(
   recordCall(task, 'copy_user_huge_page', () => `pfn ${hex(fresh.pfn)} from pfn ${hex(old.pfn)}`);
   fresh.uptodate = true;
 
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   const installed = tables.read(hpte.ptep).same(expected);
   if (installed) {
     fresh.restoreReserve = false;
@@ -169,6 +169,6 @@ function* install(
   if (installed) yield* putPage(task, old);
   else yield* giveBack(task, vma, address, fresh);
   yield* putPage(task, old);
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   return 'done';
 }

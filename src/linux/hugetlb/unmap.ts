@@ -16,9 +16,8 @@ import type { Mm } from '../mm/mm.ts';
 import { MmuGather } from '../mm/mmu-gather.ts';
 import { raced } from '../mm/raced.ts';
 import type { Vma } from '../mm/vma.ts';
-import { inRuns } from '../page-tables/in-runs.ts';
+import { endOfRuns, lockRun, unlockRun, wroteRun } from '../page-tables/in-runs.ts';
 import {
-  endOfHugePage,
   endOfTable,
   hugePteOffset,
   hugetlbFullWalkContinue,
@@ -67,13 +66,13 @@ function* unmapLeaves(
       continue;
     }
     const hpte = hugetlbFullWalkContinue(vma, top, address);
-    if (!only && inRuns(task, vma, hpte)) {
-      const until = Math.min(end, endOfHugePage(vma, address));
+    const until = only ? address : endOfRuns(task, vma, address, hpte, end);
+    if (until > address) {
       yield* unmapRuns(task, gather, vma, address, until, dropMarker);
       address = until;
       continue;
     }
-    yield* hpte.lock.write(task);
+    yield* hpte.lockPte(task);
     if (hugePmdUnshare(task, gather, vma, address, hpte)) {
       hpte.lock.unlock(task);
       address = endOfTable(address, hstate.shift);
@@ -150,9 +149,16 @@ function* unmapRuns(
   for (const run = leafScan.open(mm, start, end); run.next(); ) {
     const { pte, present, entries } = run;
     const after = unmapped(pte, present, dropMarker);
-    if (pte.none || pte.same(after)) continue;
-    const { lock, pages } = hugetlbPteAt(mm, run.ptep, run.shift);
-    yield* lock.write(task);
+    const stays = pte.none || pte.same(after);
+    if (stays && !watch) continue;
+    const hpte = hugetlbPteAt(mm, run.ptep, run.shift);
+    const { pages } = hpte;
+    yield* lockRun(task, hpte, run);
+    if (stays) {
+      unlockRun(task, hpte);
+      continue;
+    }
+    wroteRun(vma, run.address, hpte);
     leafScan.fill(run.ptep, entries, after, run.shift);
     if (pte.isMigration) mm.miscounted += pages * entries;
     if (present) {
@@ -163,7 +169,7 @@ function* unmapRuns(
       gather.removeTlbEntry();
       gather.add(folio, entries);
     }
-    lock.unlock(task);
+    unlockRun(task, hpte);
   }
 }
 

@@ -148,7 +148,7 @@ function* poison(
 ): Path<'leaf' | 'table' | 'nothing'> {
   const { mm } = vma;
   const { tables, frames } = mm.machine;
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   /* Of a private page the rmap's lock, which is not modelled, would keep the table: it may have gone while the lock was waited for. */
   const again = hugetlbFullWalk(vma, address);
   if (again?.lock !== hpte.lock || again.ptep !== hpte.ptep) {

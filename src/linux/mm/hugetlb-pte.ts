@@ -8,6 +8,7 @@
 import type { Lock } from '../base/lock.ts';
 import { PAGE_SIZE } from '../base/page.ts';
 import { PAGE_PRESENT, PAGE_PROTNONE, type Pte } from '../base/pte.ts';
+import type { Path, Task } from '../base/task.ts';
 
 /** A place for a leaf. */
 export class HugetlbPte {
@@ -34,6 +35,11 @@ export class HugetlbPte {
   /** 4 KiB pages that it covers. */
   get pages(): number {
     return this.size / PAGE_SIZE;
+  }
+
+  /** `huge_pte_lock`: takes its lock. Where others take it for other entries, nobody needs to come in before. */
+  lockPte(task: Task): Path<void> {
+    return this.lock.writeFor(task, this.ptep);
   }
 
   /** `hugetlb_pte_present_leaf`: a page is mapped here; a present entry without PS above 4 KiB points to a table. */

@@ -97,7 +97,7 @@ function* splitEmpty(task: Task, vma: Vma, hpte: HugetlbPte, pte: Pte, address: 
   }
   const table = tables.allocate(hpte.shift - 9);
   if (!table) return refuse(task, 'ENOMEM', 'no memory for a page table');
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   if (!tables.read(hpte.ptep).same(pte)) {
     hpte.lock.unlock(task);
     tables.free(table);

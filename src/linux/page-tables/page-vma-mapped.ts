@@ -79,7 +79,7 @@ export class PageVmaMappedWalk implements MappedLeaf {
         this.#next = address + hpte.size;
         continue;
       }
-      yield* hpte.lock.write(this.#task);
+      yield* hpte.lockPte(this.#task);
       const pte = tables.read(hpte.ptep);
       if (pte.present && !hpte.isPresentLeaf(pte)) {
         /* Somebody put a table here since the walk: look again. */

@@ -236,7 +236,7 @@ function* unshareRange(task: Task, vma: Vma, start: number, end: number): Path<v
 function* unshareOne(task: Task, gather: MmuGather, vma: Vma, base: number): Path<void> {
   const hpte = hugePteOffset(vma, base);
   if (!hpte || vma.hstate.shift !== PMD_SHIFT) return;
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   /* 6.1.192 leaves out what asks for the VMA lock, which is not held at a split. */
   const name = vma.mm.machine.hgm === 'none' ? '__huge_pmd_unshare' : 'huge_pmd_unshare';
   shownUnshare(name, task, gather, vma, base, hpte);

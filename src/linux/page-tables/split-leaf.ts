@@ -45,7 +45,7 @@ function* splitToShift(task: Task, vma: Vma, hpte: HugetlbPte, address: number, 
   if (seen !== 'OK') return seen;
   const made = allocateTables(vma, hpte.shift - INDEX_BITS, shift);
   if (!made) return refuse(task, 'ENOMEM', 'no memory for page tables');
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   const pte = tables.read(hpte.ptep);
   const result = refusal(task, pte, hpte);
   if (result === 'OK') split(vma, hpte, pte, address, made);

@@ -303,8 +303,8 @@ function* moveEntry(
   forget: boolean,
 ): Path<void> {
   const { tables } = mm.machine;
-  yield* destination.lock.write(task);
-  if (source.lock !== destination.lock) yield* source.lock.write(task);
+  yield* destination.lockPte(task);
+  if (source.lock !== destination.lock) yield* source.lockPte(task);
   const pte = tables.read(source.ptep);
   setHugePteAt(mm, address, source, PTE_NONE);
   watch?.unmaps(mm, address, source.size);

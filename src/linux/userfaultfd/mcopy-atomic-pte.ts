@@ -114,7 +114,7 @@ function* installPage(
 ): Path<'OK' | Errno> {
   const { mm } = vma;
   const cached = folio.pageCache !== undefined;
-  yield* hpte.lock.write(task);
+  yield* hpte.lockPte(task);
   if (folio.hwpoison || !mm.machine.tables.read(hpte.ptep).noneMostly) {
     hpte.lock.unlock(task);
     if (cached) yield* unlockAndPut(task, folio);
