@@ -81,6 +81,8 @@ export class LockOrder {
   readonly #roots = new Map<number, number>();
   /** By node: the next one by what is taken next, an even number; by an odd one, what is known where it is wanted. */
   readonly #tree: number[][] = [];
+  /** By node and mark: the nestings there of locks of one class. */
+  readonly #nested: (Nesting[][] | undefined)[] = [];
   /** The task that was looked at last, and in which operation; for each lock that it holds the node there, as far as is known. */
   #task: Task | undefined;
   #operation = 0;
@@ -99,6 +101,7 @@ export class LockOrder {
     this.#fresh = [];
     this.#roots.clear();
     this.#tree.length = 0;
+    this.#nested.length = 0;
     this.#pairs = new WeakMap();
     this.begin();
   }
@@ -128,9 +131,20 @@ export class LockOrder {
     const node = this.#nodeOf(task, operation, pages);
     const mark = 4 * wanted + (mode === 'read' ? 1 : 3);
     const marks = this.#tree[node]!;
-    /* Two locks of one class are looked at each time. */
     if (marks[mark] === KNOWN) return;
-    marks[mark] = this.#add(task, operation, lock, mode !== 'read', pages, takenIn) ? NESTED : KNOWN;
+    /* Two locks of one class are looked at each time. */
+    const nested = this.#nested[node]?.[mark];
+    if (nested) {
+      this.#addPairs(task, lock, wanted, pages, nested);
+      return;
+    }
+    const found = this.#add(task, operation, lock, mode !== 'read', pages, takenIn);
+    marks[mark] = KNOWN;
+    if (found.length === 0) return;
+    marks[mark] = NESTED;
+    this.#nested[node] ??= [];
+    this.#nested[node][mark] = found;
+    this.#addPairs(task, lock, wanted, pages, found);
   }
 
   /** A task is about to release a lock. */
@@ -177,8 +191,16 @@ export class LockOrder {
     return node;
   }
 
-  /** Something that was never seen, or two locks of one class. Returns whether it is that. */
-  #add(task: Task, operation: number, lock: Lock, wantedWrites: boolean, pages: FindsFolio, takenIn: TakenIn): boolean {
+  /** Notes what was never seen. Returns the nestings of locks of one class. */
+  #add(
+    task: Task,
+    operation: number,
+    lock: Lock,
+    wantedWrites: boolean,
+    pages: FindsFolio,
+    takenIn: TakenIn,
+  ): Nesting[] {
+    const nested: Nesting[] = [];
     const kindOf = (one: Lock): string | undefined => {
       const number = this.#classes.of(one, pages);
       return number === NO_CLASS ? undefined : this.#classes.name(number);
@@ -200,10 +222,21 @@ export class LockOrder {
         takenIn: takenIn(task, outer),
         wantedIn: [...task.calls],
       };
-      if (held !== wanted) this.#note(nesting);
-      else this.#addPair(outer, lock, { holds, nesting });
+      if (held === wanted) nested.push(nesting);
+      if (outer !== lock) this.#note(nesting);
     }
-    return holds.some(({ kind }) => kind === wanted);
+    return nested;
+  }
+
+  /** Two locks of one class, or more, that a task has at once. @param nestings of those that it holds, in order */
+  #addPairs(task: Task, lock: Lock, wanted: number, pages: FindsFolio, nestings: readonly Nesting[]): void {
+    const holds = task.held.map((held) => ({ lock: held, writes: held.isWriteHeldBy(task) }));
+    let next = 0;
+    for (const { lock: outer } of holds) {
+      if (this.#classes.of(outer, pages) !== wanted) continue;
+      const nesting = nestings[next++];
+      if (nesting && outer !== lock) this.#addPair(outer, lock, { holds, nesting });
+    }
   }
 
   #note(nesting: Nesting): void {
@@ -215,13 +248,11 @@ export class LockOrder {
 
   /** Notes two locks of one class, and whether they were taken in the other order, too, by tasks that nothing keeps apart. */
   #addPair(outer: Lock, inner: Lock, pair: Pair): void {
-    if (outer === inner) return;
-    this.#note(pair.nesting);
     const inners = this.#pairs.get(outer) ?? new Map<Lock, Pair[]>();
     this.#pairs.set(outer, inners);
     const known = inners.get(inner) ?? [];
     inners.set(inner, known);
-    if (!known.some(({ nesting }) => keyOf(nesting) === keyOf(pair.nesting))) known.push(pair);
+    if (!known.some(({ nesting }) => nesting === pair.nesting)) known.push(pair);
     const reverse = this.#pairs
       .get(inner)
       ?.get(outer)
