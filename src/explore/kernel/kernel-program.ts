@@ -54,7 +54,7 @@ export interface Scene {
   observe(): readonly Observed[];
 }
 
-/** Places that the tasks of an execution come to, after which it is taken for a loop; steps may be long or short. */
+/** Places that a task comes to in one operation, after which it is taken for a loop; steps may be long or short. */
 const MOST_PLACES = 50_000;
 
 /** A task on its way. */
@@ -62,6 +62,9 @@ interface Thread {
   readonly of: KernelTask;
   pause: Pause | undefined;
   place: number;
+  /** The operation that it is in, and how many places it has come to there. */
+  operation: number | undefined;
+  places: number;
   isDone: boolean;
 }
 
@@ -81,7 +84,6 @@ export class KernelProgram implements Program<Finding> {
   #watch: KernelWatch | undefined;
   #stand: Stand | undefined;
   #threads: Thread[] = [];
-  #places = 0;
   readonly #expected: readonly Place[];
   /** The order in which locks were taken, in all executions. */
   readonly order: LockOrder;
@@ -119,8 +121,14 @@ export class KernelProgram implements Program<Finding> {
     const { memory, tables } = stand.machine;
     this.#watch ??= this.#newWatch(recorder, stand, memory.bytes, tables.end);
     this.#watch.reset(stand.machine);
-    this.#places = 0;
-    this.#threads = stand.tasks.map((of) => ({ of, pause: undefined, place: 0, isDone: false }));
+    this.#threads = stand.tasks.map((of) => ({
+      of,
+      pause: undefined,
+      place: 0,
+      operation: undefined,
+      places: 0,
+      isDone: false,
+    }));
   }
 
   #newWatch(recorder: Recorder, { tasks }: Stand, bytes: number, firstOwn: number): KernelWatch {
@@ -161,8 +169,7 @@ export class KernelProgram implements Program<Finding> {
       const step = of.path.next();
       thread.isDone = step.done === true;
       thread.pause = step.done ? undefined : step.value;
-      this.#places += this.#watch!.places;
-      if (this.#places > MOST_PLACES) {
+      if (this.#isEndless(thread)) {
         return { kind: 'livelock', what: `no end after ${MOST_PLACES} places`, task: index };
       }
       this.#watch!.looks.sample();
@@ -176,6 +183,17 @@ export class KernelProgram implements Program<Finding> {
       thread.place = this.#watch!.lastPlace;
       setWatch(undefined);
     }
+  }
+
+  /** Whether a task has come to so many places in one operation that it must be going round. */
+  #isEndless(thread: Thread): boolean {
+    const { operation } = thread.of;
+    if (operation !== thread.operation) {
+      thread.operation = operation;
+      thread.places = 0;
+    }
+    thread.places += this.#watch!.places;
+    return thread.places > MOST_PLACES;
   }
 
   /** The locks that a waiting task holds, and the one that it waits for. */
