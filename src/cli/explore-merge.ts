@@ -2,16 +2,18 @@
  * `hugewalk explore merge`: what the shards of a search have found together.
  */
 
-import { type Exploration, type Pass, withLockOrder } from '../explore/explore.ts';
+import { type Exploration, type Found, type Pass, withLockOrder } from '../explore/explore.ts';
 import { together } from '../explore/kernel/lock-order.ts';
-import { sumOf } from '../explore/round.ts';
+import { Parts } from '../explore/parts.ts';
+import { PieceSearcher } from '../explore/pieces.ts';
+import type { SequenceScene } from '../explore/scenario/sequence-scene.ts';
 import { type Verdict, verdictOf } from '../explore/scenario/verdict.ts';
 import { parseScenario } from '../replay/scenario.ts';
 import { printExploration, sceneOf, summary } from './explore-print.ts';
-import { piecesOf, type Shard } from './explore-search.ts';
+import { knownParts, leastParts, type SearchedPass, shardOf, withDiscarded } from './explore-search.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { Surroundings } from './map.ts';
-import { placesOf, readShard, type ShardFile, type ShardSequence } from './shard-file.ts';
+import { readShard, type ShardFile, type ShardSequence } from './shard-file.ts';
 import { counted } from './text.ts';
 
 /** The options of `explore merge`. */
@@ -35,20 +37,27 @@ export async function mergeShards(
   const parts: Part[] = [];
   for (const path of paths) parts.push({ ...(await readShard(path)), path });
   checkTogether(parts);
-  const missing = missingOf(parts);
+  const [first] = parts as [Part];
+  const merged = first.sequences.map(({ scenario, index }, at) => {
+    const { file, text } = first.scenarios[scenario]!;
+    const scene = sceneOf(parseScenario(file, text).sequences[index]!);
+    return {
+      scene,
+      ...merge(
+        scene,
+        parts.map(({ sequences }) => sequences[at]!),
+        first.shard.of,
+      ),
+    };
+  });
+  const missing = [...new Set(merged.flatMap((sequence) => sequence.missing))].sort((one, other) => one - other);
   if (onlyMissing) {
     output.add(missing.length > 0 ? `${missing.join(',')}\n` : '');
     await output.flush();
     return missing.length > 0 ? EXIT.incomplete : EXIT.done;
   }
   const verdicts: Verdict[] = [];
-  const [first] = parts as [Part];
-  const scenes = first.sequences.map(({ scenario, index }) => {
-    const { file, text } = first.scenarios[scenario]!;
-    return sceneOf(parseScenario(file, text).sequences[index]!);
-  });
-  for (const [at, scene] of scenes.entries()) {
-    const exploration = withLockOrder(scene, merged(parts.map(({ sequences }) => sequences[at]!)));
+  for (const { scene, exploration } of merged) {
     const verdict = verdictOf(exploration.found?.finding, scene.sequence.expectation);
     verdicts.push(verdict);
     await printExploration(scene, exploration, verdict, { json }, surroundings);
@@ -85,52 +94,63 @@ function checkTogether([first, ...others]: readonly Part[]): void {
   }
 }
 
-/** Shards that are not there, were stopped before their end, or know fewer busy places than another: in ascending order. */
-function missingOf(parts: readonly Part[]): number[] {
-  const { of } = parts[0]!.shard;
-  const all = placesOf(parts);
-  const isDone = ({ shard, sequences }: Part): boolean =>
-    sequences.every((sequence, at) => sequence.busyPlaces.length === all[at]!.size && isSearched(sequence, shard));
-  const done = new Set(parts.filter(isDone).map(({ shard }) => shard.number));
-  return Array.from({ length: of }, (_, index) => index + 1).filter((number) => !done.has(number));
+interface Merged {
+  readonly exploration: Exploration;
+  /** Shards that are to be run for that: those that are not there, were stopped before their end, or have to search further parts. */
+  readonly missing: readonly number[];
 }
 
-function isSearched({ found, exhausted, pieces }: ShardSequence, shard: Shard): boolean {
-  return found !== undefined || exhausted || pieces?.searched.length === piecesOf(pieces?.of ?? 0, shard).length;
-}
-
-/** What one search would tell. Of shards that know different places only those count that know most: the others' pieces are not the same. */
-function merged(all: readonly ShardSequence[]): Exploration {
-  const most = Math.max(...all.map(({ busyPlaces }) => busyPlaces.length));
-  const shards = all.filter(({ busyPlaces }) => busyPlaces.length === most);
-  const [first] = shards as [ShardSequence];
-  const founds = all
-    .filter(({ found }) => found && found.finding.kind !== 'lock order')
-    .sort((one, other) => orderOf(one) - orderOf(other));
-  const { found } = founds[0] ?? {};
-  const passes = shards.some(({ pieces }) => pieces)
-    ? [...first.passes.slice(0, -1), mergedPass(shards)]
-    : first.passes;
+/** What one search would tell of a sequence. */
+function merge(scene: SequenceScene, sequences: readonly ShardSequence[], of: number): Merged {
+  const longest = sequences.toSorted((one, other) => other.passes.length - one.passes.length)[0]!;
+  const passes: Pass[] = [];
+  const missing = new Set<number>();
+  let found: Pick<Found, 'finding' | 'schedule' | 'preemptions'> | undefined;
+  for (const pass of longest.passes) {
+    const { preemptions } = pass;
+    const cut = cutOf(preemptions, sequences);
+    if (!cut) passes.push(pass);
+    else {
+      const parts = partsOf(scene, cut, sequences, of);
+      for (const part of parts.missing) missing.add(shardOf(part, of));
+      passes.push(withDiscarded(parts.pass(), pass.counts.discarded));
+      found = parts.found && { ...parts.found, preemptions };
+    }
+    if (found) break;
+  }
+  /* The order of locks is looked at in all shards together. */
+  const isFound = (sequence: ShardSequence): boolean =>
+    !!sequence.found && sequence.found.finding.kind !== 'lock order';
+  found ??= sequences.find(isFound)?.found as typeof found;
+  if (!found && !sequences.some(({ ended }) => ended)) {
+    for (let number = 1; number <= of; number++) missing.add(number);
+  }
   const executions = passes.reduce((sum, { counts }) => sum + counts.executions, 0);
-  return {
+  const last = passes.at(-1)!;
+  const exploration = {
     passes,
     executions,
-    found: found && { ...found, preemptions: found.preemptions, executions },
-    exhausted: !found && passes.at(-1)!.done && passes.at(-1)!.preemptions === undefined,
-    busyPlaces: () => first.busyPlaces,
-    nestings: () => together(all.map(({ nestings }) => nestings)),
+    found: found && { ...found, executions },
+    exhausted: !found && last.done && last.preemptions === undefined,
+    busyPlaces: () => longest.busyPlaces,
+    nestings: () => together(sequences.map(({ nestings }) => nestings)),
   };
+  return { exploration: withLockOrder(scene, exploration), missing: [...missing] };
 }
 
-/** Findings before the pieces come first, then those of the piece with the lowest number. */
-function orderOf({ pieces }: ShardSequence): number {
-  return pieces?.found ?? -1;
+/** A pass as it was cut, by those who knew most busy places; undefined where nobody has cut it. */
+function cutOf(preemptions: number | undefined, sequences: readonly ShardSequence[]): SearchedPass | undefined {
+  const cuts = sequences.flatMap(({ cut }) => cut.filter((pass) => pass.preemptions === preemptions));
+  return cuts.sort((one, other) => other.busyPlaces.length - one.busyPlaces.length)[0];
 }
 
-function mergedPass(shards: readonly ShardSequence[]): Pass {
-  const cut = shards.filter(({ pieces }) => pieces);
-  const of = cut[0]!.pieces!.of;
-  const done = new Set(cut.flatMap(({ pieces }) => pieces!.searched)).size;
-  const counts = sumOf(cut.map(({ passes }) => passes.at(-1)!.counts));
-  return { preemptions: undefined, counts, done: done === of, pieces: { done, of } };
+/** The parts of a pass, as far as shards have searched them. Those of shards that knew other busy places are others. */
+function partsOf(scene: SequenceScene, cut: SearchedPass, sequences: readonly ShardSequence[], of: number): Parts {
+  const known = knownParts(
+    sequences.flatMap((sequence) => sequence.cut),
+    cut,
+  );
+  const parts = new Parts(cut.preemptions, () => false, known);
+  for (const _ of parts.probe(new PieceSearcher(scene, cut), leastParts(of), of > 1));
+  return parts;
 }

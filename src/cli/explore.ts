@@ -3,18 +3,24 @@
  */
 import type { Found } from '../explore/explore.ts';
 import { judgedWitness } from '../explore/judged.ts';
-import type { Place } from '../explore/kernel/kernel-watch.ts';
 import { savedScenario } from '../explore/scenario/saved.ts';
 import type { SequenceScene } from '../explore/scenario/sequence-scene.ts';
 import { type Verdict, verdictOf } from '../explore/scenario/verdict.ts';
 import type { Run } from '../explore/search/schedule.ts';
 import { type Followed, passWords, printExploration, printFollowed, sceneOf, summary, svgOf } from './explore-print.ts';
-import { type ExploredScene, type Searched, type SearchOptions, type Shard, searchScene } from './explore-search.ts';
+import {
+  type ExploredScene,
+  type Known,
+  type Searched,
+  type SearchOptions,
+  type Shard,
+  searchScene,
+} from './explore-search.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { Surroundings } from './map.ts';
 import { readScenario } from './read-scenario.ts';
 import {
-  placesOf,
+  knownOf,
   readShard,
   type SearchedScene,
   type ShardFile,
@@ -47,8 +53,8 @@ export interface ExploreCliOptions {
   /** So many executions by chance, instead of all. */
   readonly random?: number;
   readonly seed?: number;
-  /** Files of shards that may know more busy places. */
-  readonly places?: readonly string[];
+  /** Files of shards: what they have learned and searched is known. */
+  readonly known?: readonly string[];
 }
 
 /** Runs the command; resolves with the exit status. All files are read, and found right, before anything runs. */
@@ -65,11 +71,11 @@ export async function exploreFiles(
       scenes.push({ scene: sceneOf(sequence), file: path, text, index });
     }
   }
-  const known = await knownPlaces(options.places ?? [], scenes.length);
+  const known = await readKnown(options.known ?? [], scenes);
   const done: SearchedScene[] = [];
   const verdicts: Verdict[] = [];
   let kept = 0;
-  for (const [at, explored] of scenes.entries()) {
+  for (const explored of scenes) {
     const { schedule } = explored.scene;
     if (schedule) {
       const followed = followedOf(explored.scene, schedule);
@@ -78,7 +84,7 @@ export async function exploreFiles(
       if (followed.finding && kept++ === 0) await keep(explored, { ...followed, finding: followed.finding }, options);
       continue;
     }
-    const searched = await search(explored, { ...options, busyPlaces: known[at] ?? [] }, surroundings);
+    const searched = await search(explored, searchOptions(options, known.get(explored)), surroundings);
     done.push({ explored, ...searched });
     const { found } = searched.exploration;
     const verdict = verdictOf(found?.finding, explored.scene.sequence.expectation);
@@ -113,17 +119,31 @@ async function keep(
   if (svg !== undefined) await writeWhole(svg, svgOf(scene, found));
 }
 
-/** By sequence: the busy places that shards know. */
-async function knownPlaces(paths: readonly string[], sequences: number): Promise<Place[][]> {
+/** By sequence: what shards know of it. */
+async function readKnown(
+  paths: readonly string[],
+  scenes: readonly ExploredScene[],
+): Promise<Map<ExploredScene, Known>> {
   const shards: ShardFile[] = [];
+  const searched = scenes.filter(({ scene }) => !scene.schedule);
+  const words = (sequences: readonly { readonly text: string; readonly index: number }[]): string =>
+    JSON.stringify(sequences.map(({ text, index }) => [text, index]));
   for (const path of paths) {
     const shard = await readShard(path);
-    if (shard.sequences.length !== sequences) {
-      throw new Failure(`--places: expected a shard of the same scenarios, got ${path}`);
+    const { scenarios, sequences } = shard;
+    if (
+      words(sequences.map(({ scenario, index }) => ({ text: scenarios[scenario]!.text, index }))) !== words(searched)
+    ) {
+      throw new Failure(`--known: expected a shard of the same scenarios, got ${path}`);
     }
     shards.push(shard);
   }
-  return placesOf(shards).map((places) => [...places]);
+  const known = knownOf(shards);
+  return new Map(searched.flatMap((scene, at) => (known[at] ? [[scene, known[at]]] : [])));
+}
+
+function searchOptions({ known: _, ...options }: ExploreCliOptions, known: Known | undefined): SearchOptions {
+  return { ...options, ...(known && { known }) };
 }
 
 /** Searches until something is found, nothing is left, time is up, or Ctrl-C. */
@@ -155,17 +175,13 @@ async function search(
 }
 
 /** Options that exclude each other, or need each other. */
-function checkOptions({ preemptions, workers, shard, out, places, random, seed }: ExploreCliOptions): void {
+function checkOptions({ preemptions, workers, shard, out, known, random, seed }: ExploreCliOptions): void {
   if (workers === 0) throw new Failure('--workers: expected 1 or more, got 0');
-  for (const [name, option] of Object.entries({ '--workers': workers, '--shard': shard })) {
-    if (option === undefined || preemptions === undefined) continue;
-    throw new Failure(`${name}: expected no --preemptions beside it, as only the pass over all interleavings is cut`);
-  }
   if (random !== undefined && (workers !== undefined || shard || preemptions !== undefined)) {
     throw new Failure('--random: expected no --workers, --shard or --preemptions beside it');
   }
   if (random === undefined && seed !== undefined) throw new Failure('--seed: expected --random beside it');
   if (shard && out === undefined) throw new Failure('--shard: expected --out beside it, for what the shard has done');
   if (!shard && out !== undefined) throw new Failure('--out: expected --shard beside it');
-  if (!shard && places) throw new Failure('--places: expected --shard beside it');
+  if (!shard && known) throw new Failure('--known: expected --shard beside it');
 }

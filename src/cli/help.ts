@@ -119,8 +119,10 @@ a column, time goes down, a number where another task comes in. A line {"schedul
 before the end of a sequence, as --save writes it, is followed instead: task 0 runs over 16 places
 where another could come in, then task 1 over 6.
 
-With --workers or --shard, the last pass is cut into pieces; what is found is the same. What the
-shards wrote is put together by hugewalk explore merge. docs/explore.md has more.
+With --workers or --shard, passes of more than 500 executions are cut into pieces; what is found is
+the same. What the shards wrote is put together by hugewalk explore merge, which names those that are
+to be run again, with --known and all files. Ctrl-C tells what was covered, and ends with status 1; a
+shard writes nothing then. docs/explore.md has more.
 
 What a sequence is known to lead to is expected in it, by its kind and with the reason; nothing else may be found then, and
 it must be:

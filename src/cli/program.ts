@@ -106,7 +106,7 @@ function addExplore(program: Command): void {
     .option('--svg <FILE>', 'draw the first finding as a time line')
     .addOption(new Option('--shard <K/N>', 'search one of N parts of the interleavings').argParser(parseShard))
     .option('--out <FILE>', 'with --shard: where to write what was done')
-    .option('--places <FILE...>', 'with --shard: what other shards wrote, for the places that they know')
+    .option('--known <FILE...>', 'with --shard: what shards wrote before, which is not searched again')
     .option('--json', 'a line of JSON a sequence')
     .addHelpText('after', EXPLORE_EXPLANATION)
     .action(async (paths: string[], options: ExploreCliOptions & ColorOption) => {

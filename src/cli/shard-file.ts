@@ -8,7 +8,7 @@ import type { Finding } from '../explore/kernel/finding.ts';
 import type { Place } from '../explore/kernel/kernel-watch.ts';
 import type { Nesting } from '../explore/kernel/lock-order.ts';
 import type { Run } from '../explore/search/schedule.ts';
-import type { ExploredScene, Searched, Shard } from './explore-search.ts';
+import type { ExploredScene, Known, Searched, SearchedPass, Shard } from './explore-search.ts';
 import { Failure } from './failure.ts';
 import { version } from './version.ts';
 
@@ -33,8 +33,10 @@ export interface ShardSequence {
     readonly schedule: readonly Run[];
     readonly preemptions?: number | undefined;
   };
-  /** Where the pass over all interleavings was cut: how many pieces there are, those searched to their end, and the one with the finding. */
-  readonly pieces?: { readonly of: number; readonly searched: readonly number[]; readonly found?: number };
+  /** Whether it came to its end before time was up. */
+  readonly ended: boolean;
+  /** The passes that were cut, with the parts that were searched. */
+  readonly cut: readonly SearchedPass[];
   readonly busyPlaces: readonly Place[];
   /** Which locks were taken while others were held. */
   readonly nestings: readonly Nesting[];
@@ -58,15 +60,16 @@ export interface SearchedScene extends Searched {
 export function shardFileOf(shard: Shard, searched: readonly SearchedScene[]): ShardFile {
   const texts = new Map(searched.map(({ explored: { file, text } }) => [file, text]));
   const scenarios = [...texts].map(([file, text]) => ({ file, digest: digestOf(text), text }));
-  const sequences = searched.map(({ explored, exploration, pieces }) => {
+  const sequences = searched.map(({ explored, exploration, cut, ended }) => {
     const { passes, exhausted, found, busyPlaces, nestings } = exploration;
     return {
       scenario: scenarios.findIndex(({ file }) => file === explored.file),
       index: explored.index,
       passes,
       exhausted,
+      ended,
       ...(found && { found }),
-      ...(pieces && { pieces }),
+      cut,
       busyPlaces: busyPlaces(),
       nestings: nestings(),
     };
@@ -118,6 +121,14 @@ export function placesOf(parts: readonly ShardFile[]): Set<Place>[] {
   return (first?.sequences ?? []).map((_, at) => new Set(parts.flatMap(({ sequences }) => sequences[at]!.busyPlaces)));
 }
 
+/** By sequence: what shards know of it, all together. */
+export function knownOf(parts: readonly ShardFile[]): Known[] {
+  return placesOf(parts).map((places, at) => ({
+    busyPlaces: [...places],
+    passes: parts.flatMap(({ sequences }) => sequences[at]!.cut),
+  }));
+}
+
 function digestOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
@@ -133,8 +144,11 @@ function isShard(value: unknown): value is ShardFile {
     scenarios.every(({ file, digest, text }) => [file, digest, text].every((field) => typeof field === 'string')) &&
     Array.isArray(sequences) &&
     sequences.every(
-      ({ scenario, index, passes, busyPlaces, nestings }) =>
-        Number.isInteger(index) && scenarios[scenario] && [passes, busyPlaces, nestings].every(Array.isArray),
+      ({ scenario, index, passes, cut, busyPlaces, nestings }) =>
+        Number.isInteger(index) &&
+        scenarios[scenario] &&
+        [passes, busyPlaces, nestings, cut].every(Array.isArray) &&
+        cut.every((pass: Partial<SearchedPass>) => Array.isArray(pass.parts) && Array.isArray(pass.busyPlaces)),
     )
   );
 }

@@ -4,7 +4,7 @@
 import type { Finding } from './kernel/finding.ts';
 import { KernelProgram, type Scene } from './kernel/kernel-program.ts';
 import type { Place } from './kernel/kernel-watch.ts';
-import { LockOrder, type Nesting } from './kernel/lock-order.ts';
+import { LockOrder, type Nesting, together } from './kernel/lock-order.ts';
 import { foundOrder, located } from './located.ts';
 import { BoundedSearch } from './search/bounded.ts';
 import { Driver } from './search/driver.ts';
@@ -20,7 +20,7 @@ export interface ExploreOptions {
   readonly preemptions?: number;
   /** So many executions by chance, instead of all interleavings. */
   readonly random?: { readonly executions: number; readonly seed: number };
-  /** Most executions of the pass over all interleavings; default: as many as there are. */
+  /** After so many executions, a pass asks whether somebody searches it in pieces; default: it does not ask. */
   readonly most?: number;
   /** Places that are known to be busy, from another search of the scene. */
   readonly busyPlaces?: readonly Place[];
@@ -45,8 +45,17 @@ export interface Pass {
   readonly counts: Readonly<SearchCounts>;
   /** Whether it came to its end. */
   readonly done: boolean;
-  /** Where it is searched in pieces (pieces.ts): how many are done, of how many. */
+  /** Where it is searched in parts (parts.ts): how many are done, of how many. */
   readonly pieces?: { readonly done: number; readonly of: number };
+}
+
+/** A pass that somebody has searched in pieces. */
+export interface PassInPieces {
+  /** What was run before is discarded: the pieces have it again. */
+  readonly pass: Pass;
+  readonly found: Pick<Found, 'finding' | 'schedule'> | undefined;
+  readonly busyPlaces: readonly Place[];
+  readonly nestings: readonly Nesting[];
 }
 
 /** How far a search is. */
@@ -61,6 +70,8 @@ export interface Exploration {
   readonly busyPlaces: () => readonly Place[];
   /** Which locks were taken while others were held, in all executions. */
   readonly nestings: () => readonly Nesting[];
+  /** Whether the last pass is so large that it may be searched in pieces: then the search is told what came of that, or goes on by itself. */
+  readonly isLong?: boolean;
 }
 
 /** Passes with so few preemptions come before the one over everything. */
@@ -81,12 +92,16 @@ export function* explore(
   scene: Scene,
   { preemptions, random, most = Number.POSITIVE_INFINITY, busyPlaces: known = [] }: ExploreOptions = {},
   onExecution: () => void = () => undefined,
-): Generator<Exploration, Exploration, void> {
+): Generator<Exploration, Exploration, PassInPieces | undefined> {
   const order = new LockOrder();
   const program = new KernelProgram(scene, known, order);
   const driver = new Driver(program);
   const serial = new SerialOutcomes(scene, order);
-  const learned = { busyPlaces: () => program.busyPlaces, nestings: () => order.nestings };
+  const fromPieces: Nesting[] = [];
+  const learned = {
+    busyPlaces: () => program.busyPlaces,
+    nestings: () => (fromPieces.length > 0 ? together([order.nestings, fromPieces]) : order.nestings),
+  };
   const passes: Pass[] = [];
   let executions = 0;
   for (const { bound, seed } of plannedPasses(preemptions, random?.seed)) {
@@ -96,6 +111,7 @@ export function* explore(
     const before = executions;
     const few = bound !== undefined && preemptions === undefined;
     const mostOfPass = few ? executions + MOST_OF_FEW : Number.POSITIVE_INFINITY;
+    let asks = !few && seed === undefined;
     for (let done = false; !done && executions < mostOfPass; ) {
       for (let run = 0; run < BATCH && !done; run++) {
         const ended = search.next();
@@ -114,12 +130,22 @@ export function* explore(
         onExecution();
       }
       passes[at] = { ...which, counts: search.counts, done };
-      const exploration = { passes, executions, found: undefined, exhausted: false, ...learned };
-      if (!done && bound === undefined && search.counts.executions >= most) return exploration;
-      yield exploration;
+      const isLong = asks && !done && search.counts.executions >= most;
+      const inPieces = yield { passes, executions, found: undefined, exhausted: false, ...learned, isLong };
+      if (isLong) asks = false;
+      if (!inPieces) continue;
+      passes[at] = inPieces.pass;
+      executions = before + inPieces.pass.counts.executions;
+      program.expectBusy(inPieces.busyPlaces);
+      fromPieces.push(...inPieces.nestings);
+      if (inPieces.found) {
+        const found = { ...inPieces.found, preemptions: bound, executions };
+        return { passes, executions, found, exhausted: false, ...learned };
+      }
+      break;
     }
   }
-  const exhausted = preemptions === undefined && !random;
+  const exhausted = preemptions === undefined && !random && passes.at(-1)!.done;
   return withLockOrder(scene, { passes, executions, found: undefined, exhausted, ...learned });
 }
 

@@ -146,3 +146,21 @@ export function dumpOf(name: string, tables: Readonly<Record<number, (index: num
   }));
   return file(name, buildCore({ cpus: [{ ...LONG_MODE, cr3: 0x1000n }], segments }));
 }
+
+/** Runs `hugewalk` with arguments, and presses Ctrl-C as soon as it tells of progress in pieces. */
+export function interrupted(args: readonly string[]): Promise<Pick<Ran, 'status' | 'stdout'>> {
+  const child = spawn(process.execPath, [CLI, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+    if (/\d pieces/.test(stderr) && !child.killed) child.kill('SIGINT');
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status) => resolve({ status, stdout }));
+  });
+}

@@ -58,7 +58,7 @@ function found(...tasks: readonly Does[]): Finding | undefined {
   return ended(explore(scene)).found?.finding;
 }
 
-function ended(search: Generator<Exploration, Exploration, void>): Exploration {
+function ended(search: ReturnType<typeof explore>): Exploration {
   for (;;) {
     const { value, done } = search.next();
     if (done) return value;

@@ -5,8 +5,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { SequenceScene } from '../../src/explore/scenario/sequence-scene.ts';
 import { judgedWitness } from '../../src/explore/judged.ts';
+import { SequenceScene } from '../../src/explore/scenario/sequence-scene.ts';
 import { parseScenario } from '../../src/replay/scenario.ts';
 import { explored } from './support.ts';
 

@@ -8,6 +8,7 @@ import { Processor } from '../../linux/base/processor.ts';
 import { DeadEnd, type Path, type Pause, type Task } from '../../linux/base/task.ts';
 import { setWatch } from '../../linux/base/watch.ts';
 import type { Machine } from '../../linux/machine/machine.ts';
+import type { Names } from '../search/named.ts';
 import type { Program } from '../search/program.ts';
 import type { Recorder } from '../search/recorder.ts';
 import { type Finding, findingOf, type LockUse, type Waiting, whyNobodyGoesOn } from './finding.ts';
@@ -78,7 +79,7 @@ function sleepsUnderSpinLock({ of: { task }, pause }: Thread, index: number): Fi
 }
 
 /** A scene as a program. */
-export class KernelProgram implements Program<Finding> {
+export class KernelProgram implements Program<Finding>, Names {
   readonly tasks: number;
   readonly #scene: Scene;
   #watch: KernelWatch | undefined;
@@ -113,6 +114,25 @@ export class KernelProgram implements Program<Finding> {
   /** Whether several tasks touch what has this name, in ways that do not commute. */
   isShared(name: string): boolean {
     return this.#watch?.isShared(name) ?? false;
+  }
+
+  /** More places are known to be busy. */
+  expectBusy(places: readonly Place[]): void {
+    this.#watch?.expectBusy(places);
+  }
+
+  /** What an object of the recorder is called in every process that runs the scene. Known once the program was reset. */
+  nameOf(object: number): string {
+    return this.#running.callOf(object);
+  }
+
+  objectNamed(name: string): number {
+    return this.#running.objectCalled(name);
+  }
+
+  get #running(): KernelWatch {
+    if (!this.#watch) throw new InvariantError('KernelProgram: nothing was run');
+    return this.#watch;
   }
 
   reset(recorder: Recorder): void {

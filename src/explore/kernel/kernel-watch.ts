@@ -74,6 +74,9 @@ export class KernelWatch implements Watch {
   /** By number: who had it last. */
   readonly #lastOf: (Shared | undefined)[] = [];
   readonly #byName = new Map<string, number>();
+  /** Where objects begin that were numbered together, in ascending order; and what they are: a table with its entries, or the parts of something that has a name. */
+  readonly #starts: number[] = [];
+  readonly #calls: string[] = [];
   /**
    * By table, as address / 4096: its number, behind which those of its entries come, 0 for none yet; whether it was freed, and who walked with interrupts off
    * when it was.
@@ -97,6 +100,7 @@ export class KernelWatch implements Watch {
     this.processors = processors;
     if (recorder.newObject() !== BOUNDARY) throw new InvariantError('KernelWatch: expected a recorder without objects');
     this.#byName.set(BETWEEN_OPERATIONS.name, BOUNDARY);
+    this.#call(BOUNDARY, `name ${BETWEEN_OPERATIONS.name}`);
     this.#tables = new Int32Array(bytes / TABLE);
     this.#isFreed = new Uint8Array(bytes / TABLE);
     this.#firstOwn = firstOwn;
@@ -275,6 +279,28 @@ export class KernelWatch implements Watch {
     return false;
   }
 
+  /** What an object is called in every process that runs the scene: `3 name mmap_lock of process 0`. */
+  callOf(object: number): string {
+    let [low, high] = [0, this.#starts.length];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.#starts[middle]! <= object) low = middle;
+      else high = middle;
+    }
+    return `${object - this.#starts[low]!} ${this.#calls[low]}`;
+  }
+
+  /** The object that is called so. */
+  objectCalled(call: string): number {
+    const [, nth, kind, what] = /^(\d+) (\w+) (.*)$/s.exec(call)!;
+    return Number(nth) + (kind === 'table' ? this.#table(Number(what)) : this.#numberNamed(what!));
+  }
+
+  #call(start: number, what: string): void {
+    this.#starts.push(start);
+    this.#calls.push(what);
+  }
+
   /** The places that are busy, as far as is known. */
   busyPlaces(): Place[] {
     const busy = (number: number): boolean => this.#recorder.isBusy(number);
@@ -308,6 +334,7 @@ export class KernelWatch implements Watch {
     if (number === undefined) {
       number = this.#recorder.newObjects(PARTS);
       this.#byName.set(name, number);
+      this.#call(number, `name ${name}`);
     }
     return number;
   }
@@ -317,7 +344,10 @@ export class KernelWatch implements Watch {
   }
 
   #table(table: number): number {
-    if (this.#tables[table] === 0) this.#tables[table] = this.#recorder.newObjects(1 + ENTRIES);
+    if (this.#tables[table] === 0) {
+      this.#tables[table] = this.#recorder.newObjects(1 + ENTRIES);
+      this.#call(this.#tables[table]!, `table ${table}`);
+    }
     return this.#tables[table]!;
   }
 }

@@ -6,24 +6,15 @@
  * places to preempt at: moving a preemption over steps that commute with all others changes nothing.
  */
 import { type Driver, lowest } from './driver.ts';
+import type { LeftChoice, PieceOfFew } from './piece.ts';
 import { MOST_PLACES_OF_STEP } from './recorder.ts';
 import { followRun, scheduleOf } from './schedule.ts';
 import { discard, type Ended, noCounts, type Search, type SearchCounts } from './search.ts';
 
-/** A choice that was made. */
-interface Choice {
-  task: number;
-  /** Preemptions up to it, itself included. */
-  preemptions: number;
-  /** What else is to be chosen here, a bit a task. */
-  left: number;
-  /** Preemptions that any of those costs. */
-  readonly cost: 0 | 1;
-  /** Places that its step came to; 0 before it was taken. */
-  places: number;
-}
+/** A choice that was made; its step came to 0 places before it was taken. */
+type Choice = { -readonly [Field in keyof LeftChoice]: LeftChoice[Field] };
 
-/** Every execution with at most so many preemptions. */
+/** Every execution with at most so many preemptions; or a piece of them, which is given up when it learns of another busy place: see {@link isOutgrown}. */
 export class BoundedSearch<Finding> implements Search<Finding> {
   readonly driver: Driver<Finding>;
   readonly counts: SearchCounts = noCounts();
@@ -31,11 +22,29 @@ export class BoundedSearch<Finding> implements Search<Finding> {
   readonly #path: Choice[] = [];
   #busyPlaces = -1;
   #begun = false;
+  readonly #isPiece: boolean;
+  /** Choices above this are those of the way to the piece. */
+  readonly #above: number;
+  #isOutgrown = false;
 
-  /** @param bound most preemptions of an execution */
-  constructor(driver: Driver<Finding>, bound: number) {
+  /**
+   * @param bound most preemptions of an execution
+   * @param piece what to search; default: everything
+   */
+  constructor(driver: Driver<Finding>, bound: number, piece?: PieceOfFew) {
     this.driver = driver;
     this.#bound = bound;
+    this.#isPiece = piece !== undefined;
+    this.#above = piece?.above ?? 0;
+    if (!piece) return;
+    this.#path.push(...piece.choices.map((choice) => ({ ...choice })));
+    this.#begun = this.#path.length > 0;
+    this.#busyPlaces = driver.recorder.busyPlaces;
+  }
+
+  /** Whether the search of a piece was given up, as it has learned of another busy place: all pieces are to be found anew. */
+  get isOutgrown(): boolean {
+    return this.#isOutgrown;
   }
 
   next(): Ended | undefined {
@@ -43,14 +52,26 @@ export class BoundedSearch<Finding> implements Search<Finding> {
     this.#begun = true;
     this.#run();
     this.counts.executions++;
-    const { busyPlaces } = this.driver.recorder;
-    if (busyPlaces !== this.#busyPlaces) {
-      discard(this.counts);
-      this.#path.length = 0;
-      this.#begun = false;
-      this.#busyPlaces = busyPlaces;
-    }
+    if (this.driver.recorder.busyPlaces !== this.#busyPlaces) this.#startAnew();
     return 'complete';
+  }
+
+  /** Steps end at more places now. */
+  #startAnew(): void {
+    this.#path.length = 0;
+    if (this.#isPiece) {
+      this.#isOutgrown = true;
+      return;
+    }
+    discard(this.counts);
+    this.#begun = false;
+    this.#busyPlaces = this.driver.recorder.busyPlaces;
+  }
+
+  /** Leaves the search, between two executions. What it returns has the choices down to the last one where something is left. */
+  left(): PieceOfFew {
+    const last = this.#path.findLastIndex(({ left }, at) => at >= this.#above && left !== 0);
+    return { choices: this.#path.slice(0, last + 1).map((choice) => ({ ...choice })), above: this.#above };
   }
 
   #run(): void {
@@ -89,7 +110,7 @@ export class BoundedSearch<Finding> implements Search<Finding> {
   #backtrack(): boolean {
     for (;;) {
       const choice = this.#path.at(-1);
-      if (!choice) return false;
+      if (!choice || this.#path.length <= this.#above) return false;
       if (choice.left === 0) {
         this.#path.pop();
         continue;

@@ -9,11 +9,12 @@
  *                                        and who sleeps: whose step has been run from here, until something comes that depends on it
  */
 import type { Accesses } from './access.ts';
-import { type Root, type Sleep, sleepers, stillAsleep } from './cut.ts';
 import { type Driver, lowest } from './driver.ts';
+import type { PieceOfAll } from './piece.ts';
 import { type Reversal, reversalsOf, reversalsOfBlocked } from './race.ts';
 import { discard, type Ended, noCounts, type Search, type SearchCounts } from './search.ts';
-import { insert, mayBegin, type WakeupNode } from './wakeup-tree.ts';
+import { sleepers, stillAsleep } from './sleep.ts';
+import { insert, isCovered, type WakeupNode } from './wakeup-tree.ts';
 
 /** A state on the way. */
 interface State {
@@ -24,16 +25,16 @@ interface State {
   /** What follows it, if the tree says so. */
   follows: readonly WakeupNode[];
   /** What else is to be run from here. */
-  readonly pending: WakeupNode[];
+  pending: WakeupNode[];
   /** By task: what its next step touches, where that has been run from here already. */
   readonly sleep: (Accesses | undefined)[];
-  /** Which of those have slept since the root, a bit each. */
-  readonly fromRoot: number;
+  /** Of those, a bit each: see `LeftState` in piece.ts. */
+  readonly elsewhere: number;
 }
 
 /**
- * The search: call {@link next} until it says that nothing is left. It covers the whole space, or what is below a root; then it ends as soon as it
- * learns of another busy place, as steps would end elsewhere on the way to the root, too: see {@link isOutgrown}.
+ * The search: call {@link next} until it says that nothing is left. It covers the whole space, or a piece of it; then it ends as soon as it
+ * learns of another busy place, as steps would end elsewhere on the way to the piece, too: see {@link isOutgrown}.
  */
 export class OptimalSearch<Finding> implements Search<Finding> {
   readonly driver: Driver<Finding>;
@@ -43,25 +44,28 @@ export class OptimalSearch<Finding> implements Search<Finding> {
   #fresh = 0;
   #busyPlaces = -1;
   #begun = false;
-  readonly #root: Root | undefined;
-  /** States above this are those on the way to the root: nothing is to be run from there. */
+  readonly #isPiece: boolean;
+  /** Nothing is run from states above this: those are of the way to the piece. */
   readonly #above: number;
-  readonly #sleep: Sleep;
   #isOutgrown = false;
 
-  /** @param root where to begin; default: the initial state */
-  constructor(driver: Driver<Finding>, root?: Root) {
+  /** @param piece what to search; default: everything */
+  constructor(driver: Driver<Finding>, piece?: PieceOfAll) {
     this.driver = driver;
-    this.#root = root;
-    this.#above = root?.path.length ?? 0;
-    this.#sleep = root?.sleep ?? new Array<undefined>(driver.program.tasks).fill(undefined);
-    for (const task of root?.path ?? []) {
-      this.#stack.push({ task, accesses: [], follows: [], pending: [], sleep: [], fromRoot: 0 });
+    this.#isPiece = piece !== undefined;
+    this.#above = piece?.above ?? 0;
+    for (const state of piece?.states ?? []) {
+      this.#stack.push({ ...state, follows: [], pending: [...state.pending], sleep: [...state.sleep] });
     }
-    if (root) this.#busyPlaces = driver.recorder.busyPlaces;
+    if (!piece) return;
+    const last = this.#stack.at(-1);
+    this.#begun = last !== undefined && !piece.follows;
+    if (last && piece.follows) last.follows = piece.follows;
+    this.#fresh = Math.max(0, this.#above - 1);
+    this.#busyPlaces = driver.recorder.busyPlaces;
   }
 
-  /** Whether a search below a root was given up, as it has learned of another busy place: all roots are to be found anew. */
+  /** Whether the search of a piece was given up, as it has learned of another busy place: all pieces are to be found anew. */
   get isOutgrown(): boolean {
     return this.#isOutgrown;
   }
@@ -79,11 +83,47 @@ export class OptimalSearch<Finding> implements Search<Finding> {
     return ended;
   }
 
+  /**
+   * Leaves the search, between two executions. What it returns has the states down to the last one from which something is to be run; at least those of the way.
+   * Orders that may be handed on, from states of the way and the highest one below it, begin with steps as they are from there: each is taken once more, since
+   * where it was seen other steps came before it. One that cannot be taken is dropped.
+   */
+  left(): PieceOfAll {
+    const stack = this.#stack;
+    for (let at = 0; at < stack.length; at++) {
+      this.#settle(at);
+      if (at >= this.#above && stack[at]!.pending.length > 0) break;
+    }
+    const last = stack.findLastIndex(({ pending }) => pending.length > 0);
+    const end = Math.max(this.#above, last + 1);
+    const states = stack
+      .slice(0, end)
+      .map(({ follows, ...state }) => ({ ...state, sleep: [...state.sleep], pending: [...state.pending] }));
+    return { states, above: this.#above };
+  }
+
+  /** Takes the first step of each order that is to be run from a state, to see what it touches there. */
+  #settle(at: number): void {
+    const { driver } = this;
+    const state = this.#stack[at]!;
+    state.pending = state.pending.flatMap(({ task, children }) => {
+      driver.reset();
+      for (const above of this.#stack.slice(0, at)) driver.step(above.task);
+      if (driver.isReady(task)) {
+        driver.step(task);
+        return [{ task, accesses: driver.execution.steps.at(-1)!.accesses, children }];
+      }
+      this.counts.impossible++;
+      return [];
+    });
+    if (driver.recorder.busyPlaces !== this.#busyPlaces) this.#isOutgrown = true;
+  }
+
   /** Steps end at more places now: what is on the stack is cut differently, and is run again. */
   #startAnew(): void {
-    if (this.#root) {
+    if (this.#isPiece) {
       this.#isOutgrown = true;
-      this.#stack.length = this.#above;
+      this.#stack.length = 0;
       return;
     }
     discard(this.counts);
@@ -122,14 +162,15 @@ export class OptimalSearch<Finding> implements Search<Finding> {
   #newState(): State | undefined {
     const { driver } = this;
     const last = this.#stack.at(-1);
-    const isRoot = this.#stack.length === this.#above;
-    const sleep = isRoot || !last ? [...this.#sleep] : stillAsleep(last.sleep, last.task, last.accesses);
-    const fromRoot = (isRoot || !last ? -1 : last.fromRoot) & sleepers(sleep);
+    const sleep = last
+      ? stillAsleep(last.sleep, last.task, last.accesses)
+      : new Array<undefined>(driver.program.tasks).fill(undefined);
+    const elsewhere = (last?.elsewhere ?? 0) & sleepers(sleep);
     const [planned, ...pending] = this.#possible(last?.follows ?? []);
-    if (planned) return { task: planned.task, accesses: [], follows: planned.children, pending, sleep, fromRoot };
+    if (planned) return { task: planned.task, accesses: [], follows: planned.children, pending, sleep, elsewhere };
     const awake = driver.ready & ~sleepers(sleep);
     const task = last && (awake >> last.task) & 1 ? last.task : lowest(awake);
-    return task < 0 ? undefined : { task, accesses: [], follows: [], pending: [], sleep, fromRoot };
+    return task < 0 ? undefined : { task, accesses: [], follows: [], pending: [], sleep, elsewhere };
   }
 
   /** Of what the tree says, what can be run: another order may have left a task waiting. */
@@ -152,18 +193,10 @@ export class OptimalSearch<Finding> implements Search<Finding> {
     }
   }
 
-  /**
-   * A task that sleeps since the root is as good as one that has to wait until something comes that depends on its step. What is below its step is
-   * searched elsewhere, and no race from there is noted here: so an order that leaves the task out is not covered by it, as it is with other sleepers.
-   */
+  /** Notes an order that is to be run, unless it is covered where a sleeper's step comes first. */
   #note({ at, sequence }: Reversal): void {
-    if (at < this.#above) return;
-    const { pending, sleep, fromRoot } = this.#stack[at]!;
-    for (const [task, accesses] of sleep.entries()) {
-      if (!accesses || !mayBegin(sequence, { task, accesses })) continue;
-      if (!((fromRoot >> task) & 1) || sequence.some((step) => step.task === task)) return;
-    }
-    insert(pending, sequence);
+    const { pending, sleep, elsewhere } = this.#stack[at]!;
+    if (!isCovered(sequence, sleep, elsewhere)) insert(pending, sequence);
   }
 
   /** Goes back to the last state from which something is still to be run. Returns whether there is one. */

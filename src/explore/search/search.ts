@@ -38,3 +38,11 @@ export function discard(counts: SearchCounts): void {
   counts.asleep = 0;
   counts.impossible = 0;
 }
+
+/** Adds to counts. */
+export function addCounts(sum: SearchCounts, counts: Readonly<SearchCounts>): void {
+  sum.executions += counts.executions;
+  sum.asleep += counts.asleep;
+  sum.impossible += counts.impossible;
+  sum.discarded += counts.discarded;
+}

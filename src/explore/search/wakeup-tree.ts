@@ -13,6 +13,7 @@
  */
 import { conflicts } from './access.ts';
 import type { Planned } from './race.ts';
+import type { Sleep } from './sleep.ts';
 
 /** A step to be run, and what may follow; without children: anything. */
 export interface WakeupNode extends Planned {
@@ -30,9 +31,19 @@ function without(sequence: readonly Planned[], { task, accesses }: Planned): rea
   return sequence.toSpliced(at, 1);
 }
 
-/** Whether an execution that begins with a task's step is one of this sequence: then the sequence has been run, or will be. */
-export function mayBegin(sequence: readonly Planned[], step: Planned): boolean {
-  return without(sequence, step) !== undefined;
+/**
+ * Whether an order is run where one of those who sleep goes first.
+ *
+ * A sleeper that commutes with all of the sequence counts, too, though it is not in it: where its step was run, a race with what comes later has asked for the sequence and
+ * that, before the present branch was begun. Not so for one that is searched elsewhere, at the same time: it counts if it is in the sequence.
+ *
+ * @param elsewhere those, a bit each
+ */
+export function isCovered(sequence: readonly Planned[], sleep: Sleep, elsewhere: number): boolean {
+  return sleep.some((accesses, task) => {
+    if (!accesses || !without(sequence, { task, accesses })) return false;
+    return !((elsewhere >> task) & 1) || sequence.some((step) => step.task === task);
+  });
 }
 
 /** Adds a sequence to what is to be run from a state, unless an order that is there already comes to the same. */
@@ -54,5 +65,13 @@ export function insert(children: WakeupNode[], sequence: readonly Planned[]): vo
     const node: WakeupNode = { task, accesses, children: [] };
     siblings.push(node);
     siblings = node.children;
+  }
+}
+
+/** The sequences of a tree, in order. */
+export function* sequencesOf(children: readonly WakeupNode[]): Generator<readonly Planned[], void, void> {
+  for (const child of children) {
+    if (child.children.length === 0) yield [child];
+    for (const rest of sequencesOf(child.children)) yield [child, ...rest];
   }
 }
