@@ -43,13 +43,18 @@ const LARGE = {
     { op: 'read', page: 1, task: 0 },
     { op: 'write', page: 1, value: 3, task: 1 },
     { op: 'migrate', page: 0, task: 2 },
+    { op: 'read', page: 0, task: 2 },
   ],
 };
 const RUNS = 3;
 
-const { searchScene } = (await import(
-  new URL('../dist/cli/explore-search.js', import.meta.url).href
-)) as typeof import('../src/cli/explore-search.ts');
+/** A module of the built package, which has the threads' file, too. */
+const built = (module: string): Promise<unknown> => import(new URL(`file://${process.cwd()}/dist/${module}.js`).href);
+const { searchScene } = (await built('cli/explore-search')) as typeof import('../src/cli/explore-search.ts');
+const scenes = (await built(
+  'explore/scenario/sequence-scene',
+)) as typeof import('../src/explore/scenario/sequence-scene.ts');
+const texts = (await built('replay/scenario')) as typeof import('../src/replay/scenario.ts');
 console.log(
   '\n| scenario | executions | one thread, seconds | --workers 1 | --workers 2 |\n| --- | ---: | ---: | ---: | ---: |',
 );
@@ -62,7 +67,12 @@ for (const [name, operations] of Object.entries(LARGE)) {
   ]
     .map((line) => JSON.stringify(line))
     .join('\n');
-  const explored = { scene: new SequenceScene(parseScenario(name, text).sequences[0]!), file: name, text, index: 0 };
+  const explored = {
+    scene: new scenes.SequenceScene(texts.parseScenario(name, text).sequences[0]!),
+    file: name,
+    text,
+    index: 0,
+  };
   /* In turn, so that whatever else the machine does meets all of them. */
   const seconds = [0, 1, 2].map(() => [] as number[]);
   let executions = 0;

@@ -80,7 +80,7 @@ describe('--workers', () => {
     ).toEqual([
       [0, true, false],
       [1, true, false],
-      [2, true, false],
+      [2, true, true],
       [3, true, true],
     ]);
   });
