@@ -2,7 +2,13 @@
  * Leaves and runs as lines of JSON: the machine-readable contract of `hugewalk map --json`.
  */
 import type { RecordReader } from './record.ts';
-import { hexOfPage, PAGES_OF_LEVEL } from './text.ts';
+import {
+  EXECUTABLE as ALL_EXECUTABLE,
+  USER as ALL_USER,
+  WRITABLE as ALL_WRITABLE,
+  hexOfPage,
+  PAGES_OF_LEVEL,
+} from './text.ts';
 
 /** Bits of an entry's low half: tables 4-17 to 4-20 of the SDM, vol. 3A. */
 const WRITABLE = 1 << 1;
@@ -54,13 +60,14 @@ export class LeafJson {
     /* A run may be longer than 2^53 bytes. */
     const bytes = this.#runs ? `,"bytes":${BigInt(leaf.pages) * 4096n}` : '';
     const bits = (leaf.entryLow & TOLD) | (leaf.entryHigh >>> 31);
-    this.#ends[bits] ??= endOfLine(bits);
-    return `{"va":"${va}","pa":"${pa}","size":${size}${bytes}${this.#ends[bits]}`;
+    const key = bits * 8 + leaf.rights;
+    this.#ends[key] ??= endOfLine(bits, leaf.rights);
+    return `{"va":"${va}","pa":"${pa}","size":${size}${bytes}${this.#ends[key]}`;
   }
 }
 
-/** The bits of an entry; bit 0 stands for XD. */
-function endOfLine(bits: number): string {
+/** The bits of an entry, where bit 0 stands for XD, and the rights over all levels. */
+function endOfLine(bits: number, rights: number): string {
   const own = {
     present: true,
     write: (bits & WRITABLE) !== 0,
@@ -71,6 +78,11 @@ function endOfLine(bits: number): string {
     global: (bits & GLOBAL) !== 0,
     pwt: (bits & WRITE_THROUGH) !== 0,
     pcd: (bits & CACHE_DISABLE) !== 0,
+    rights: {
+      write: (rights & ALL_WRITABLE) !== 0,
+      user: (rights & ALL_USER) !== 0,
+      execute: (rights & ALL_EXECUTABLE) !== 0,
+    },
   };
   return `,${JSON.stringify(own).slice(1)}\n`;
 }

@@ -5,6 +5,7 @@ import type { Mmu } from '../mmu/mmu.ts';
 import type { ScanOptions } from '../mmu/scan.ts';
 import { fieldsOf } from '../reference/entry.ts';
 import { EXIT, Failure } from './failure.ts';
+import type { Filter } from './filter.ts';
 import { LeafJson } from './leaf-json.ts';
 import type { Output } from './output.ts';
 import type { Progress } from './progress.ts';
@@ -13,6 +14,8 @@ import { count, hexOfPage, PAGE_SIZES, rightsText } from './text.ts';
 
 /** What to list. */
 export interface ListingOptions extends Pick<ScanOptions, 'from' | 'to'> {
+  /** Which leaves; default: all. */
+  readonly filter?: Filter;
   /** A line a leaf, not a run. */
   readonly leaves: boolean;
   readonly json: boolean;
@@ -35,7 +38,7 @@ const SLACK = 2 ** 20;
 
 /** Writes the lines. Rejects with a Failure when there are too many. */
 export async function list(mmu: Mmu, options: ListingOptions, output: Output, progress: Progress): Promise<Omitted> {
-  const { from, to, leaves, json, all } = options;
+  const { from, to, leaves, json, all, filter } = options;
   const part = { ...(from !== undefined && { from }), ...(to !== undefined && { to }), coalesce: !leaves };
   const distinct = countDistinct(mmu, part);
   const limit = all ? Number.POSITIVE_INFINITY : REPEATS * distinct + SLACK;
@@ -59,6 +62,7 @@ export async function list(mmu: Mmu, options: ListingOptions, output: Output, pr
         lost++;
         continue;
       }
+      if (filter && !filter(record)) continue;
       if (output.add(format.line(record))) await output.flush();
     }
     if (!output.isTerminal) progress.report(() => `listing: ${count(scanned)} entries`);

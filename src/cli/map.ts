@@ -4,6 +4,7 @@
 import { hex } from '../core/errors.ts';
 import type { AddressSpace, LoadResult } from '../dump/address-space.ts';
 import { line } from './failure.ts';
+import { type FilterOptions, filterOf, filterWords } from './filter.ts';
 import { list } from './listing.ts';
 import { type SpaceOptions, titleOf, withSpace } from './open.ts';
 import { checkRange } from './options.ts';
@@ -14,7 +15,7 @@ import { survey } from './ranges.ts';
 import { counted, type Paint, printable } from './text.ts';
 
 /** The options of `map`. */
-export interface MapOptions extends SpaceOptions {
+export interface MapOptions extends SpaceOptions, FilterOptions {
   readonly from?: bigint;
   readonly to?: bigint;
   readonly leaves?: boolean;
@@ -52,10 +53,12 @@ async function mapAsList(
   { mmu, dump }: AddressSpace,
   part: Part,
   { missing }: LoadResult,
-  { leaves = false, json = false, all = false }: MapOptions,
+  options: MapOptions,
   { output, errors, progress }: Surroundings,
 ): Promise<void> {
-  const { lost } = await list(mmu, { ...part, leaves, json, all }, output, progress);
+  const { leaves = false, json = false, all = false } = options;
+  const filter = filterOf(options);
+  const { lost } = await list(mmu, { ...part, leaves, json, all, ...(filter && { filter }) }, output, progress);
   progress.clear();
   if (lost === 0) return;
   const absent = missing > 0 ? `; the dump lacks ${counted(missing, 'table')}` : '';
@@ -69,9 +72,9 @@ async function mapForPeople(
   options: MapOptions,
   { output, progress, paint, width }: Surroundings,
 ): Promise<void> {
-  const found = survey(space.mmu, part, progress);
+  const found = survey(space.mmu, part, progress, filterOf(options));
   progress.clear();
-  const title = titleOf(space, options) + rangeOf(part);
+  const title = titleOf(space, options) + rangeOf(part) + filterWords(options);
   const lines = overview(found, { title, tables, width, paint, all: options.all ?? false });
   output.add(`${lines.join('\n')}\n`);
   await output.flush();

@@ -43,6 +43,15 @@ export function parseCount(name: string, text: string): number {
   return Number(text);
 }
 
+/** Bytes, in decimal or, behind 0x, in hexadecimal; as many as one can wait for. */
+export function parseLength(text: string): number {
+  const length = /^(0x[0-9a-f]{1,11}|\d{1,13})$/i.test(text) ? Number(text) : Number.NaN;
+  if (!(length >= 1)) {
+    throw new Failure(`LENGTH: expected a number of bytes such as 256 or 0x100, got ${JSON.stringify(text)}`);
+  }
+  return length;
+}
+
 /** `2/4`. */
 export function parseShard(text: string): Shard {
   const [, number, of] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? [];

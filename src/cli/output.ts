@@ -41,9 +41,18 @@ export class Output {
   async flush(): Promise<void> {
     const text = this.#text;
     this.#text = '';
-    if (text === '') return;
-    await new Promise<void>((resolve, reject) => {
-      this.#stream.write(text, (error) => (error ? reject(unwritable(error)) : resolve()));
+    if (text !== '') await this.#write(text);
+  }
+
+  /** Writes bytes, behind what was added before. */
+  async writeBytes(bytes: Uint8Array): Promise<void> {
+    await this.flush();
+    await this.#write(bytes);
+  }
+
+  #write(chunk: string | Uint8Array): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      this.#stream.write(chunk, (error) => (error ? reject(unwritable(error)) : resolve()));
     });
   }
 }

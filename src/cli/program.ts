@@ -2,9 +2,11 @@
  * The command line: commands, options, help. A command's code is loaded when it is run.
  */
 import { Command, CommanderError, Option } from 'commander';
+import type { DiffCliOptions } from './diff.ts';
 import type { ExploreCliOptions } from './explore.ts';
 import type { MergeOptions } from './explore-merge.ts';
 import { Failure } from './failure.ts';
+import { parseSize } from './filter.ts';
 import {
   EXAMPLES,
   EXPLANATION,
@@ -14,10 +16,12 @@ import {
   WALK_EXPLANATION,
 } from './help.ts';
 import type { MapOptions, Surroundings } from './map.ts';
-import { parseAccess, parseCount, parseCpu, parseHex, parseShard } from './options.ts';
+import { parseAccess, parseCount, parseCpu, parseHex, parseLength, parseShard } from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
+import type { ReadOptions } from './read.ts';
 import type { ReplayOptions } from './replay.ts';
+import type { ReverseOptions } from './reverse.ts';
 import { createPaint } from './text.ts';
 import { version } from './version.ts';
 import type { WalkOptions } from './walk.ts';
@@ -52,6 +56,10 @@ function createProgram(): Command {
     .option('--leaves', 'a line a leaf')
     .option('--json', 'a line of JSON a run of leaves; with --leaves, a leaf')
     .option('--all', 'every range on a line of its own; with --leaves or --json, no limit')
+    .option('--writable', 'only what may be written, over all levels')
+    .option('--executable', 'only what may be executed, over all levels')
+    .option('--user', 'only what user mode may reach')
+    .addOption(new Option('--size <SIZE>', 'only pages of 4K, 2M or 1G').argParser(parseSize))
     .addHelpText('after', MAP_EXPLANATION)
     .action(async (path: string, options: MapOptions & ColorOption) => {
       const { map } = await import('./map.ts');
@@ -68,6 +76,12 @@ function createProgram(): Command {
     )
     .option('--user', 'access in user mode (default: supervisor)')
     .option('--json', 'a line of JSON a walk')
+    .addOption(
+      new Option('--os <NAME>', 'tell what an entry that is not present means to linux or windows').choices([
+        'linux',
+        'windows',
+      ]),
+    )
     .addHelpText('after', WALK_EXPLANATION)
     .action(async (path: string, addresses: string[], options: WalkOptions & ColorOption) => {
       const parsed = addresses.map((text) => parseHex('VA', text));
@@ -75,6 +89,7 @@ function createProgram(): Command {
       await within(options, (surroundings) => walk(path, parsed, options, surroundings));
     });
 
+  addQuestions(program);
   colorOptions(program.command('replay').argument('<TRACE...>', 'recordings or scenarios, plain or gzipped'))
     .description('run operations on huge pages on a model of Linux, and show where it differs from a recording')
     .option('--trace', "the model's record of every operation, not only of those that differ")
@@ -89,6 +104,36 @@ function createProgram(): Command {
 
   addExplore(program);
   return program;
+}
+
+/** What may be asked of a dump, beside what is mapped. */
+function addQuestions(program: Command): void {
+  spaceOptions(program.command('read').argument('<DUMP>', 'a dump').argument('<VA>', 'first address, in hexadecimal'))
+    .argument('<LENGTH>', 'bytes, in decimal, or in hexadecimal with 0x')
+    .description('show the bytes at linear addresses')
+    .option('--raw', 'the bytes themselves, and nothing else')
+    .action(async (path: string, va: string, length: string, options: ReadOptions & ColorOption) => {
+      const [address, bytes] = [parseHex('VA', va), parseLength(length)];
+      const { read } = await import('./read.ts');
+      await within(options, (surroundings) => read(path, address, bytes, options, surroundings));
+    });
+  spaceOptions(program.command('reverse').argument('<DUMP>', 'a dump').argument('<PA>', 'a physical address'))
+    .description('show who maps a physical address, over the roots of all processors')
+    .option('--json', 'a line of JSON a mapping')
+    .action(async (path: string, pa: string, options: ReverseOptions & ColorOption) => {
+      const physical = parseHex('PA', pa);
+      const { reverse } = await import('./reverse.ts');
+      await within(options, (surroundings) => reverse(path, physical, options, surroundings));
+    });
+  spaceOptions(program.command('diff').argument('<DUMP>', 'the one').argument('<DUMP>', 'the other, or the same'))
+    .description('show what differs between two address spaces')
+    .addOption(hexOption('--to-cr3', 'HEX', 'root table in the second dump, where it is another'))
+    .option('--marks', 'A and D count, too, which processors set as they go')
+    .option('--json', 'a line of JSON a range that differs')
+    .action(async (before: string, after: string, options: DiffCliOptions & ColorOption) => {
+      const { diff } = await import('./diff.ts');
+      process.exitCode = await within(options, (surroundings) => diff([before, after], options, surroundings));
+    });
 }
 
 function addExplore(program: Command): void {

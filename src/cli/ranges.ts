@@ -4,6 +4,7 @@
  */
 import type { Mmu } from '../mmu/mmu.ts';
 import type { ScanOptions } from '../mmu/scan.ts';
+import type { Filter } from './filter.ts';
 import { Notes } from './notes.ts';
 import type { Progress } from './progress.ts';
 import { LEAF, REPEATED_TABLE, RecordReader } from './record.ts';
@@ -47,8 +48,8 @@ export interface Survey {
 /** Ranges kept at most; hostile tables may have millions. */
 const MOST_RANGES = 2 ** 18;
 
-/** Scans a range, each table once a level, and collects what it holds. */
-export function survey(mmu: Mmu, part: Pick<ScanOptions, 'from' | 'to'>, progress: Progress): Survey {
+/** Scans a range, each table once a level, and collects what it holds. @param filter what is kept; default: everything */
+export function survey(mmu: Mmu, part: Pick<ScanOptions, 'from' | 'to'>, progress: Progress, filter?: Filter): Survey {
   let ranges: Range[] = [];
   let joined = false;
   const leaves = [0, 0, 0, 0];
@@ -58,6 +59,7 @@ export function survey(mmu: Mmu, part: Pick<ScanOptions, 'from' | 'to'>, progres
   const record = new RecordReader();
   for (const block of mmu.scanBlocks({ ...part, fold: true, coalesce: true })) {
     for (record.open(block); record.next(); ) {
+      if (filter && !filter(record)) continue;
       const { kind, level, page, pages, rights } = record;
       if (kind === LEAF) {
         leaves[level]! += pages / PAGES_OF_LEVEL[level as 1 | 2 | 3];

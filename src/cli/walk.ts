@@ -3,6 +3,7 @@
  */
 import { hex } from '../core/errors.ts';
 import type { AddressSpace } from '../dump/address-space.ts';
+import { describeOsEntry, type EntryOs, type OsEntry } from '../dump/questions/os-entries.ts';
 import { Access, describeAccess } from '../mmu/access.ts';
 import type { Explanation } from '../reference/explain.ts';
 import { explanationLines } from '../reference/explanation-text.ts';
@@ -16,6 +17,8 @@ export interface WalkOptions extends SpaceOptions {
   readonly access: readonly number[];
   readonly user?: boolean;
   readonly json?: boolean;
+  /** Whose entries that are not present are told what they mean. */
+  readonly os?: EntryOs;
 }
 
 /** Runs the command. */
@@ -25,14 +28,17 @@ export async function walk(
   options: WalkOptions,
   { output, progress, paint }: Surroundings,
 ): Promise<void> {
-  const { access, user = false, json = false } = options;
+  const { access, user = false, json = false, os } = options;
   const accesses = access.map((kind) => kind | (user ? Access.user : 0));
   await withSpace(path, options, progress, async (space) => {
     if (!json) output.add(`${paint.bold(titleOf(space, options))}\n`);
     for (const va of addresses) {
       const walks = await explainAll(space, va, accesses);
       progress.report(() => `walking: at ${hex(va)}`);
-      if (output.add(json ? walks.map(jsonOf).join('') : textOf(walks, paint))) await output.flush();
+      const { levels } = space.mmu;
+      const meant = os && meaningOf(walks[0]!, os, levels);
+      if (output.add(json ? walks.map((one) => jsonOf(one, meant)).join('') : textOf(walks, paint, meant)))
+        await output.flush();
     }
     progress.clear();
     await output.flush();
@@ -45,12 +51,20 @@ async function explainAll(space: AddressSpace, va: bigint, accesses: readonly nu
   return walks;
 }
 
-function textOf(walks: readonly Explanation[], paint: Paint): string {
-  const colours = { address: paint.bold, reached: paint.green, failed: paint.red };
-  return `\n${explanationLines(walks, colours).join('\n')}\n`;
+/** What an entry that is not present means to an operating system, where the walk has ended at one. */
+function meaningOf({ steps }: Explanation, os: EntryOs, levels: 4 | 5): OsEntry | undefined {
+  const last = steps.at(-1);
+  return last && describeOsEntry(last.entry, os, { level: last.level, levels });
 }
 
-function jsonOf({ va, access, outcome, steps, words }: Explanation): string {
+function textOf(walks: readonly Explanation[], paint: Paint, meant: OsEntry | undefined): string {
+  const colours = { address: paint.bold, reached: paint.green, failed: paint.red };
+  const lines = explanationLines(walks, colours);
+  if (meant) lines.push(`to the operating system: ${meant.words}`);
+  return `\n${lines.join('\n')}\n`;
+}
+
+function jsonOf({ va, access, outcome, steps, words }: Explanation, meant: OsEntry | undefined): string {
   return `${JSON.stringify({
     va: hex(va),
     access: describeAccess(access),
@@ -66,6 +80,9 @@ function jsonOf({ va, access, outcome, steps, words }: Explanation): string {
       words: step.words,
     })),
     words,
+    ...(meant && {
+      os: { kind: meant.kind, words: meant.words, ...(meant.pa !== undefined && { pa: hex(meant.pa) }) },
+    }),
   })}\n`;
 }
 

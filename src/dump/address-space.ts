@@ -3,7 +3,7 @@ import { ADDRESS_MASK } from '../core/generated/layout.ts';
 import { SPARSE_CORE } from '../core/inlined.ts';
 import type { CoreModules } from '../core/instantiate.ts';
 import { SparseMemory } from '../core/sparse-memory.ts';
-import type { AccessArgument } from '../mmu/access.ts';
+import { Access, type AccessArgument } from '../mmu/access.ts';
 import { Mmu } from '../mmu/mmu.ts';
 import { REGISTER_NAMES } from '../mmu/registers.ts';
 import type { Explanation } from '../reference/explain.ts';
@@ -12,6 +12,8 @@ import type { Dump } from './dump.ts';
 import { DumpError } from './dump-error.ts';
 import { missingTables } from './missing-tables.ts';
 import { pagingRegisters, type RegisterOptions } from './paging-registers.ts';
+import { type MemoryContents, readMemory } from './questions/read-memory.ts';
+import { type PhysicalUse, physicalUses } from './questions/reverse.ts';
 import { TableLoader } from './table-loader.ts';
 
 /** Which address space of a dump to open, and how. */
@@ -133,6 +135,43 @@ export class AddressSpace {
       if (outcome.kind !== 'missing-table' || this.#tables.lacks(Number(outcome.table))) return outcome;
       await this.#tables.fetch([Number(outcome.table)]);
     }
+  }
+
+  /**
+   * The bytes at linear addresses, whoever may read them, and where there are none. Reads the tables that this takes.
+   *
+   * @param length bytes, at most 256 MiB
+   * @throws TypeError or RangeError for a range that is none; {@link DumpError} when the file cannot be read
+   *
+   * @example
+   * ```ts
+   * import { AddressSpace } from 'hugewalk';
+   * import { openDumpFile } from 'hugewalk/node';
+   * const space = await AddressSpace.open(await openDumpFile('test/fixtures/linux-6.1-4level.elf.gz'));
+   * const { bytes, holes } = await space.read(0x40_1000n, 16);
+   * console.log(bytes.length, holes);                    // the fixture has tables, and no pages of the program
+   * ```
+   */
+  read(va: bigint, length: number): Promise<MemoryContents> {
+    return readMemory(this.dump, this.mmu.levels === 5 ? 57 : 48, (at) => this.#reach(at), va, length);
+  }
+
+  /** Where an address leads for a reader whom no right stops: not SMAP before a program's page, and not U/S before the kernel's. */
+  async #reach(va: bigint): Promise<Outcome> {
+    const outcome = await this.translate(va, Access.read);
+    if (outcome.kind !== 'page-fault') return outcome;
+    return this.translate(va, Access.read | Access.user);
+  }
+
+  /**
+   * Who maps a physical address: reads all tables, and looks at all leaves.
+   *
+   * @throws TypeError or RangeError for an address that is none; {@link DumpError} when the file cannot be read
+   */
+  async reverse(physical: bigint): Promise<PhysicalUse[]> {
+    const uses = physicalUses(this.mmu, physical);
+    await this.load();
+    return [...uses];
   }
 
   /** Like {@link translate}, but keeps a record of every level: see {@link Mmu.explain}. */

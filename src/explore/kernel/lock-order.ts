@@ -88,7 +88,7 @@ export class LockOrder {
   #operation = 0;
   readonly #way: number[] = [];
   /** By outer lock and inner lock, of one class: who has held both. */
-  #pairs = new WeakMap<Lock, Map<Lock, Pair[]>>();
+  #pairs = new WeakMap<Lock, WeakMap<Lock, Pair[]>>();
 
   /** All that is known. */
   get nestings(): readonly Nesting[] {
@@ -248,7 +248,7 @@ export class LockOrder {
 
   /** Notes two locks of one class, and whether they were taken in the other order, too, by tasks that nothing keeps apart. */
   #addPair(outer: Lock, inner: Lock, pair: Pair): void {
-    const inners = this.#pairs.get(outer) ?? new Map<Lock, Pair[]>();
+    const inners = this.#pairs.get(outer) ?? new WeakMap<Lock, Pair[]>();
     this.#pairs.set(outer, inners);
     const known = inners.get(inner) ?? [];
     inners.set(inner, known);

@@ -1,0 +1,97 @@
+/**
+ * `hugewalk diff`: what differs between the address spaces of two dumps.
+ */
+import { hex } from '../core/errors.ts';
+import { type Difference, type DiffSide, diffMappings } from '../dump/questions/diff.ts';
+import { fieldsOf } from '../reference/entry.ts';
+import type { Surroundings } from './map.ts';
+import { type SpaceOptions, titleOf, withSpace } from './open.ts';
+import { columns, EXECUTABLE, PAGE_SIZES, rightsText, USER, WRITABLE } from './text.ts';
+
+/** The options of `diff`. */
+export interface DiffCliOptions extends SpaceOptions {
+  readonly json?: boolean;
+  /** A and D count, too. */
+  readonly marks?: boolean;
+  /** Of the second dump, where it is another root. */
+  readonly toCr3?: bigint;
+}
+
+/** Lines that are aligned together. */
+const BLOCK = 256;
+
+/** Runs the command. Returns the exit status: 0 where nothing differs, 1 where something does. */
+export async function diff(
+  [before, after]: readonly [string, string],
+  options: DiffCliOptions,
+  { output, progress, paint }: Surroundings,
+): Promise<number> {
+  const { json = false, marks = false, toCr3, ...first } = options;
+  const second = toCr3 === undefined ? first : { ...first, cr3: toCr3 };
+  let differs = false;
+  await withSpace(before, first, progress, async (one) => {
+    await withSpace(after, second, progress, async (other) => {
+      await one.load();
+      await other.load();
+      progress.clear();
+      if (!json) output.add(`${paint.bold(`- ${titleOf(one, first)}\n+ ${titleOf(other, second)}`)}\n\n`);
+      let rows: string[][] = [];
+      const flush = async (): Promise<void> => {
+        if (rows.length > 0)
+          output.add(
+            `${columns(rows, 'lrrlrllll')
+              .map((row) => coloured(row, paint))
+              .join('\n')}\n`,
+          );
+        rows = [];
+        await output.flush();
+      };
+      for (const difference of diffMappings(one.mmu, other.mmu, { marks })) {
+        differs = true;
+        if (json) {
+          if (output.add(`${JSON.stringify(jsonOf(difference))}\n`)) await output.flush();
+          continue;
+        }
+        rows.push(...rowsOf(difference));
+        if (rows.length >= BLOCK) await flush();
+      }
+      await flush();
+      if (!differs && !json) output.add('nothing differs\n');
+      await output.flush();
+    });
+  });
+  return differs ? 1 : 0;
+}
+
+function coloured(row: string, paint: Surroundings['paint']): string {
+  return row.startsWith('-') ? paint.red(row) : paint.green(row);
+}
+
+function rowsOf({ va, bytes, before, after }: Difference): string[][] {
+  const row = (sign: string, { pa, mapping }: DiffSide): string[] => [
+    sign,
+    hex(va),
+    hex(va + bytes - 1n),
+    PAGE_SIZES[mapping.level as 1 | 2 | 3],
+    hex(pa),
+    rightsText(rightsOf(mapping)),
+    fieldsOf(mapping.entry, mapping.level, true).join(' '),
+  ];
+  return [...(before ? [row('-', before)] : []), ...(after ? [row('+', after)] : [])];
+}
+
+function rightsOf({ writable, user, executable }: DiffSide['mapping']): number {
+  return (writable ? WRITABLE : 0) | (user ? USER : 0) | (executable ? EXECUTABLE : 0);
+}
+
+function jsonOf({ kind, va, bytes, before, after }: Difference): object {
+  const side = (one: DiffSide | undefined): object | null =>
+    one
+      ? { pa: hex(one.pa), size: one.mapping.pageSize, rights: rightsJson(one), entry: hex(one.mapping.entry) }
+      : null;
+  return { kind, va: hex(va), bytes: Number(bytes), before: side(before), after: side(after) };
+}
+
+function rightsJson({ mapping: { writable, user, executable } }: DiffSide): object {
+  return { write: writable, user, execute: executable };
+}
