@@ -6,10 +6,10 @@ import { dumpOf, FIXTURES, linesOf, run } from './support.ts';
 
 /** Tables at 0x1000 to 0x4000, which also are what is mapped: va 0x0 is the root table. */
 const TABLES = {
-  0x1000: (index: number) => (index === 0 ? 0x2007n : 0n),
-  0x2000: (index: number) => (index === 0 ? 0x3007n : 0n),
-  0x3000: (index: number) => (index === 0 ? 0x4007n : 0n),
-  0x4000: (index: number) => (index === 0 ? 0x1007n : index === 2 ? 0x9_0007n : index === 3 ? 0x5862n : 0n),
+  4096: (index: number) => (index === 0 ? 0x2007n : 0n),
+  8192: (index: number) => (index === 0 ? 0x3007n : 0n),
+  12288: (index: number) => (index === 0 ? 0x4007n : 0n),
+  16384: (index: number) => (index === 0 ? 0x1007n : index === 2 ? 0x9_0007n : index === 3 ? 0x5862n : 0n),
 };
 const SMALL = dumpOf('questions', TABLES);
 const CR3 = ['--cr3', '0x1000'];
@@ -73,9 +73,10 @@ test('reverse tells every address that comes to a byte of memory', async () => {
 test('diff ends with 0 where nothing differs, and with 1 where something does', async () => {
   const same = await run(['diff', SMALL, SMALL, ...CR3]);
   expect([same.status, linesOf(same.stdout).at(-1)]).toEqual([0, 'nothing differs']);
-  const other = dumpOf('questions-2', { ...TABLES,
-    0x4000: (index: number) => (index === 1 ? 0x1007n : TABLES[0x4000](index)),
-   });
+  const other = dumpOf('questions-2', {
+    ...TABLES,
+    16384: (index: number) => (index === 1 ? 0x1007n : TABLES[0x4000](index)),
+  });
   const { status, stdout } = await run(['diff', SMALL, other, ...CR3, '--json']);
   expect(status).toBe(1);
   expect(linesOf(stdout).map((line) => JSON.parse(line))).toMatchObject([

@@ -45,7 +45,6 @@ export function isTheSame(kind: string, at: string): boolean {
 export class LockClasses {
   readonly #names: string[] = [];
   readonly #numbers = new Map<string, number>();
-  readonly #known = new WeakMap<Lock, number>();
   /** The lock that was asked for last, which is often asked for again: a table's, for each entry. */
   #last: Lock | undefined;
   #lastNumber = NO_CLASS;
@@ -61,14 +60,9 @@ export class LockClasses {
   of(lock: Lock, pages: FindsFolio): number {
     if (lock === this.#last) return this.#lastNumber;
     if (lock.rank === LockRank.page) return this.#ofPage(lock, pages);
-    let number = this.#known.get(lock);
-    if (number === undefined) {
-      number = this.#numbered(lock.kind);
-      this.#known.set(lock, number);
-    }
     this.#last = lock;
-    this.#lastNumber = number;
-    return number;
+    this.#lastNumber = this.#numbered(lock.kind);
+    return this.#lastNumber;
   }
 
   name(number: number): string {

@@ -52,7 +52,8 @@ export type TakenIn = (task: Task, lock: Lock) => readonly string[];
 
 /** Two locks of one class that a task has had at once. */
 interface Pair {
-  readonly holds: readonly { readonly lock: Lock; readonly writes: boolean }[];
+  /** Of locks, by name: a lock of the next execution is another object, and has the same. */
+  readonly holds: readonly { readonly lock: string; readonly writes: boolean }[];
   readonly nesting: Nesting;
 }
 
@@ -88,7 +89,7 @@ export class LockOrder {
   #operation = 0;
   readonly #way: number[] = [];
   /** By outer lock and inner lock, of one class: who has held both. */
-  #pairs = new WeakMap<Lock, WeakMap<Lock, Pair[]>>();
+  readonly #pairs = new Map<string, Map<string, Pair[]>>();
 
   /** All that is known. */
   get nestings(): readonly Nesting[] {
@@ -102,7 +103,7 @@ export class LockOrder {
     this.#roots.clear();
     this.#tree.length = 0;
     this.#nested.length = 0;
-    this.#pairs = new WeakMap();
+    this.#pairs.clear();
     this.begin();
   }
 
@@ -230,12 +231,13 @@ export class LockOrder {
 
   /** Two locks of one class, or more, that a task has at once. @param nestings of those that it holds, in order */
   #addPairs(task: Task, lock: Lock, wanted: number, pages: FindsFolio, nestings: readonly Nesting[]): void {
-    const holds = task.held.map((held) => ({ lock: held, writes: held.isWriteHeldBy(task) }));
+    const holds = task.held.map((held) => ({ lock: held.name, writes: held.isWriteHeldBy(task) }));
+    const inner = lock.name;
     let next = 0;
-    for (const { lock: outer } of holds) {
+    for (const [index, outer] of task.held.entries()) {
       if (this.#classes.of(outer, pages) !== wanted) continue;
       const nesting = nestings[next++];
-      if (nesting && outer !== lock) this.#addPair(outer, lock, { holds, nesting });
+      if (nesting && outer !== lock) this.#addPair(holds[index]!.lock, inner, { holds, nesting });
     }
   }
 
@@ -247,8 +249,8 @@ export class LockOrder {
   }
 
   /** Notes two locks of one class, and whether they were taken in the other order, too, by tasks that nothing keeps apart. */
-  #addPair(outer: Lock, inner: Lock, pair: Pair): void {
-    const inners = this.#pairs.get(outer) ?? new WeakMap<Lock, Pair[]>();
+  #addPair(outer: string, inner: string, pair: Pair): void {
+    const inners = this.#pairs.get(outer) ?? new Map<string, Pair[]>();
     this.#pairs.set(outer, inners);
     const known = inners.get(inner) ?? [];
     inners.set(inner, known);
