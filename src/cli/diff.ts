@@ -24,13 +24,13 @@ const BLOCK = 256;
 export async function diff(
   [before, after]: readonly [string, string],
   options: DiffCliOptions,
-  { output, progress, paint }: Surroundings,
+  { output, errors, progress, paint }: Surroundings,
 ): Promise<number> {
   const { json = false, marks = false, toCr3, ...first } = options;
   const second = toCr3 === undefined ? first : { ...first, cr3: toCr3 };
   let differs = false;
-  await withSpace(before, first, progress, async (one) => {
-    await withSpace(after, second, progress, async (other) => {
+  await withSpace([before], first, { progress, errors }, async (one) => {
+    await withSpace([after], second, { progress, errors }, async (other) => {
       await one.load();
       await other.load();
       progress.clear();

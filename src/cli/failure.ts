@@ -29,7 +29,7 @@ export class Failure extends Error {
 }
 
 /** The arguments of the library that a user gives as options. */
-const OPTION = /^(cpu|cr3|cr4|from|to): /;
+const OPTION = /^(cpu|cr3|cr4|from|to|format|ranges\S*): /;
 
 /** What to print on stderr, and the exit status. */
 export function describeFailure(error: unknown): { readonly text: string; readonly status: number } {

@@ -19,9 +19,16 @@ Which order of what several tasks do breaks something:
 `;
 
 export const EXPLANATION = `
-DUMP is an ELF64 core with physical addresses, as QEMU's dump-guest-memory and /proc/vmcore
-give them, plain or gzipped. CR3 and CR4 are the dump's where it has them. TRACE is a file of
-operations on huge pages: see hugewalk replay --help.
+DUMP is a dump of physical memory, plain or gzipped: an ELF64 core (QEMU's dump-guest-memory,
+/proc/vmcore, makedumpfile -E, VirtualBox, Xen), a LiME or AVML file, a VMware .vmem with its
+.vmss or .vmsn (name both), or a raw image (.raw, .mem, .vmem, .img, .bin, .dd, or --format raw).
+CR3 and CR4 are the dump's where it has them. What a dump lacks is warned of on standard error,
+a line each; --strict makes that an error. TRACE is a file of operations on huge pages: see
+hugewalk replay --help.
+
+A raw image is memory from physical 0 on. Where the file leaves a hole out, --ranges says what
+lies in it, ends inclusive as in /proc/iomem, one range after the other or each at its OFFSET:
+  --ranges 0x0-0x7ffffff,0x100000000-0x14fffffff
 
 Addresses and registers are hexadecimal: 0x401000, 0xffff_8880_0000_0000, or as kernels and
 /proc/PID/maps print them, 7ffebb05d000, if that cannot be mistaken for a decimal number.

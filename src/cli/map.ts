@@ -34,15 +34,15 @@ export interface Surroundings {
 }
 
 /** Runs the command. */
-export async function map(path: string, options: MapOptions, surroundings: Surroundings): Promise<void> {
+export async function map(paths: readonly string[], options: MapOptions, surroundings: Surroundings): Promise<void> {
   const { from, to } = options;
   const { progress } = surroundings;
-  await withSpace(path, options, progress, async (space) => {
+  await withSpace(paths, options, surroundings, async (space) => {
     checkRange(from, to, space.mmu.levels);
     const part = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
     const loaded = await space.load({
       ...part,
-      onProgress: (n) => progress.report(() => `reading ${printable(path)}: ${counted(n, 'page table')}`),
+      onProgress: (n) => progress.report(() => `reading ${printable(space.dump.name)}: ${counted(n, 'page table')}`),
     });
     if (options.leaves || options.json) await mapAsList(space, part, loaded, options, surroundings);
     else await mapForPeople(space, part, loaded, options, surroundings);

@@ -3,11 +3,16 @@
  */
 import { AddressSpace } from '../dump/address-space.ts';
 import { openDumpFile } from '../dump/open-dump-file.ts';
+import type { RawRange } from '../dump/raw-ranges.ts';
+import { Failure, line } from './failure.ts';
 import type { Progress } from './progress.ts';
 import { printable, sizeOfPages } from './text.ts';
 
-/** The options that say which address space of a dump is meant. */
+/** The options that say which address space of a dump is meant, and what the dump is. */
 export interface SpaceOptions {
+  readonly format?: string;
+  readonly ranges?: readonly RawRange[];
+  readonly strict?: boolean;
   readonly cpu?: number;
   readonly cr3?: bigint;
   readonly cr4?: bigint;
@@ -15,32 +20,56 @@ export interface SpaceOptions {
 
 /** Opens a dump and the address space that the options mean, does the work, and closes the dump. */
 export async function withSpace(
-  path: string,
+  paths: readonly string[],
   options: SpaceOptions,
-  progress: Progress,
+  { progress, errors }: { readonly progress: Progress; readonly errors: { write(text: string): unknown } },
   work: (space: AddressSpace) => Promise<void>,
 ): Promise<void> {
-  const { cpu, cr3, cr4 } = options;
+  const { cpu, cr3, cr4, format, ranges, strict } = options;
   const onProgress = (done: number, total: number): void =>
-    progress.report(() => `reading ${printable(path)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`);
-  const dump = await openDumpFile(path, { onProgress });
+    progress.report(
+      () => `reading ${printable(paths[0]!)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`,
+    );
+  const dump = await openDumpFile(paths.length === 1 ? paths[0]! : paths, {
+    onProgress,
+    ...(strict !== undefined && { strict }),
+    ...(format !== undefined && { format }),
+    ...(ranges !== undefined && { ranges }),
+  });
+  const told = new Set<string>();
+  const warn = (warnings: readonly string[]): void => {
+    const news = warnings.filter((warning) => !told.has(warning));
+    if (news.length > 0) progress.clear();
+    for (const warning of news) {
+      told.add(warning);
+      errors.write(line(`warning: ${dump.name}: ${warning}`));
+    }
+  };
   try {
     const registers = {
       ...(cpu !== undefined && { cpu }),
       ...(cr3 !== undefined && { cr3 }),
       ...(cr4 !== undefined && { cr4 }),
     };
-    await work(await AddressSpace.open(dump, registers));
+    warn(dump.warnings);
+    const space = await AddressSpace.open(dump, registers);
+    const [assumed] = space.warnings;
+    if (strict && assumed !== undefined) throw new Failure(`${dump.name}: ${assumed} (an error because of --strict)`);
+    warn(space.warnings);
+    await work(space);
   } finally {
+    /* Reading may have met what was broken. */
+    warn(dump.warnings);
     await dump.close();
   }
 }
 
 /** The address space in one line: file, processor, CR3, levels. */
-export function titleOf(space: AddressSpace, { cpu, cr3 }: SpaceOptions): string {
-  const { dump, mmu } = space;
+export function titleOf(space: AddressSpace, { cr3 }: SpaceOptions): string {
+  const { dump, mmu, cpu } = space;
   const processors = dump.cpus.length;
-  const which = processors === 0 ? [] : [`CPU ${cpu ?? 0}${processors > 1 ? ` of ${processors}` : ''}`];
+  const which = cpu === undefined ? [] : [`CPU ${cpu}${processors > 1 ? ` of ${processors}` : ''}`];
+  const format = dump.format === 'elf-core' ? '' : ` (${dump.format})`;
   const root = `CR3 0x${mmu.registers.cr3.toString(16)}${cr3 === undefined ? '' : ' (given)'}`;
-  return [printable(dump.name), ...which, root, `${mmu.levels} levels`].join(', ');
+  return [printable(dump.name) + format, ...which, root, `${mmu.levels} levels`].join(', ');
 }

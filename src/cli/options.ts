@@ -2,6 +2,7 @@
  * What a user may type for addresses, registers, processors and accesses.
  */
 import { hex } from '../core/errors.ts';
+import type { RawRange } from '../dump/raw-ranges.ts';
 import { Access } from '../mmu/access.ts';
 import type { Shard } from './explore-search.ts';
 import { Failure } from './failure.ts';
@@ -27,6 +28,33 @@ export function parseHex(name: string, text: string): bigint {
   const value = BigInt(`0x${text.replace(/^0x/i, '').replaceAll('_', '')}`);
   if (value >> WIDTH) throw new Failure(`${name}: expected at most 0x${'f'.repeat(16)}, got 0x${value.toString(16)}`);
   return value;
+}
+
+/** Whether a text is an address or register as {@link parseHex} takes it. */
+export function isHex(text: string): boolean {
+  return PREFIXED.test(text) || BARE.test(text);
+}
+
+/**
+ * `0-0x7ffffff,0x100000000-0x14fffffff@0x8000000`: which physical memory a raw image holds, ends inclusive as in /proc/iomem.
+ */
+export function parseRanges(text: string): RawRange[] {
+  return text.split(',').map((part) => {
+    const [, start, end, offset] = /^([^-@]+)-([^-@]+)(?:@([^-@]+))?$/.exec(part.trim()) ?? [];
+    if (start === undefined || end === undefined) {
+      throw new Failure(
+        `--ranges: expected START-END or START-END@OFFSET such as 0x0-0x7ffffff@0x0, got ${JSON.stringify(part)}`,
+      );
+    }
+    const number = (digits: string): bigint => (digits === '0' ? 0n : parseHex('--ranges', digits));
+    const [first, last] = [number(start), number(end)];
+    if (first > last) throw new Failure(`--ranges: expected an end from ${hex(first)} on, got ${hex(last)}`);
+    if (last >> 52n) throw new Failure(`--ranges: expected an end below 0x10000000000000, got ${hex(last)}`);
+    if (offset === undefined) return { physical: first, bytes: last - first + 1n };
+    const at = number(offset);
+    if (at >> 52n) throw new Failure(`--ranges: expected an offset below 0x10000000000000, got ${hex(at)}`);
+    return { physical: first, bytes: last - first + 1n, offset: Number(at) };
+  });
 }
 
 /** The number of a processor, in decimal as QEMU counts them. */

@@ -16,7 +16,16 @@ import {
   WALK_EXPLANATION,
 } from './help.ts';
 import type { MapOptions, Surroundings } from './map.ts';
-import { parseAccess, parseCount, parseCpu, parseHex, parseLength, parseShard } from './options.ts';
+import {
+  isHex,
+  parseAccess,
+  parseCount,
+  parseCpu,
+  parseHex,
+  parseLength,
+  parseRanges,
+  parseShard,
+} from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import type { ReadOptions } from './read.ts';
@@ -49,7 +58,9 @@ function createProgram(): Command {
     .configureOutput({ writeErr: () => undefined })
     .addHelpText('after', EXAMPLES + EXPLANATION);
 
-  spaceOptions(program.command('map').argument('<DUMP>', 'an ELF64 core, plain or gzipped'))
+  spaceOptions(
+    program.command('map').argument('<DUMP...>', 'a dump of memory, plain or gzipped; all its files, if several'),
+  )
     .description('show what is mapped: a picture and ranges, or every leaf')
     .addOption(hexOption('--from', 'VA', 'first address'))
     .addOption(hexOption('--to', 'VA', 'last address'))
@@ -61,13 +72,13 @@ function createProgram(): Command {
     .option('--user', 'only what user mode may reach')
     .addOption(new Option('--size <SIZE>', 'only pages of 4K, 2M or 1G').argParser(parseSize))
     .addHelpText('after', MAP_EXPLANATION)
-    .action(async (path: string, options: MapOptions & ColorOption) => {
+    .action(async (paths: string[], options: MapOptions & ColorOption) => {
       const { map } = await import('./map.ts');
-      await within(options, (surroundings) => map(path, options, surroundings));
+      await within(options, (surroundings) => map(paths, options, surroundings));
     });
 
-  spaceOptions(program.command('walk').argument('<DUMP>', 'an ELF64 core, plain or gzipped'))
-    .argument('<VA...>', 'addresses, in hexadecimal')
+  spaceOptions(program.command('walk').argument('<DUMP>', 'a dump of memory, plain or gzipped'))
+    .argument('<VA...>', 'addresses, in hexadecimal; before them, the other files of a dump that has several')
     .description('explain what becomes of an access to an address, level by level')
     .addOption(
       new Option('--access <rwx>', 'r read, w write, x fetch; several are walked each')
@@ -83,10 +94,12 @@ function createProgram(): Command {
       ]),
     )
     .addHelpText('after', WALK_EXPLANATION)
-    .action(async (path: string, addresses: string[], options: WalkOptions & ColorOption) => {
-      const parsed = addresses.map((text) => parseHex('VA', text));
+    .action(async (path: string, rest: string[], options: WalkOptions & ColorOption) => {
+      const first = rest.findIndex(isHex);
+      const others = rest.slice(0, Math.max(first, 0));
+      const addresses = rest.slice(others.length).map((text) => parseHex('VA', text));
       const { walk } = await import('./walk.ts');
-      await within(options, (surroundings) => walk(path, parsed, options, surroundings));
+      await within(options, (surroundings) => walk([path, ...others], addresses, options, surroundings));
     });
 
   addQuestions(program);
@@ -179,8 +192,15 @@ function spaceOptions(command: Command): Command {
     .addOption(hexOption('--cr3', 'HEX', "root table, instead of the dump's CR3"))
     .addOption(hexOption('--cr4', 'HEX', "instead of the dump's CR4 (0x20: 4 levels, 0x1020: 5)"))
     .addOption(
-      new Option('--cpu <N>', "whose registers, of the dump's CPUs").argParser(parseCpu).default(undefined, '0'),
-    );
+      new Option('--cpu <N>', "whose registers, of the dump's CPUs")
+        .argParser(parseCpu)
+        .default(undefined, 'the first that pages'),
+    )
+    .addOption(
+      new Option('--ranges <LIST>', 'of a raw image: the memory in it, START-END[@OFFSET],...').argParser(parseRanges),
+    )
+    .option('--format <NAME>', "instead of what the file's content tells: raw, elf-core, lime, avml or vmware")
+    .option('--strict', 'fail where something is missing or broken, instead of a warning');
   return colorOptions(command);
 }
 

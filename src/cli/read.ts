@@ -28,7 +28,7 @@ export async function read(
   { output, errors, progress, paint }: Surroundings,
 ): Promise<void> {
   const holes: MemoryHole[] = [];
-  await withSpace(path, options, progress, async (space) => {
+  await withSpace([path], options, { progress, errors }, async (space) => {
     if (!options.raw) output.add(`${paint.bold(titleOf(space, options))}\n\n`);
     for (let done = 0; done < length; done += CHUNK) {
       const part = await space.read(va + BigInt(done), Math.min(CHUNK, length - done));

@@ -19,9 +19,9 @@ export async function reverse(
   path: string,
   physical: bigint,
   options: ReverseOptions,
-  { output, progress, paint }: Surroundings,
+  { output, errors, progress, paint }: Surroundings,
 ): Promise<void> {
-  await withSpace(path, options, progress, async (first) => {
+  await withSpace([path], options, { progress, errors }, async (first) => {
     const spaces = [first, ...(await others(first, options))];
     for (const [index, space] of spaces.entries()) {
       const uses = await space.reverse(physical);

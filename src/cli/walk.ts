@@ -23,14 +23,15 @@ export interface WalkOptions extends SpaceOptions {
 
 /** Runs the command. */
 export async function walk(
-  path: string,
+  paths: readonly string[],
   addresses: readonly bigint[],
   options: WalkOptions,
-  { output, progress, paint }: Surroundings,
+  surroundings: Surroundings,
 ): Promise<void> {
   const { access, user = false, json = false, os } = options;
+  const { output, progress, paint } = surroundings;
   const accesses = access.map((kind) => kind | (user ? Access.user : 0));
-  await withSpace(path, options, progress, async (space) => {
+  await withSpace(paths, options, surroundings, async (space) => {
     if (!json) output.add(`${paint.bold(titleOf(space, options))}\n`);
     for (const va of addresses) {
       const walks = await explainAll(space, va, accesses);

@@ -11,7 +11,7 @@ import type { Outcome } from '../reference/outcome.ts';
 import type { Dump } from './dump.ts';
 import { DumpError } from './dump-error.ts';
 import { missingTables } from './missing-tables.ts';
-import { pagingRegisters, type RegisterOptions } from './paging-registers.ts';
+import { type ChosenRegisters, pagingRegisters, type RegisterOptions } from './paging-registers.ts';
 import { type MemoryContents, readMemory } from './questions/read-memory.ts';
 import { type PhysicalUse, physicalUses } from './questions/reverse.ts';
 import { TableLoader } from './table-loader.ts';
@@ -63,21 +63,27 @@ const LOAD_OPTIONS: OptionNames<LoadOptions> = { from: true, to: true, onProgres
  */
 export class AddressSpace {
   readonly dump: Dump;
+  /** The dump's processor whose registers it has; undefined where they are none's. */
+  readonly cpu: number | undefined;
+  /** What was assumed of the registers: a processor that does not page was passed over. */
+  readonly warnings: readonly string[];
   /** The MMU, over the tables that are in memory: see {@link load}. */
   readonly mmu: Mmu;
   /** The tables that are in memory. */
   readonly memory: SparseMemory;
   readonly #tables: TableLoader;
 
-  private constructor(dump: Dump, mmu: Mmu, memory: SparseMemory, tables: TableLoader) {
+  private constructor(dump: Dump, chosen: ChosenRegisters, mmu: Mmu, memory: SparseMemory, tables: TableLoader) {
     this.dump = dump;
+    this.cpu = chosen.cpu;
+    this.warnings = chosen.warnings;
     this.mmu = mmu;
     this.memory = memory;
     this.#tables = tables;
   }
 
   /**
-   * Opens the address space of a processor of the dump, by default the first, or of any root table: registers given
+   * Opens the address space of a processor of the dump, by default the first that pages, or of any root table: registers given
    * here go before the dump's. EFER, where the dump does not keep it, is SCE, LME, LMA, NXE; CR0 and CR4, where there
    * is no processor either, have the defaults of {@link Registers}: 4-level paging. Neither do dumps keep IA32_PAT.
    *
@@ -90,7 +96,8 @@ export class AddressSpace {
     checkOptions('options', options, OPTIONS);
     const { maxTables = MOST_TABLES } = options;
     checkInteger('maxTables', maxTables, 1, MOST_TABLES);
-    const registers = pagingRegisters(dump, options);
+    const chosen = pagingRegisters(dump, options);
+    const { registers } = chosen;
     const { core } = options;
     if (!core) await SPARSE_CORE.compile();
     const memory = new SparseMemory(core);
@@ -101,7 +108,7 @@ export class AddressSpace {
     if (!memory.has(root)) {
       throw new DumpError(dump.name, `expected the root table at CR3 = ${hex(root)}, found no whole frame there`);
     }
-    return new AddressSpace(dump, mmu, memory, tables);
+    return new AddressSpace(dump, chosen, mmu, memory, tables);
   }
 
   /**

@@ -19,6 +19,8 @@ export interface ByteSource {
    * @throws RangeError for ranges that are not ascending or not within the file; {@link DumpError} when reading fails
    */
   read(ranges: readonly ByteRange[]): Promise<Uint8Array[]>;
+  /** The whole content from its start, for sources of which each pass costs as much as that; others need none. */
+  stream?(): AsyncIterable<Uint8Array>;
   /** Gives back what it holds open. More than once does nothing. */
   close(): Promise<void>;
 }

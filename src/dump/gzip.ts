@@ -63,6 +63,7 @@ export async function inflated(source: ByteSource, options: InflateOptions = {})
       if (ranges.every((range) => endOf(range) <= start.length)) return ranges.map((range) => start.read(range));
       return pick(source, ranges, onProgress);
     },
+    ...(start.length < size && { stream: () => decompressed(source, onProgress) }),
     close: () => source.close(),
   };
 }

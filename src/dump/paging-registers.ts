@@ -4,30 +4,57 @@
 import { checkInteger } from '../core/errors.ts';
 import { lma, lme, nxe, sce } from '../mmu/bits/efer.ts';
 import { checkRegisters, DEFAULT_REGISTERS, type Registers } from '../mmu/registers.ts';
+import type { CpuState } from './cpu-state.ts';
 import type { Dump } from './dump.ts';
 import { DumpError, messageOf } from './dump-error.ts';
 
 /** Registers to use instead of the dump's, and which processor's those are. */
 export interface RegisterOptions extends Partial<Registers> {
-  /** Which of the dump's processors, from 0. Default 0. */
+  /** Which of the dump's processors, from 0. Default: the first that uses 4-level or 5-level paging. */
   readonly cpu?: number;
 }
 
 /** EFER of every 64-bit system, for dumps that do not keep it. */
 const EFER = nxe | lma | lme | sce;
 
+/** Registers, and whose they are. */
+export interface ChosenRegisters {
+  readonly registers: Registers;
+  /** The dump's processor whose registers they are, where nothing else is given; undefined where they are none's. */
+  readonly cpu: number | undefined;
+  /** Why they are not those of the first processor. */
+  readonly warnings: readonly string[];
+}
+
 /**
+ * The registers of the processor that is asked for, or of the first one that uses 4-level or 5-level paging.
+ *
  * @throws TypeError or RangeError for options that are wrong in themselves; {@link DumpError} where the dump lacks what
- *   is needed, or its processor does not use 4-level or 5-level paging
+ *   is needed, or no processor that may be taken uses 4-level or 5-level paging
  */
-export function pagingRegisters(dump: Dump, options: RegisterOptions): Registers {
-  const cpu = chooseCpu(dump, options.cpu);
+export function pagingRegisters(dump: Dump, options: RegisterOptions): ChosenRegisters {
+  const asked = checkCpu(dump, options.cpu);
   const given = givenRegisters(options);
   checkRegisters({ ...DEFAULT_REGISTERS, efer: EFER, ...given });
-  const state = dump.cpus[cpu];
-  if (!state && given.cr3 === undefined) {
-    throw new DumpError(dump.name, 'expected a QEMU note with CR3, found none: give the CR3 to use (--cr3)');
+  const candidates = asked === undefined ? [...dump.cpus.keys()] : [asked];
+  const warnings: string[] = [];
+  let first: unknown;
+  for (const cpu of candidates) {
+    try {
+      return { registers: registersOf(dump.cpus[cpu], given), cpu, warnings: warnings.slice(0, 1) };
+    } catch (error) {
+      first ??= error;
+      warnings.push(`CPU ${cpu}: ${messageOf(error)}: other registers are used`);
+    }
   }
+  if (given.cr3 !== undefined && asked === undefined) {
+    return { registers: registersOf(undefined, given), cpu: undefined, warnings: warnings.slice(0, 1) };
+  }
+  if (first) throw new DumpError(dump.name, `CPU ${candidates[0]}: ${messageOf(first)}`, { cause: first });
+  throw new DumpError(dump.name, 'expected a QEMU note with CR3, found none: give the CR3 to use (--cr3)');
+}
+
+function registersOf(state: CpuState | undefined, given: Partial<Registers>): Registers {
   const registers: Registers = {
     ...DEFAULT_REGISTERS,
     efer: EFER,
@@ -35,16 +62,12 @@ export function pagingRegisters(dump: Dump, options: RegisterOptions): Registers
     ...(state?.efer !== undefined && { efer: state.efer }),
     ...given,
   };
-  try {
-    checkRegisters(registers);
-  } catch (error) {
-    throw new DumpError(dump.name, `CPU ${cpu}: ${messageOf(error)}`, { cause: error });
-  }
+  checkRegisters(registers);
   return registers;
 }
 
-function chooseCpu(dump: Dump, cpu: number | undefined): number {
-  if (cpu === undefined) return 0;
+function checkCpu(dump: Dump, cpu: number | undefined): number | undefined {
+  if (cpu === undefined) return undefined;
   checkInteger('cpu', cpu, 0, Number.MAX_SAFE_INTEGER);
   if (cpu < dump.cpus.length) return cpu;
   const held = dump.cpus.length ? `0 to ${dump.cpus.length - 1}` : 'none';

@@ -2,15 +2,12 @@
  * Which physical memory a dump holds, and where in its file.
  */
 import { hex } from '../core/errors.ts';
+import type { PhysicalRange } from './dump.ts';
 import { DumpError } from './dump-error.ts';
 import type { ByteRange } from './ranges.ts';
 
-/** A piece of physical memory that a dump holds. */
-export interface Segment {
-  /** Physical address of its first byte, below 2^52; need not be page-aligned. */
-  readonly physical: bigint;
-  /** Length. */
-  readonly bytes: bigint;
+/** A piece of physical memory that a dump holds, and where. */
+export interface Segment extends PhysicalRange {
   /** Where in the (decompressed) file it begins. */
   readonly offset: number;
 }
@@ -86,6 +83,9 @@ function inWords({ physical, bytes, offset }: Segment): string {
 function order(a: bigint, b: bigint): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
+
+/** Physical memory that a processor can have: SDM 4.1.4, MAXPHYADDR is at most 52. */
+export const PHYSICAL_LIMIT: bigint = 1n << 52n;
 
 /** Finds frames in sorted segments. Physical addresses have at most 52 bits, so they are exact as numbers. */
 export class FrameLocator {

@@ -39,8 +39,9 @@ function dumpOf(flat: FlatMemory): Dump {
   return {
     name: 'memory',
     format: 'elf-core',
-    segments: [{ physical: 0n, bytes: 0x1_0000n, offset: 0 }],
+    segments: [{ physical: 0n, bytes: 0x1_0000n }],
     cpus: [],
+    warnings: [],
     readFrames: async (physical) =>
       physical.map((at) => (at < 0x1_0000n ? bytes.subarray(Number(at), Number(at) + 4096) : undefined)),
     close: async () => undefined,

@@ -9,7 +9,7 @@ import { AddressSpace, type AddressSpaceOptions } from '../../src/dump/address-s
 import { type ByteSource, bytesSource } from '../../src/dump/byte-source.ts';
 import type { Dump } from '../../src/dump/dump.ts';
 import { DumpError } from '../../src/dump/dump-error.ts';
-import { openDump } from '../../src/dump/open-dump.ts';
+import { type OpenDumpOptions, openDump } from '../../src/dump/open-dump.ts';
 import type { ByteRange } from '../../src/dump/ranges.ts';
 
 /** What files are called here. */
@@ -57,6 +57,34 @@ export async function dumpErrorOf(promise: Promise<unknown>, name: string = NAME
   expect(message.startsWith(`${name}: `), message).toBe(true);
   expect(message).not.toMatch(/[\r\n]/);
   return message.slice(name.length + 2);
+}
+
+/** What strict appends to a warning that it makes an error. */
+const STRICT = ' (an error because of strict)';
+
+/**
+ * What is wrong with a file: the error that it gives with `strict`. Without, it gives the same, or is used and warns of it.
+ */
+export async function complaintOf(
+  source: ByteSource | readonly ByteSource[],
+  options: OpenDumpOptions = {},
+  name: string = NAME,
+): Promise<{ readonly message: string; readonly dump: Dump | undefined }> {
+  const strict = await dumpErrorOf(openDump(source, { ...options, strict: true }), name);
+  const opened = await openDump(source, options).catch((error: unknown) => error as DumpError);
+  if (opened instanceof Error) {
+    expect(opened).toBeInstanceOf(DumpError);
+    expect(strict.replace(STRICT, '')).toBe(await dumpErrorOf(Promise.reject(opened), name));
+    return { message: strict.replace(STRICT, ''), dump: undefined };
+  }
+  expect(strict.endsWith(STRICT), strict).toBe(true);
+  const message = strict.slice(0, -STRICT.length);
+  /* Without strict, what is alike is counted: the first stands for all. */
+  expect(opened.warnings[0]?.replace(/ \(and \d+ more like it\)$/, '')).toBe(
+    message.replace(/ \(and \d+ more like it\)$/, ''),
+  );
+  for (const line of opened.warnings) expect(line).not.toMatch(/[\r\n]/);
+  return { message, dump: opened };
 }
 
 /** A source that keeps a list of what was read of it. */

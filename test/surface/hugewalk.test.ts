@@ -28,6 +28,7 @@ const dumpOfZeros: hugewalk.Dump = {
   format: 'elf-core',
   segments: [],
   cpus: [],
+  warnings: [],
   readFrames: async (frames) => frames.map(() => new Uint8Array(4096)),
   close: async () => undefined,
   [Symbol.asyncDispose]: async () => undefined,
