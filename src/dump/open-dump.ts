@@ -77,12 +77,12 @@ async function openFiles(files: readonly ByteSource[], options: OpenDumpOptions)
   const { keep, onProgress, strict = false, format, ranges } = options;
   checkBoolean('strict', strict);
   if (format !== undefined) checkFormat(format, ranges !== undefined);
-  const checked = ranges && checkedRanges(ranges);
+  const checked = ranges === undefined ? undefined : checkedRanges(ranges);
   const inflate = { ...(keep !== undefined && { keep }), ...(onProgress && { onProgress }) };
   const contents: ByteSource[] = [];
   for (const file of files) contents.push(await inflated(file, inflate));
   const warnings = new Warnings(files[0]!.name, strict);
-  const found = format === undefined && !ranges ? await recognised(contents) : formatCalled(format ?? RAW.name);
+  const found = format === undefined && !checked ? await recognised(contents) : formatCalled(format ?? RAW.name);
   if (contents.length > (found.files ?? 1)) {
     const most = found.files ?? 1;
     throw new DumpError(

@@ -12,7 +12,8 @@ describe('bad input ends with status 2 and one line that says what is wrong', ()
     ['an option that is misspelt', map('--leave'), ['--leave', '--leaves']],
     ['a command that does not exist', ['mop'], ['mop', 'map']],
     ['no file', ['map'], ['DUMP']],
-    ['two files', map('another'), ['map']],
+    ['a second file that does not exist', map('another'), ['another', 'ENOENT']],
+    ['two files of a dump that has one', map(DUMP), [DUMP, 'one file of format elf-core']],
     ['no address', ['walk', DUMP], ['VA']],
     ['a file that does not exist', ['map', 'no-such.elf'], ['no-such.elf', 'ENOENT']],
     ['a directory', ['map', 'test'], ['test', 'directory']],
@@ -52,7 +53,7 @@ describe('bad input ends with status 2 and one line that says what is wrong', ()
       'cut.elf',
       (await import('node:fs')).readFileSync(dumpOf('whole.elf', { 4096: () => 0n })).subarray(0, 5000),
     );
-    const { status, stdout, stderr } = await run(['map', path]);
+    const { status, stdout, stderr } = await run(['map', path, '--strict']);
     expect([status, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(/^hugewalk: .*cut\.elf: .*0x[0-9a-f]+.*\n$/);
   });

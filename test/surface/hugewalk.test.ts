@@ -266,6 +266,12 @@ const entries: Entry[] = [
     good: [new Blob([])],
     kinds: ['object', 'options'],
   },
+  {
+    name: 'openDump: format and ranges',
+    call: (format: never, ranges: never) => hugewalk.openDump(new Blob(['x']), { format, ranges }),
+    good: ['raw', [{ physical: 0n, bytes: 1n }]],
+    kinds: ['string?', 'list?'],
+  },
   { name: 'openDumpFile', call: (p: string) => node.openDumpFile(p), good: [], kinds: ['string'] },
   { name: 'fileSource', call: (p: string) => node.fileSource(p), good: [], kinds: ['string'] },
   {
