@@ -57,7 +57,9 @@ const ROOMS = {
 /** Who may import what is not in this project; a path that ends in / stands for a folder. */
 const PACKAGES = [
   { package: '@assemblyscript/loader', by: ['src/core/instantiate.ts'] },
-  { package: 'hysnappy', by: ['src/dump/formats/avml/snappy.ts'] },
+  { package: 'fflate', by: ['src/dump/formats/kdump/codecs/zlib.ts'] },
+  { package: 'hysnappy', by: ['src/dump/formats/avml/snappy.ts', 'src/dump/formats/kdump/codecs/snappy.ts'] },
+  { package: 'zstddec', by: ['src/dump/formats/kdump/codecs/zstd.ts'] },
   { package: 'commander', by: ['src/cli/', 'src/cli.ts'] },
   { package: 'picocolors', by: ['src/cli/', 'src/cli.ts'] },
   { package: 'node:', by: ['src/dump/', 'src/node.ts', 'src/cli/', 'src/cli.ts'] },

@@ -15,7 +15,8 @@ const dist = join(root, 'dist');
 const CORES = { 'core.wasm': 'flat.wasm', 'core-sparse.wasm': 'sparse.wasm', 'core-threads.wasm': 'threads.wasm' };
 
 /** The files that import packages: those packages are bundled into them. scripts/check-layers.mjs sees to it that no others do. */
-const BUNDLED = ['core/instantiate.js', 'dump/formats/avml/snappy.js', 'cli/program.js', 'cli/text.js'];
+const CODECS = ['zlib', 'snappy', 'zstd'].map((name) => `dump/formats/kdump/codecs/${name}.js`);
+const BUNDLED = ['core/instantiate.js', 'dump/formats/avml/snappy.js', ...CODECS, 'cli/program.js', 'cli/text.js'];
 
 /** Where the licence of a package lies that has it not beside it: the loader is part of the compiler's repository. */
 const LICENCES = { '@assemblyscript/loader': 'assemblyscript' };

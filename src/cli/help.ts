@@ -20,7 +20,8 @@ Which order of what several tasks do breaks something:
 
 export const EXPLANATION = `
 DUMP is a dump of physical memory, plain or gzipped: an ELF64 core (QEMU's dump-guest-memory,
-/proc/vmcore, makedumpfile -E, VirtualBox, Xen), a LiME or AVML file, a VMware .vmem with its
+/proc/vmcore, makedumpfile -E, VirtualBox, Xen), a kdump-compressed file (makedumpfile, QEMU;
+of one that is split, name all parts), a LiME or AVML file, a VMware .vmem with its
 .vmss or .vmsn (name both), or a raw image (.raw, .mem, .vmem, .img, .bin, .dd, or --format raw).
 CR3 and CR4 are the dump's where it has them. What a dump lacks is warned of on standard error,
 a line each; --strict makes that an error. TRACE is a file of operations on huge pages: see

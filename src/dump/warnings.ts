@@ -37,7 +37,7 @@ export class Tally {
   }
 
   /** Tells `warnings` of them, if there are any. */
-  tell(warnings: Warnings): void {
+  tell(warnings: Pick<Warnings, 'add'>): void {
     if (this.#first === undefined) return;
     warnings.add(this.#others ? `${this.#first} (and ${this.#others} more like it)` : this.#first);
   }

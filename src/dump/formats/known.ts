@@ -21,17 +21,6 @@ const WINDOWS = 'take a raw image or a LiME file instead, for instance with QEMU
 const DISK = 'that is a disk, not memory';
 
 const KNOWN: readonly Known[] = [
-  {
-    magic: 'KDUMP   ',
-    is: 'a kdump-compressed file (makedumpfile)',
-    remedy: 'convert it: makedumpfile -E FILE core.elf',
-  },
-  { magic: 'DISKDUMP', is: 'a diskdump file', remedy: 'convert it: makedumpfile -E FILE core.elf' },
-  {
-    magic: 'makedumpfile',
-    is: 'a kdump-compressed file in flattened form (makedumpfile -F)',
-    remedy: 'rearrange it: makedumpfile -R dump < FILE, then makedumpfile -E dump core.elf',
-  },
   { magic: 'PAGEDU64', is: 'a Windows crash dump', remedy: WINDOWS },
   {
     magic: 'PAGEDUMP',

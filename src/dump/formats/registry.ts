@@ -2,6 +2,7 @@
  * The formats, in the order in which a file is tried. Each is loaded when there is a file of it.
  */
 import type { DumpFormat } from './format.ts';
+import { KDUMP } from './kdump/kdump.ts';
 import { AVML_MAGIC, beginsWith, ELF_MAGIC, isVmwareState, LIME_MAGIC } from './magic.ts';
 
 const RAW_NAME = /\.(raw|mem|vmem|img|bin|dd)(\.gz)?$/i;
@@ -24,6 +25,7 @@ export const FORMATS: readonly DumpFormat[] = [
     recognises: (start) => beginsWith(start, ELF_MAGIC),
     load: async () => (await import('./elf/elf-core.ts')).openElfCore,
   },
+  KDUMP,
   {
     name: 'lime',
     recognises: (start) => beginsWith(start, LIME_MAGIC),

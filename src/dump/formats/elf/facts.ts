@@ -19,7 +19,7 @@ export interface Facts {
 }
 
 /** Gathers what notes say; those that cannot be used are warned of. */
-export function gatherFacts(notes: readonly Note[], warnings: Warnings): Facts {
+export function gatherFacts(notes: readonly Note[], warnings: Pick<Warnings, 'add'>): Facts {
   const cpus: CpuState[] = [];
   const faults = new Tally();
   let vmcoreinfo: string | undefined;

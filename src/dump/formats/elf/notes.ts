@@ -20,7 +20,7 @@ export interface Note {
 }
 
 /** The notes in parts of a file, in the order given; a part ends where a note is malformed, with a warning. */
-export async function readNotes(source: ByteSource, parts: readonly ByteRange[], warnings: Warnings): Promise<Note[]> {
+export async function readNotes(source: ByteSource, parts: readonly ByteRange[], warnings: Pick<Warnings, 'add'>): Promise<Note[]> {
   const total = parts.reduce((sum, { length }) => sum + length, 0);
   if (total > MOST_NOTE_BYTES) {
     warnings.add(`expected at most ${hex(MOST_NOTE_BYTES)} bytes of notes, found ${hex(total)}: they are left out`);
@@ -33,7 +33,7 @@ export async function readNotes(source: ByteSource, parts: readonly ByteRange[],
 }
 
 /** @param at where in the file the notes begin, for warnings */
-function* notesIn(notes: Uint8Array, at: number, warnings: Warnings): Generator<Note> {
+function* notesIn(notes: Uint8Array, at: number, warnings: Pick<Warnings, 'add'>): Generator<Note> {
   const view = new DataView(notes.buffer, notes.byteOffset, notes.length);
   for (let offset = 0; offset < notes.length; ) {
     const rest = notes.length - offset;

@@ -1,0 +1,2 @@
+/** Bytes of a page. */
+export const PAGE = 4096;
