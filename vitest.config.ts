@@ -68,7 +68,7 @@ export default defineConfig({
         server: {
           headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
         },
-        optimizeDeps: { include: ['@assemblyscript/loader', 'fast-check'] },
+        optimizeDeps: { include: ['@assemblyscript/loader', 'fast-check', 'fflate/browser', 'hysnappy', 'zstddec'] },
         test: executablePath
           ? {
               ...shared,
@@ -79,6 +79,7 @@ export default defineConfig({
                 'test/oracle/*.test.ts',
                 'test/matrix/*.test.ts',
                 'test/linux/{rules,gup}/{copy-on-write,no-page,reservations,fork,pmd-sharing,steps,scan,fast}.test.ts',
+                'test/dump/kdump/{real,codecs,page-bitmap}.test.ts',
                 'test/explore/{bugs,search/optimal,search/random}.test.ts',
                 'test/support/files.test.ts',
                 browserSuites,
