@@ -26,6 +26,8 @@ export interface BuiltKdump {
   readonly machine?: string;
   readonly status?: number;
   readonly part?: { readonly from: number; readonly to: number };
+  /** Whether bitmap 2 of a part marks the pages of all parts. */
+  readonly marksAll?: boolean;
   readonly notes?: Uint8Array;
   readonly vmcoreinfo?: string;
 }
@@ -76,7 +78,7 @@ export function buildKdump(file: BuiltKdump): Uint8Array<ArrayBuffer> {
     bitmapOf(bitmapBlocks, [...excluded, ...pages.map(({ frame }) => frame)]),
     bitmapOf(
       bitmapBlocks,
-      own.map(({ frame }) => frame),
+      (file.marksAll ? pages : own).map(({ frame }) => frame),
     ),
     new Uint8Array(descriptors.buffer),
     ...contents,

@@ -173,6 +173,11 @@ describe('several files', () => {
     expect(frames).toEqual([page(10), page(2), page(3), ZEROS, undefined]);
   });
 
+  test('may mark the pages of the others, too', async () => {
+    const dump = await openDump(parts({ marksAll: true }), { strict: true });
+    expect(await dump.readFrames([0xa000n, 0x2000n, 0x3000n])).toEqual([page(10), page(2), page(3)]);
+  });
+
   test('of which one is missing are a dump without its pages, which is said', async () => {
     const [first, , last] = parts();
     const dump = await openDump([first!, last!]);
