@@ -16,16 +16,7 @@ import {
   WALK_EXPLANATION,
 } from './help.ts';
 import type { MapOptions, Surroundings } from './map.ts';
-import {
-  isHex,
-  parseAccess,
-  parseCount,
-  parseCpu,
-  parseHex,
-  parseLength,
-  parseRanges,
-  parseShard,
-} from './options.ts';
+import { isHex, parseAccess, parseCount, parseCpu, parseHex, parseLength, parseRanges, parseShard } from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import type { ReadOptions } from './read.ts';
