@@ -67,7 +67,7 @@ const sizes = [
     33 * KIB,
     FLAT,
   ),
-  await bundled('SparseMemory and Mmu', `export { Mmu, SparseMemory } from './index.js'`, 27 * KIB, ['sparse']),
+  await bundled('SparseMemory and Mmu', `export { Mmu, SparseMemory } from './index.js'`, 28 * KIB, ['sparse']),
   await bundled('decodeOutcome', `export { decodeOutcome } from './index.js'`, 2 * KIB, []),
   await bundled(
     'openDump and AddressSpace',
@@ -76,8 +76,8 @@ const sizes = [
     ['sparse'],
     true,
   ),
-  await bundled('all of hugewalk', `export * from './index.js'`, 54 * KIB, ALL, true),
-  await bundled('hugewalk/linux', `export * from './linux/index.js'`, 96 * KIB, FLAT),
+  await bundled('all of hugewalk', `export * from './index.js'`, 62 * KIB, ALL, true),
+  await bundled('hugewalk/linux', `export * from './linux/index.js'`, 98 * KIB, FLAT),
   await bundled('hugewalk/reference', `export * from './reference/index.js'`, 8 * KIB, []),
 ];
 

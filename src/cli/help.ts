@@ -8,6 +8,7 @@ Examples, with the dump of a Linux process that is in the repository:
   hugewalk map test/fixtures/linux-6.1-4level.elf.gz --leaves --json
   hugewalk walk test/fixtures/linux-6.1-4level.elf.gz 0x401000 --access rwx --user
   hugewalk walk test/fixtures/linux-6.1-5level.elf.gz ffffffff81000000 --access w
+  hugewalk reverse test/fixtures/linux-6.1-4level.elf.gz 0x3944123
 
 What a real kernel did with huge pages, and what the model of it does:
   hugewalk replay test/recordings/hugetlb-2M-A.jsonl.gz
@@ -57,8 +58,9 @@ them, and small ones joined with their neighbours; --all gives each a line.
 
 With --leaves --json, a line is
   {"va":"0x400000","pa":"0x3944000","size":4096,"present":true,"write":false,"user":true,
-   "execute":false,"accessed":true,"dirty":false,"global":false,"pwt":false,"pcd":false}
-(on one line): the bits of the leaf's own entry, in ascending order of va as an unsigned
+   "execute":false,"accessed":true,"dirty":false,"global":false,"pwt":false,"pcd":false,
+   "rights":{"write":false,"user":true,"execute":false}}
+(on one line): the bits of the leaf's own entry, and the rights over all levels, in ascending order of va as an unsigned
 number. With --json alone, a line is a run of leaves that are contiguous in linear and
 physical memory, with the same size, bits and rights, and has "bytes" after "size".
 `;

@@ -2,6 +2,7 @@
  * From a file's name and options to an address space.
  */
 import { AddressSpace } from '../dump/address-space.ts';
+import type { Dump } from '../dump/dump.ts';
 import { openDumpFile } from '../dump/open-dump-file.ts';
 import type { RawRange } from '../dump/raw-ranges.ts';
 import { Failure, line } from './failure.ts';
@@ -18,14 +19,25 @@ export interface SpaceOptions {
   readonly cr4?: bigint;
 }
 
-/** Opens a dump and the address space that the options mean, does the work, and closes the dump. */
-export async function withSpace(
+/** Where a command tells how far it is, and what is missing. */
+interface Tells {
+  readonly progress: Progress;
+  readonly errors: { write(text: string): unknown };
+}
+
+/** Tells warnings, each once. */
+type Warn = (warnings: readonly string[]) => void;
+
+/** The options that say what a dump is. */
+export type DumpOptions = Pick<SpaceOptions, 'format' | 'ranges' | 'strict'>;
+
+/** Opens a dump, does the work, and closes it. */
+export async function withDump(
   paths: readonly string[],
-  options: SpaceOptions,
-  { progress, errors }: { readonly progress: Progress; readonly errors: { write(text: string): unknown } },
-  work: (space: AddressSpace) => Promise<void>,
+  { format, ranges, strict }: DumpOptions,
+  { progress, errors }: Tells,
+  work: (dump: Dump, warn: Warn) => Promise<void>,
 ): Promise<void> {
-  const { cpu, cr3, cr4, format, ranges, strict } = options;
   const onProgress = (done: number, total: number): void =>
     progress.report(
       () => `reading ${printable(paths[0]!)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`,
@@ -37,7 +49,7 @@ export async function withSpace(
     ...(ranges !== undefined && { ranges }),
   });
   const told = new Set<string>();
-  const warn = (warnings: readonly string[]): void => {
+  const warn: Warn = (warnings) => {
     const news = warnings.filter((warning) => !told.has(warning));
     if (news.length > 0) progress.clear();
     for (const warning of news) {
@@ -46,22 +58,43 @@ export async function withSpace(
     }
   };
   try {
-    const registers = {
-      ...(cpu !== undefined && { cpu }),
-      ...(cr3 !== undefined && { cr3 }),
-      ...(cr4 !== undefined && { cr4 }),
-    };
     warn(dump.warnings);
-    const space = await AddressSpace.open(dump, registers);
-    const [assumed] = space.warnings;
-    if (strict && assumed !== undefined) throw new Failure(`${dump.name}: ${assumed} (an error because of --strict)`);
-    warn(space.warnings);
-    await work(space);
+    await work(dump, warn);
   } finally {
     /* Reading may have met what was broken. */
     warn(dump.warnings);
     await dump.close();
   }
+}
+
+/** Opens a dump and the address space that the options mean, does the work, and closes the dump. */
+export async function withSpace(
+  paths: readonly string[],
+  options: SpaceOptions,
+  tells: Tells,
+  work: (space: AddressSpace) => Promise<void>,
+): Promise<void> {
+  const { cpu, cr3, cr4, strict } = options;
+  await withDump(paths, options, tells, async (dump, warn) => {
+    const registers = {
+      ...(cpu !== undefined && { cpu }),
+      ...(cr3 !== undefined && { cr3 }),
+      ...(cr4 !== undefined && { cr4 }),
+    };
+    const space = await AddressSpace.open(dump, registers);
+    const [assumed] = space.warnings;
+    if (strict && assumed !== undefined) throw new Failure(`${dump.name}: ${assumed} (an error because of --strict)`);
+    warn(space.warnings);
+    await work(space);
+  });
+}
+
+/** Says how far a search through a dump's memory is. */
+export function searchProgress(dump: Dump, progress: Progress): (done: number, total: number) => void {
+  return (done, total) =>
+    progress.report(
+      () => `searching ${printable(dump.name)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`,
+    );
 }
 
 /** The address space in one line: file, processor, CR3, levels. */

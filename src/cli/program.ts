@@ -22,6 +22,7 @@ import { Progress } from './progress.ts';
 import type { ReadOptions } from './read.ts';
 import type { ReplayOptions } from './replay.ts';
 import type { ReverseOptions } from './reverse.ts';
+import type { RootsOptions } from './roots.ts';
 import { createPaint } from './text.ts';
 import { version } from './version.ts';
 import type { WalkOptions } from './walk.ts';
@@ -112,6 +113,15 @@ function createProgram(): Command {
 
 /** What may be asked of a dump, beside what is mapped. */
 function addQuestions(program: Command): void {
+  colorOptions(
+    dumpOptions(program.command('roots').argument('<DUMP...>', 'a dump of memory; all its files, if several')),
+  )
+    .description('search the memory of a dump for root tables, with evidence')
+    .option('--json', 'a line of JSON a root')
+    .action(async (paths: string[], options: RootsOptions & ColorOption) => {
+      const { roots } = await import('./roots.ts');
+      await within(options, (surroundings) => roots(paths, options, surroundings));
+    });
   spaceOptions(program.command('read').argument('<DUMP>', 'a dump').argument('<VA>', 'first address, in hexadecimal'))
     .argument('<LENGTH>', 'bytes, in decimal, or in hexadecimal with 0x')
     .description('show the bytes at linear addresses')
@@ -186,13 +196,17 @@ function spaceOptions(command: Command): Command {
       new Option('--cpu <N>', "whose registers, of the dump's CPUs")
         .argParser(parseCpu)
         .default(undefined, 'the first that pages'),
-    )
+    );
+  return colorOptions(dumpOptions(command));
+}
+
+function dumpOptions(command: Command): Command {
+  return command
     .addOption(
       new Option('--ranges <LIST>', 'of a raw image: the memory in it, START-END[@OFFSET],...').argParser(parseRanges),
     )
-    .option('--format <NAME>', "instead of what the file's content tells: raw, elf-core, lime, avml or vmware")
+    .option('--format <NAME>', "instead of what the file's content tells: raw, elf-core, kdump, lime, avml or vmware")
     .option('--strict', 'fail where something is missing or broken, instead of a warning');
-  return colorOptions(command);
 }
 
 function colorOptions(command: Command): Command {

@@ -1,4 +1,4 @@
-import { checkFunction, checkInteger, checkOptions, hex, type OptionNames, wrongKind } from '../core/errors.ts';
+import { checkFunction, checkInteger, checkOptions, hex, type OptionNames } from '../core/errors.ts';
 import { ADDRESS_MASK } from '../core/generated/layout.ts';
 import { SPARSE_CORE } from '../core/inlined.ts';
 import type { CoreModules } from '../core/instantiate.ts';
@@ -8,6 +8,7 @@ import { Mmu } from '../mmu/mmu.ts';
 import { REGISTER_NAMES } from '../mmu/registers.ts';
 import type { Explanation } from '../reference/explain.ts';
 import type { Outcome } from '../reference/outcome.ts';
+import { checkDump } from './check-dump.ts';
 import type { Dump } from './dump.ts';
 import { DumpError } from './dump-error.ts';
 import { missingTables } from './missing-tables.ts';
@@ -186,10 +187,4 @@ export class AddressSpace {
     await this.translate(va, ...access);
     return this.mmu.explain(va, ...access);
   }
-}
-
-/** Throws for what is no dump, like one that was not awaited. */
-function checkDump(dump: Dump): void {
-  const given: Partial<Dump> | null | undefined = dump;
-  if (typeof given?.readFrames !== 'function' || !Array.isArray(given.cpus)) throw wrongKind('dump', 'a Dump', dump);
 }

@@ -17,6 +17,7 @@ const { app } = inject('installed');
 const documents = [
   'README.md',
   'CONTRIBUTING.md',
+  'docs/roots.md',
   'docs/dumps.md',
   'docs/explore.md',
   'docs/hgm.md',

@@ -301,6 +301,38 @@ const entries: Entry[] = [
     good: [0n, 0],
     kinds: ['bigint', 'access'],
   },
+  {
+    name: 'AddressSpace.read',
+    call: (va: bigint, length: number) => space.read(va, length),
+    good: [0n, 1],
+    kinds: ['bigint', 'number'],
+  },
+  { name: 'AddressSpace.reverse', call: (pa: bigint) => space.reverse(pa), good: [0n], kinds: ['bigint'] },
+  {
+    name: 'physicalUses',
+    call: (m: never, pa: bigint) => [...hugewalk.physicalUses(m, pa)],
+    good: [mmu, 0n],
+    kinds: ['object', 'bigint'],
+  },
+  {
+    name: 'diffMappings',
+    call: (a: never, b: never, o: never) => hugewalk.diffMappings(a, b, o),
+    good: [mmu, mmu],
+    kinds: ['object', 'object', 'options'],
+  },
+  {
+    name: 'describeOsEntry',
+    call: (entry: bigint, os: never, place: never) => hugewalk.describeOsEntry(entry, os, place),
+    good: [2n, 'linux'],
+    kinds: ['bigint', 'words', 'options'],
+  },
+  {
+    name: 'findRoots',
+    call: (d: never, o: never) => hugewalk.findRoots(d, o),
+    good: [dumpOfZeros],
+    kinds: ['object', 'options'],
+  },
+  { name: 'parseVmcoreinfo', call: (t: string) => hugewalk.parseVmcoreinfo(t), good: [], kinds: ['string'] },
   ...[reference.referenceWalk, reference.explain].map(
     (walk): Entry => ({
       name: walk.name,

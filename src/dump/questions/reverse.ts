@@ -1,9 +1,9 @@
 /**
  * Who maps a physical address: the leaves of an address space that cover it.
  */
-import { checkBigint, hex } from '../../core/errors.ts';
+import { checkBigint, hex, wrongKind } from '../../core/errors.ts';
 import type { Mapping } from '../../mmu/mapping.ts';
-import type { Mmu } from '../../mmu/mmu.ts';
+import { Mmu } from '../../mmu/mmu.ts';
 
 const LIMIT = 1n << 52n;
 
@@ -20,11 +20,16 @@ export interface PhysicalUse {
  *
  * @throws TypeError or RangeError for an address that is none
  */
-export function* physicalUses(mmu: Mmu, physical: bigint): Generator<PhysicalUse, void, undefined> {
+export function physicalUses(mmu: Mmu, physical: bigint): Generator<PhysicalUse, void, undefined> {
+  if (!(mmu instanceof Mmu)) throw wrongKind('mmu', 'an Mmu', mmu);
   checkBigint('physical', physical);
   if (physical < 0n || physical >= LIMIT) {
     throw new RangeError(`physical: expected an address below ${hex(LIMIT)}, got ${hex(physical)}`);
   }
+  return usesOf(mmu, physical);
+}
+
+function* usesOf(mmu: Mmu, physical: bigint): Generator<PhysicalUse, void, undefined> {
   for (const mapping of mmu.mappings({ coalesce: true })) {
     if (mapping.kind !== 'leaf') continue;
     const { pa, va, bytes } = mapping;

@@ -30,7 +30,7 @@ export interface MmMachine extends PoolMachine {
   readonly gupScan: GupScan;
   /** High-granularity mapping: which version of the series. */
   readonly hgm: HgmVersion;
-  /** How TLBs of other processors are flushed: an interrupt for each, or a call of the hypervisor, which sends none. */
+  /** How TLBs of other processors are flushed: an interrupt for each, or a call of the hypervisor, which sends none. @internal */
   readonly flushes: 'interrupt' | 'hypercall';
   /** Whether the kernel has a fault of the series as posted. @param bit of HGM_POSTED_ @internal */
   hgmPosted(bit: number): boolean;

@@ -20,7 +20,11 @@ export interface Note {
 }
 
 /** The notes in parts of a file, in the order given; a part ends where a note is malformed, with a warning. */
-export async function readNotes(source: ByteSource, parts: readonly ByteRange[], warnings: Pick<Warnings, 'add'>): Promise<Note[]> {
+export async function readNotes(
+  source: ByteSource,
+  parts: readonly ByteRange[],
+  warnings: Pick<Warnings, 'add'>,
+): Promise<Note[]> {
   const total = parts.reduce((sum, { length }) => sum + length, 0);
   if (total > MOST_NOTE_BYTES) {
     warnings.add(`expected at most ${hex(MOST_NOTE_BYTES)} bytes of notes, found ${hex(total)}: they are left out`);

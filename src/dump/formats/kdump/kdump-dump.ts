@@ -2,9 +2,9 @@
  * Memory whose pages lie compressed in one file or several, each by itself.
  */
 import { checkAligned, hex, wrongKind } from '../../../core/errors.ts';
+import type { CpuState } from '../../cpu-state.ts';
 import type { Dump, PhysicalRange } from '../../dump.ts';
 import { messageOf } from '../../dump-error.ts';
-import type { CpuState } from '../../cpu-state.ts';
 import { CODEC_FLAGS, CODECS, type Decompress } from './codecs.ts';
 import { DESCRIPTOR, type Descriptor, readDescriptors } from './descriptors.ts';
 import { readNearby } from './in-file.ts';
