@@ -32,7 +32,7 @@ async function bundled(what, code, budget, wanted, splitting = false) {
 
 /** The entry and the chunks that it imports statically, one after the other. */
 function loadedAtOnce(outputFiles, { outputs }) {
-  const entry = Object.keys(outputs).find((path) => outputs[path].entryPoint);
+  const entry = Object.keys(outputs).find((path) => outputs[path].entryPoint === '<stdin>');
   const paths = new Set([entry]);
   for (const path of paths) {
     for (const { path: imported, kind } of outputs[path].imports) if (kind === 'import-statement') paths.add(imported);

@@ -60,8 +60,8 @@ With --leaves --json, a line is
   {"va":"0x400000","pa":"0x3944000","size":4096,"present":true,"write":false,"user":true,
    "execute":false,"accessed":true,"dirty":false,"global":false,"pwt":false,"pcd":false,
    "rights":{"write":false,"user":true,"execute":false}}
-(on one line): the bits of the leaf's own entry, and the rights over all levels, in ascending order of va as an unsigned
-number. With --json alone, a line is a run of leaves that are contiguous in linear and
+(on one line): the bits of the leaf's own entry, and the rights over all levels, in ascending
+order of va as an unsigned number. With --json alone, a line is a run of leaves that are contiguous in linear and
 physical memory, with the same size, bits and rights, and has "bytes" after "size".
 `;
 

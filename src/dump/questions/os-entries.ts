@@ -17,7 +17,7 @@
  *     prototype    bits 63:16 the address of the prototype entry, all ones where the VAD has it
  *     software     bits 63:32 the place in the page file, 1:4 which; nothing of both: demand zero
  */
-import { checkBigint, checkInteger, checkOptions, hex, type OptionNames } from '../../core/errors.ts';
+import { checkBigint, checkInteger, checkOptions, hex, type OptionNames, shown } from '../../core/errors.ts';
 
 /** What an entry is that is not present. */
 export interface OsEntry {
@@ -90,9 +90,9 @@ export function describeOsEntry(entry: bigint, os: EntryOs, place: OsEntryPlace 
   checkOptions('place', place, PLACE);
   const { level = 1, levels = 4 } = place;
   checkInteger('place.level', level, 1, 5);
-  if (levels !== 4 && levels !== 5) throw new RangeError(`place.levels: expected 4 or 5, got ${String(levels)}`);
+  if (levels !== 4 && levels !== 5) throw new RangeError(`place.levels: expected 4 or 5, got ${shown(levels)}`);
   if (os !== 'linux' && os !== 'windows') {
-    throw new RangeError(`os: expected 'linux' or 'windows', got ${JSON.stringify(os)}`);
+    throw new RangeError(`os: expected 'linux' or 'windows', got ${shown(os)}`);
   }
   if (entry & PRESENT) return undefined;
   if (entry === 0n) return { kind: 'empty', pa: undefined, words: 'nothing' };

@@ -281,7 +281,7 @@ describe('broken numbers in the headers give one line', () => {
       what: 'a note',
       at: SUB_HEADER + 104 + 4 + 4,
       value: 0x7fff_ffff,
-      message: /^note at 0x106c: expected at most .*: done without the notes$/,
+      message: /^note at 0x106c: expected at most .*: the rest of the notes is left out$/,
     },
   ])('$what, with a warning, and the pages', async ({ at, value, message }) => {
     const broken = withWord(file, at, value);
