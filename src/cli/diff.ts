@@ -2,7 +2,7 @@
  * `hugewalk diff`: what differs between the address spaces of two dumps.
  */
 import { hex } from '../core/errors.ts';
-import { type Difference, type DiffSide, diffMappings } from '../dump/questions/diff.ts';
+import { type DiffSide, diffMappings, type SpaceDifference } from '../dump/questions/diff.ts';
 import { fieldsOf } from '../reference/entry.ts';
 import type { Surroundings } from './map.ts';
 import { type SpaceOptions, titleOf, withSpace } from './open.ts';
@@ -67,7 +67,7 @@ function coloured(row: string, paint: Surroundings['paint']): string {
   return row.startsWith('-') ? paint.red(row) : paint.green(row);
 }
 
-function rowsOf({ va, bytes, before, after }: Difference): string[][] {
+function rowsOf({ va, bytes, before, after }: SpaceDifference): string[][] {
   const row = (sign: string, { pa, mapping }: DiffSide): string[] => [
     sign,
     hex(va),
@@ -84,7 +84,7 @@ function rightsOf({ writable, user, executable }: DiffSide['mapping']): number {
   return (writable ? WRITABLE : 0) | (user ? USER : 0) | (executable ? EXECUTABLE : 0);
 }
 
-function jsonOf({ kind, va, bytes, before, after }: Difference): object {
+function jsonOf({ kind, va, bytes, before, after }: SpaceDifference): object {
   const side = (one: DiffSide | undefined): object | null =>
     one
       ? { pa: hex(one.pa), size: one.mapping.pageSize, rights: rightsJson(one), entry: hex(one.mapping.entry) }

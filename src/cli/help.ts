@@ -61,8 +61,9 @@ With --leaves --json, a line is
    "execute":false,"accessed":true,"dirty":false,"global":false,"pwt":false,"pcd":false,
    "rights":{"write":false,"user":true,"execute":false}}
 (on one line): the bits of the leaf's own entry, and the rights over all levels, in ascending
-order of va as an unsigned number. With --json alone, a line is a run of leaves that are contiguous in linear and
-physical memory, with the same size, bits and rights, and has "bytes" after "size".
+order of va as an unsigned number. With --json alone, a line is a run of leaves that are
+contiguous in linear and physical memory, with the same size, bits and rights, and has "bytes"
+after "size".
 `;
 
 export const WALK_EXPLANATION = `

@@ -69,8 +69,8 @@ describe('--workers', () => {
 
   test('with --preemptions, the passes with few preemptions are cut: as many executions as in one thread', async () => {
     const [alone, together] = await Promise.all([
-      run(['explore', TWO, '--preemptions', '3', '--json']),
-      run(['explore', TWO, '--preemptions', '3', '--json', '--workers', '2']),
+      run(['explore', TWO, '--preemptions', '2', '--json']),
+      run(['explore', TWO, '--preemptions', '2', '--json', '--workers', '2']),
     ]);
     const passesOf = ({ stdout }: Ran): Pass[] => JSON.parse(stdout).passes;
     const executions = (ran: Ran): number[] => passesOf(ran).map(({ counts }) => counts.executions);
@@ -81,7 +81,6 @@ describe('--workers', () => {
       [0, true, false],
       [1, true, false],
       [2, true, true],
-      [3, true, true],
     ]);
   });
 
@@ -118,25 +117,10 @@ const DEEP = (() => {
   return file('deep.jsonl', lines.map((line) => JSON.stringify(line)).join('\n'));
 })();
 
-test('what only a part comes to is the same by any number of --workers, and is found by --shard and merge, too', {
-  ...THOROUGH,
-  timeout: 400_000,
-}, async () => {
-  const foundBy = async (...args: string[]) => {
-    const { stdout, status } = await run(['explore', ...args, '--json']);
-    const { found, passes } = JSON.parse(stdout);
-    return { status, finding: found?.finding, schedule: found?.schedule, isCut: passes.at(-1).pieces !== undefined };
-  };
-  const one = await foundBy(DEEP, '--workers', '1');
-  expect(one).toMatchObject({ status: 1, finding: { kind: 'deadlock' }, isCut: true });
-  expect(await foundBy(DEEP, '--workers', '3')).toEqual(one);
-  const paths = ['deep-1.json', 'deep-2.json'].map((name) => file(name));
-  for (const [index, path] of paths.entries()) {
-    await run(['explore', DEEP, '--shard', `${index + 1}/2`, '--out', path, '--seconds', '60']);
-  }
-  const parts = paths.flatMap((path) => (JSON.parse(readFileSync(path, 'utf8')) as ShardFile).sequences[0]!.cut);
-  expect(parts.some((pass) => pass.parts.some(({ found }) => found))).toBe(true);
-  expect(await foundBy('merge', ...paths)).toEqual(one);
+test('what only a part comes to is found by --workers', { ...THOROUGH, timeout: 200_000 }, async () => {
+  const { stdout, status } = await run(['explore', DEEP, '--workers', '2', '--json']);
+  const { found, passes } = JSON.parse(stdout);
+  expect([status, found.finding.kind, passes.at(-1).pieces !== undefined]).toEqual([1, 'deadlock', true]);
 });
 
 describe('--shard and merge', () => {
@@ -240,11 +224,11 @@ describe('--shard and merge', () => {
   test('with --preemptions, shards have parts of the passes with few preemptions', async () => {
     const few = ['few-1.json', 'few-2.json'].map((name) => file(name));
     for (const [index, path] of few.entries()) {
-      await run(['explore', TWO, '--preemptions', '3', '--shard', `${index + 1}/2`, '--out', path]);
+      await run(['explore', TWO, '--preemptions', '2', '--shard', `${index + 1}/2`, '--out', path]);
     }
     const { stdout, status } = await run(['explore', 'merge', ...few]);
     expect({ stdout, status }).toEqual({
-      stdout: (await run(['explore', TWO, '--preemptions', '3'])).stdout,
+      stdout: (await run(['explore', TWO, '--preemptions', '2'])).stdout,
       status: 0,
     });
     expect(await run(['explore', 'merge', few[0]!])).toMatchObject({

@@ -7,7 +7,7 @@ import { AddressSpace } from '../../src/dump/address-space.ts';
 import { bytesSource } from '../../src/dump/byte-source.ts';
 import type { Dump } from '../../src/dump/dump.ts';
 import { openDump } from '../../src/dump/open-dump.ts';
-import { type Difference, diffMappings } from '../../src/dump/questions/diff.ts';
+import { diffMappings, type SpaceDifference } from '../../src/dump/questions/diff.ts';
 import { describeOsEntry } from '../../src/dump/questions/os-entries.ts';
 import { physicalUses } from '../../src/dump/questions/reverse.ts';
 import { Entry, FlatMemory, Mmu } from '../../src/index.ts';
@@ -93,7 +93,7 @@ test('who maps a frame: each leaf that covers it, of whatever size, with the add
 });
 
 describe('what differs between two address spaces', () => {
-  const shown = ({ kind, va, bytes, before, after }: Difference) => [kind, va, bytes, before?.pa, after?.pa];
+  const shown = ({ kind, va, bytes, before, after }: SpaceDifference) => [kind, va, bytes, before?.pa, after?.pa];
 
   test('nothing, between one and itself', () => {
     const mmu = new Mmu(memory(), { cr3: 0x1000n });

@@ -43,6 +43,7 @@ describe('a scenario of high-granularity mapping', () => {
     expect(sequence!.setting).toEqual({
       hugePageSize,
       pool: 6,
+      flushes: 'interrupt',
       overcommit: 0,
       files: [2, 1],
       hgm: { version: 'v2', posted: 0 },

@@ -18,7 +18,7 @@ export interface DiffSide {
 }
 
 /** A range that differs. */
-export interface Difference {
+export interface SpaceDifference {
   readonly kind: 'added' | 'removed' | 'changed';
   /** First linear address. */
   readonly va: bigint;
@@ -99,7 +99,7 @@ export function diffMappings(
   before: Mmu,
   after: Mmu,
   options: DiffOptions = {},
-): Generator<Difference, void, undefined> {
+): Generator<SpaceDifference, void, undefined> {
   if (!(before instanceof Mmu)) throw wrongKind('before', 'an Mmu', before);
   if (!(after instanceof Mmu)) throw wrongKind('after', 'an Mmu', after);
   checkOptions('options', options, OPTIONS);
@@ -109,7 +109,7 @@ export function diffMappings(
 }
 
 /** The stretches between one boundary and the next, of those that differ. @param ignored bits of entries */
-function* differences(before: Runs, after: Runs, ignored: bigint): Generator<Difference, void, undefined> {
+function* differences(before: Runs, after: Runs, ignored: bigint): Generator<SpaceDifference, void, undefined> {
   for (;;) {
     const starts = [before.start, after.start].filter((start) => start !== undefined);
     if (starts.length === 0) return;
@@ -156,8 +156,8 @@ function bitsOf({ entry, level }: Mapping, ignored: bigint): bigint {
 }
 
 /** Neighbours that differ in the same way are one. */
-function* joined(all: Generator<Difference, void, undefined>): Generator<Difference, void, undefined> {
-  let last: Difference | undefined;
+function* joined(all: Generator<SpaceDifference, void, undefined>): Generator<SpaceDifference, void, undefined> {
+  let last: SpaceDifference | undefined;
   for (const next of all) {
     if (last && continues(last, next)) {
       last = { ...last, bytes: last.bytes + next.bytes };
@@ -169,7 +169,7 @@ function* joined(all: Generator<Difference, void, undefined>): Generator<Differe
   if (last) yield last;
 }
 
-function continues(last: Difference, next: Difference): boolean {
+function continues(last: SpaceDifference, next: SpaceDifference): boolean {
   return (
     last.kind === next.kind &&
     last.va + last.bytes === next.va &&
