@@ -34,7 +34,7 @@ export interface PhysicalRange {
 export interface Dump {
   /** What messages call it: a file's name. */
   readonly name: string;
-  /** `elf-core`, `raw`, `lime`, `avml`, `vmware`; of a dump of your own, what you like. */
+  /** `elf-core`, `kdump`, `raw`, `lime`, `avml`, `vmware`; of a dump of your own, what you like. */
   readonly format: string;
   /** What physical memory there may be, sorted by address, without overlap. */
   readonly segments: readonly PhysicalRange[];

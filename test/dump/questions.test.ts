@@ -115,6 +115,16 @@ describe('what differs between two address spaces', () => {
     expect([...diffMappings(after, before)].map(({ kind }) => kind)).toEqual(['added', 'changed', 'removed']);
   });
 
+  test('a right that a table above takes away, though no leaf has changed', () => {
+    const [one, other] = [memory(), memory()];
+    other.writeEntry(0x3000n, 0x4000n | PRESENT | Entry.user);
+    const [before, after] = [one, other].map((flat) => new Mmu(flat, { cr3: 0x1000n })) as [Mmu, Mmu];
+    expect([...diffMappings(before, after)].map(({ kind, va }) => [kind, va])).toEqual([
+      ['changed', 0n],
+      ['changed', 0x2000n],
+    ]);
+  });
+
   test('A and D count only where that is asked for', () => {
     const [one, other] = [memory(), memory()];
     other.writeEntry(0x4000n, 0x5000n | RW | Entry.accessed | Entry.dirty);

@@ -38,7 +38,9 @@ describe('a file that is no dump', () => {
     ['\x7fELG', /a file that begins with 7f 45 4c 47 00 00 00 00 \(0x2000 bytes\)/],
   ])('but begins with %j is named with what helps, plain or gzipped', async (start, is) => {
     const message = await dumpErrorOf(open(beginning(start)));
-    expect(message).toMatch(/^expected an ELF64 core, a LiME, AVML or VMware file, or a raw image \(--format raw\), /);
+    expect(message).toMatch(
+      /^expected an ELF64 core, a kdump-compressed, LiME, AVML or VMware file, or a raw image \(--format raw\), /,
+    );
     expect(message).toMatch(is);
     expect(await dumpErrorOf(open(gzipSync(beginning(start))))).toBe(message);
   });
