@@ -5,12 +5,18 @@ import { defineConfig } from 'vitest/config';
 import { CHROMIUM_ARGUMENTS, findChromium, NO_CHROMIUM } from './test/support/browser.ts';
 
 /*
- * Four projects:
+ * Projects:
  *
- *   node      everything in this process's Node
- *   node-long what runs for seconds, each file in a process of its own
- *   browser   the conformance suites again, in Chromium
- *   package   the package as its users get it: packed, installed, bundled, and its documentation run
+ *   node           the walk, in this process's Node
+ *   node-linux     the kernel model and the search
+ *   node-dump      dumps
+ *   node-commands  what starts processes: the command line, the native walker, a cluster
+ *   node-long      what runs for seconds, each file in a process of its own
+ *   browser        the conformance suites again, in Chromium
+ *   package        the package as its users get it: packed, installed, bundled, and its documentation run
+ *
+ * The files of a project share processes, but for node-long and package, and none is shared by two projects: one that has run a thousand other
+ * tests is large, and starts another process ten times slower, and its engine's guesses no longer fit.
  *
  * Without a Chromium the browser's part is left out, which is said, and under CI fails.
  */
@@ -19,8 +25,7 @@ const noBrowser = 'test/support/browser-missing.test.ts';
 const packageSuites = 'test/package/**/*.test.ts';
 const packageBrowserSuites = 'test/package/chromium.test.ts';
 
-/* What runs for seconds runs in a process of its own: in one that has run everything before, the engine's guesses no longer fit, and it takes
-   two to four times as long. What is short is not worth the second that loading takes. */
+/* What is shorter is not worth the second that loading takes. */
 const longSuites = [
   'test/replay/{replay,hgm-recordings,hgm-alterations}.test.ts',
   'test/linux/interleavings.test.ts',
@@ -33,6 +38,10 @@ const longSuites = [
   'test/explore/search/mutants.test.ts',
 ];
 
+const linuxSuites = 'test/{linux,explore,replay,examples}/**/*.test.ts';
+const dumpSuites = 'test/dump/**/*.test.ts';
+const commandSuites = 'test/{cli,bench,cluster}/**/*.test.ts';
+
 const executablePath = findChromium();
 if (!executablePath) console.error(NO_CHROMIUM);
 
@@ -42,6 +51,11 @@ const shared = {
   /* test/support/thorough.ts */
   tags: [{ name: 'thorough', description: 'takes long: npm test leaves it out, npm run test:rest runs it' }],
 };
+
+/** A project whose files share processes. No file leaves anything behind for the next: spies are restored. */
+function together(name: string, include: string[], exclude: string[] = []) {
+  return { ...shared, name, isolate: false, include, exclude };
+}
 
 export default defineConfig({
   test: {
@@ -54,14 +68,16 @@ export default defineConfig({
       {
         // The examples import the package by its name.
         resolve: { alias: { 'hugewalk/linux': fileURLToPath(new URL('src/linux/index.ts', import.meta.url)) } },
-        test: {
-          ...shared,
-          name: 'node',
-          /* No file leaves anything behind for the next: spies are restored. */
-          isolate: false,
-          include: ['test/**/*.test.ts'],
-          exclude: [browserSuites, noBrowser, packageSuites, ...longSuites],
-        },
+        test: together('node-linux', [linuxSuites], longSuites),
+      },
+      { test: together('node-dump', [dumpSuites]) },
+      { test: together('node-commands', [commandSuites]) },
+      {
+        test: together(
+          'node',
+          ['test/**/*.test.ts'],
+          [browserSuites, noBrowser, packageSuites, linuxSuites, dumpSuites, commandSuites, ...longSuites],
+        ),
       },
       {
         // SharedArrayBuffer needs a page that is isolated from other origins.

@@ -12,7 +12,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { Access, type Outcome } from '../../src/index.ts';
 import { readFixture } from '../support/files.ts';
 import { ACCESSORS, type Implementation } from '../support/implementations.ts';
-import { AGAIN_IN_BROWSER, againInBrowser, partAndWhole } from '../support/thorough.ts';
+import { AGAIN_IN_BROWSER, againInBrowser, IN_BROWSER, partAndWhole } from '../support/thorough.ts';
 import { CONFIGURATIONS, FRAMES, sentinels } from './cases.mjs';
 import { inflateRecording, type OracleAnswer, type OracleCase, OracleRecording } from './recording.ts';
 
@@ -27,9 +27,9 @@ interface ModelAnswer {
 /** Batches in pairs are slow to ask one by one: those over flat memory speak for the others. */
 const isHeard = ({ name }: Implementation): boolean => !name.endsWith('in pairs') || name.includes('flat');
 
-/** The one that goes through all accesses each time; the others go through a part, and through all in the thorough run. */
+/** The one that goes through all accesses each time; the others go through a part, which is larger in the thorough run. */
 const isFirst = ({ name }: Implementation): boolean => name === 'release, flat';
-const PARTS = partAndWhole(121);
+const PARTS = partAndWhole(121, IN_BROWSER ? 13 : 5);
 
 /** An implementation under test. */
 interface Model {
