@@ -3,6 +3,7 @@
  */
 import { hex } from '../core/errors.ts';
 import { type DiffSide, diffMappings, type SpaceDifference } from '../dump/questions/diff.ts';
+import type { Mmu } from '../mmu/mmu.ts';
 import { fieldsOf } from '../reference/entry.ts';
 import type { Surroundings } from './map.ts';
 import { type SpaceOptions, titleOf, withSpace } from './open.ts';
@@ -35,32 +36,41 @@ export async function diff(
       await other.load();
       progress.clear();
       if (!json) output.add(`${paint.bold(`- ${titleOf(one, first)}\n+ ${titleOf(other, second)}`)}\n\n`);
-      let rows: string[][] = [];
-      const flush = async (): Promise<void> => {
-        if (rows.length > 0)
-          output.add(
-            `${columns(rows, 'lrrlrllll')
-              .map((row) => coloured(row, paint))
-              .join('\n')}\n`,
-          );
-        rows = [];
-        await output.flush();
-      };
-      for (const difference of diffMappings(one.mmu, other.mmu, { marks })) {
-        differs = true;
-        if (json) {
-          if (output.add(`${JSON.stringify(jsonOf(difference))}\n`)) await output.flush();
-          continue;
-        }
-        rows.push(...rowsOf(difference));
-        if (rows.length >= BLOCK) await flush();
-      }
-      await flush();
+      differs = await writeDifferences(one.mmu, other.mmu, { json, marks }, { output, paint });
       if (!differs && !json) output.add('nothing differs\n');
       await output.flush();
     });
   });
   return differs ? 1 : 0;
+}
+
+/** Writes what differs; whether anything does. @param head what stands above it */
+export async function writeDifferences(
+  before: Mmu,
+  after: Mmu,
+  { json, marks, head = '' }: { readonly json: boolean; readonly marks: boolean; readonly head?: string },
+  { output, paint }: Pick<Surroundings, 'output' | 'paint'>,
+): Promise<boolean> {
+  let differs = false;
+  let rows: string[][] = [];
+  const flush = async (): Promise<void> => {
+    const lines = rows.length > 0 ? columns(rows, 'lrrlrllll') : [];
+    for (const row of lines) output.add(`${coloured(row, paint)}\n`);
+    rows = [];
+    await output.flush();
+  };
+  for (const difference of diffMappings(before, after, { marks })) {
+    if (!differs && !json) output.add(head);
+    differs = true;
+    if (json) {
+      if (output.add(`${JSON.stringify(jsonOf(difference))}\n`)) await output.flush();
+      continue;
+    }
+    rows.push(...rowsOf(difference));
+    if (rows.length >= BLOCK) await flush();
+  }
+  await flush();
+  return differs;
 }
 
 function coloured(row: string, paint: Surroundings['paint']): string {

@@ -13,6 +13,8 @@ export const EXIT = {
   differences: 1,
   /** A file, an argument or an option is wrong. */
   badInput: 2,
+  /** Ctrl-C, as shells have it, where it is not how a command ends. */
+  interrupted: 130,
   /** A defect of hugewalk: EX_SOFTWARE of sysexits.h. */
   defect: 70,
 } as const;

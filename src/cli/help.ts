@@ -24,6 +24,9 @@ DUMP is a dump of physical memory, plain or gzipped: an ELF64 core (QEMU's dump-
 /proc/vmcore, makedumpfile -E, VirtualBox, Xen), a kdump-compressed file (makedumpfile, QEMU;
 of one that is split, name all parts), a LiME or AVML file, a VMware .vmem with its
 .vmss or .vmsn (name both), or a raw image (.raw, .mem, .vmem, .img, .bin, .dd, or --format raw).
+In its place, qemu:SOCKET or qemu:HOST:PORT is a machine that runs, over QEMU's GDB stub (-gdb),
+gdb:HOST:PORT over another that reads physical memory as that does. It is stopped while it is read,
+and goes on unless it was stopped before; docs/osdev.md has more.
 CR3 and CR4 are the dump's where it has them. What a dump lacks is warned of on standard error,
 a line each; --strict makes that an error. TRACE is a file of operations on huge pages: see
 hugewalk replay --help.
@@ -41,6 +44,7 @@ Exit status:
       replay has found differences
   2   a file, an argument or an option is wrong
   70  a defect of hugewalk
+  130 interrupted (Ctrl-C) while a machine that runs was looked at
 `;
 
 export const MAP_EXPLANATION = `

@@ -5,8 +5,9 @@ import { hex } from '../core/errors.ts';
 import type { AddressSpace, LoadResult } from '../dump/address-space.ts';
 import { line } from './failure.ts';
 import { type FilterOptions, filterOf, filterWords } from './filter.ts';
+import { checkFollow, follow } from './follow.ts';
 import { list } from './listing.ts';
-import { type SpaceOptions, titleOf, withSpace } from './open.ts';
+import { letGo, type SpaceOptions, titleOf, withSpace } from './open.ts';
 import { checkRange } from './options.ts';
 import type { Output } from './output.ts';
 import { overview } from './overview.ts';
@@ -21,6 +22,8 @@ export interface MapOptions extends SpaceOptions, FilterOptions {
   readonly leaves?: boolean;
   readonly json?: boolean;
   readonly all?: boolean;
+  /** Of a machine that runs: seconds from one look to the next. */
+  readonly follow?: number;
 }
 
 /** Where a command writes, and how. */
@@ -37,15 +40,17 @@ export interface Surroundings {
 export async function map(paths: readonly string[], options: MapOptions, surroundings: Surroundings): Promise<void> {
   const { from, to } = options;
   const { progress } = surroundings;
+  checkFollow(paths, options);
   await withSpace(paths, options, surroundings, async (space) => {
     checkRange(from, to, space.mmu.levels);
     const part = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
-    const loaded = await space.load({
-      ...part,
-      onProgress: (n) => progress.report(() => `reading ${printable(space.dump.name)}: ${counted(n, 'page table')}`),
-    });
+    const onProgress = (n: number): void =>
+      progress.report(() => `reading ${printable(space.dump.name)}: ${counted(n, 'page table')}`);
+    const loaded = await space.load({ ...part, onProgress });
+    await letGo(space.dump);
     if (options.leaves || options.json) await mapAsList(space, part, loaded, options, surroundings);
     else await mapForPeople(space, part, loaded, options, surroundings);
+    if (options.follow !== undefined) await follow(space, { ...part, onProgress }, options, surroundings);
   });
 }
 

@@ -1,11 +1,15 @@
 /**
  * From a file's name and options to an address space.
  */
+import { hex } from '../core/errors.ts';
 import { AddressSpace } from '../dump/address-space.ts';
 import type { Dump } from '../dump/dump.ts';
+import { messageOf } from '../dump/dump-error.ts';
+import type { LiveMachine } from '../dump/live/live-machine.ts';
+import { isLive, placeOf } from '../dump/live/place.ts';
 import { openDumpFile } from '../dump/open-dump-file.ts';
 import type { RawRange } from '../dump/raw-ranges.ts';
-import { Failure, line } from './failure.ts';
+import { EXIT, Failure, line } from './failure.ts';
 import type { Progress } from './progress.ts';
 import { printable, sizeOfPages } from './text.ts';
 
@@ -14,6 +18,8 @@ export interface SpaceOptions {
   readonly format?: string;
   readonly ranges?: readonly RawRange[];
   readonly strict?: boolean;
+  /** Leave a machine that runs stopped. */
+  readonly keepStopped?: boolean;
   readonly cpu?: number;
   readonly cr3?: bigint;
   readonly cr4?: bigint;
@@ -28,26 +34,21 @@ interface Tells {
 /** Tells warnings, each once. */
 type Warn = (warnings: readonly string[]) => void;
 
+/** What ends a command from outside: a machine that is stopped must not stay so. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** The options that say what a dump is. */
-export type DumpOptions = Pick<SpaceOptions, 'format' | 'ranges' | 'strict'>;
+export type DumpOptions = Pick<SpaceOptions, 'format' | 'ranges' | 'strict' | 'keepStopped'>;
 
 /** Opens a dump, does the work, and closes it. */
 export async function withDump(
   paths: readonly string[],
-  { format, ranges, strict }: DumpOptions,
-  { progress, errors }: Tells,
+  options: DumpOptions,
+  tells: Tells,
   work: (dump: Dump, warn: Warn) => Promise<void>,
 ): Promise<void> {
-  const onProgress = (done: number, total: number): void =>
-    progress.report(
-      () => `reading ${printable(paths[0]!)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`,
-    );
-  const dump = await openDumpFile(paths.length === 1 ? paths[0]! : paths, {
-    onProgress,
-    ...(strict !== undefined && { strict }),
-    ...(format !== undefined && { format }),
-    ...(ranges !== undefined && { ranges }),
-  });
+  const { progress, errors } = tells;
+  const dump = paths.some(isLive) ? await openMachine(paths, options) : await openFile(paths, options, progress);
   const told = new Set<string>();
   const warn: Warn = (warnings) => {
     const news = warnings.filter((warning) => !told.has(warning));
@@ -57,6 +58,10 @@ export async function withDump(
       errors.write(line(`warning: ${dump.name}: ${warning}`));
     }
   };
+  const stop = (): void => {
+    void letGo(dump).finally(() => process.exit(EXIT.interrupted));
+  };
+  if (dump.format === 'live') for (const signal of SIGNALS) process.once(signal, stop);
   try {
     warn(dump.warnings);
     await work(dump, warn);
@@ -64,7 +69,54 @@ export async function withDump(
     /* Reading may have met what was broken. */
     warn(dump.warnings);
     await dump.close();
+    for (const signal of SIGNALS) process.off(signal, stop);
   }
+}
+
+/** Lets a machine that runs go on; what is read next stops it again. Nothing, for a file. */
+export async function letGo(dump: Dump & Partial<Pick<LiveMachine, 'letGo'>>): Promise<void> {
+  await dump.letGo?.();
+}
+
+function openFile(
+  paths: readonly string[],
+  { format, ranges, strict, keepStopped }: DumpOptions,
+  progress: Progress,
+): Promise<Dump> {
+  if (keepStopped) throw new Failure('--keep-stopped: expected a machine that runs, such as qemu:/tmp/gdb.sock');
+  const onProgress = (done: number, total: number): void =>
+    progress.report(
+      () => `reading ${printable(paths[0]!)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`,
+    );
+  return openDumpFile(paths.length === 1 ? paths[0]! : paths, {
+    onProgress,
+    ...(strict !== undefined && { strict }),
+    ...(format !== undefined && { format }),
+    ...(ranges !== undefined && { ranges }),
+  });
+}
+
+async function openMachine(
+  paths: readonly string[],
+  { format, ranges, strict, keepStopped }: DumpOptions,
+): Promise<Dump> {
+  const [place, ...others] = paths;
+  if (others.length > 0)
+    throw new Failure(`${place}: expected a machine that runs and no file with it, got ${others[0]}`);
+  if (format !== undefined || ranges !== undefined) {
+    throw new Failure(`${place}: expected no --format or --ranges with a machine that runs`);
+  }
+  try {
+    placeOf(place!);
+  } catch (error) {
+    throw new Failure(messageOf(error).replace(/^place: /, ''));
+  }
+  const { openLiveMachine } = await import('../dump/live/live-machine.ts');
+  const machine = await openLiveMachine(place!, { ...(keepStopped !== undefined && { keepStopped }) });
+  const [missing] = machine.warnings;
+  if (!strict || missing === undefined) return machine;
+  await machine.close();
+  throw new Failure(`${place}: ${missing} (an error because of --strict)`);
 }
 
 /** Opens a dump and the address space that the options mean, does the work, and closes the dump. */
@@ -97,12 +149,14 @@ export function searchProgress(dump: Dump, progress: Progress): (done: number, t
     );
 }
 
-/** The address space in one line: file, processor, CR3, levels. */
+/** The address space in one line: file, processor, CR3, levels; of a machine that runs, also where it is, and where it faulted last. */
 export function titleOf(space: AddressSpace, { cr3 }: SpaceOptions): string {
   const { dump, mmu, cpu } = space;
   const processors = dump.cpus.length;
   const which = cpu === undefined ? [] : [`CPU ${cpu}${processors > 1 ? ` of ${processors}` : ''}`];
   const format = dump.format === 'elf-core' ? '' : ` (${dump.format})`;
   const root = `CR3 0x${mmu.registers.cr3.toString(16)}${cr3 === undefined ? '' : ' (given)'}`;
-  return [printable(dump.name) + format, ...which, root, `${mmu.levels} levels`].join(', ');
+  const state = cpu === undefined || dump.format !== 'live' ? undefined : dump.cpus[cpu];
+  const moment = state ? [`RIP ${hex(state.rip)}`, `CR2 ${hex(state.cr2)}`] : [];
+  return [printable(dump.name) + format, ...which, root, `${mmu.levels} levels`, ...moment].join(', ');
 }

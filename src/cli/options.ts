@@ -30,6 +30,31 @@ export function parseHex(name: string, text: string): bigint {
   return value;
 }
 
+/** Registers that hold an address. */
+export type AddressRegister = 'cr2' | 'rip' | 'rsp';
+
+/** Whether a text is an address, or a register that holds one. */
+export function isAddress(text: string): boolean {
+  return isHex(text) || isRegister(text.toLowerCase());
+}
+
+/** `cr2`, or an address in hexadecimal. */
+export function parseAddress(name: string, text: string): bigint | AddressRegister {
+  const register = text.toLowerCase();
+  return isRegister(register) ? register : parseHex(name, text);
+}
+
+function isRegister(text: string): text is AddressRegister {
+  return text === 'cr2' || text === 'rip' || text === 'rsp';
+}
+
+/** Seconds, in decimal. */
+export function parseSeconds(name: string, text: string): number {
+  const seconds = /^\d{1,6}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
+  if (seconds >= 0.01) return seconds;
+  throw new Failure(`${name}: expected seconds such as 1 or 0.5, got ${JSON.stringify(text)}`);
+}
+
 /** Whether a text is an address or register as {@link parseHex} takes it. */
 export function isHex(text: string): boolean {
   return PREFIXED.test(text) || BARE.test(text);

@@ -16,7 +16,18 @@ import {
   WALK_EXPLANATION,
 } from './help.ts';
 import type { MapOptions, Surroundings } from './map.ts';
-import { isHex, parseAccess, parseCount, parseCpu, parseHex, parseLength, parseRanges, parseShard } from './options.ts';
+import {
+  isAddress,
+  parseAccess,
+  parseAddress,
+  parseCount,
+  parseCpu,
+  parseHex,
+  parseLength,
+  parseRanges,
+  parseSeconds,
+  parseShard,
+} from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import type { ReadOptions } from './read.ts';
@@ -63,6 +74,11 @@ function createProgram(): Command {
     .option('--executable', 'only what may be executed, over all levels')
     .option('--user', 'only what user mode may reach')
     .addOption(new Option('--size <SIZE>', 'only pages of 4K, 2M or 1G').argParser(parseSize))
+    .addOption(
+      new Option('--follow [SECONDS]', 'of a machine that runs: look again and again, and show what has changed')
+        .argParser((text) => parseSeconds('--follow', text))
+        .preset('1'),
+    )
     .addHelpText('after', MAP_EXPLANATION)
     .action(async (paths: string[], options: MapOptions & ColorOption) => {
       const { map } = await import('./map.ts');
@@ -70,7 +86,7 @@ function createProgram(): Command {
     });
 
   spaceOptions(program.command('walk').argument('<DUMP>', 'a dump of memory, plain or gzipped'))
-    .argument('<VA...>', 'addresses, in hexadecimal; before them, the other files of a dump that has several')
+    .argument('<VA...>', 'addresses, in hexadecimal, or cr2, rip, rsp; before them, the other files of a dump')
     .description('explain what becomes of an access to an address, level by level')
     .addOption(
       new Option('--access <rwx>', 'r read, w write, x fetch; several are walked each')
@@ -87,9 +103,9 @@ function createProgram(): Command {
     )
     .addHelpText('after', WALK_EXPLANATION)
     .action(async (path: string, rest: string[], options: WalkOptions & ColorOption) => {
-      const first = rest.findIndex(isHex);
+      const first = rest.findIndex(isAddress);
       const others = rest.slice(0, Math.max(first, 0));
-      const addresses = rest.slice(others.length).map((text) => parseHex('VA', text));
+      const addresses = rest.slice(others.length).map((text) => parseAddress('VA', text));
       const { walk } = await import('./walk.ts');
       await within(options, (surroundings) => walk([path, ...others], addresses, options, surroundings));
     });
@@ -206,6 +222,7 @@ function dumpOptions(command: Command): Command {
       new Option('--ranges <LIST>', 'of a raw image: the memory in it, START-END[@OFFSET],...').argParser(parseRanges),
     )
     .option('--format <NAME>', "instead of what the file's content tells: raw, elf-core, kdump, lime, avml or vmware")
+    .option('--keep-stopped', 'of a machine that runs: let it not go on afterwards')
     .option('--strict', 'fail where something is missing or broken, instead of a warning');
 }
 

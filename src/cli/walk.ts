@@ -7,8 +7,10 @@ import { describeOsEntry, type EntryOs, type OsEntry } from '../dump/questions/o
 import { Access, describeAccess } from '../mmu/access.ts';
 import type { Explanation } from '../reference/explain.ts';
 import { explanationLines } from '../reference/explanation-text.ts';
+import { Failure } from './failure.ts';
 import type { Surroundings } from './map.ts';
-import { type SpaceOptions, titleOf, withSpace } from './open.ts';
+import { letGo, type SpaceOptions, titleOf, withSpace } from './open.ts';
+import type { AddressRegister } from './options.ts';
 import type { Paint } from './text.ts';
 
 /** The options of `walk`. */
@@ -21,10 +23,13 @@ export interface WalkOptions extends SpaceOptions {
   readonly os?: EntryOs;
 }
 
+/** An address, or the register of the dump's processor that holds it. */
+export type WalkAddress = bigint | AddressRegister;
+
 /** Runs the command. */
 export async function walk(
   paths: readonly string[],
-  addresses: readonly bigint[],
+  addresses: readonly WalkAddress[],
   options: WalkOptions,
   surroundings: Surroundings,
 ): Promise<void> {
@@ -33,7 +38,8 @@ export async function walk(
   const accesses = access.map((kind) => kind | (user ? Access.user : 0));
   await withSpace(paths, options, surroundings, async (space) => {
     if (!json) output.add(`${paint.bold(titleOf(space, options))}\n`);
-    for (const va of addresses) {
+    for (const address of addresses) {
+      const va = typeof address === 'bigint' ? address : registerOf(space, address);
       const walks = await explainAll(space, va, accesses);
       progress.report(() => `walking: at ${hex(va)}`);
       const { levels } = space.mmu;
@@ -42,8 +48,16 @@ export async function walk(
         await output.flush();
     }
     progress.clear();
+    await letGo(space.dump);
     await output.flush();
   });
+}
+
+/** What a register of the dump's processor holds. */
+function registerOf({ dump, cpu }: AddressSpace, register: AddressRegister): bigint {
+  const state = cpu === undefined ? undefined : dump.cpus[cpu];
+  if (state) return state[register];
+  throw new Failure(`${register}: expected a dump with that register, found none in ${dump.name}: give the address`);
 }
 
 async function explainAll(space: AddressSpace, va: bigint, accesses: readonly number[]): Promise<Explanation[]> {

@@ -64,23 +64,37 @@ const LOAD_OPTIONS: OptionNames<LoadOptions> = { from: true, to: true, onProgres
  */
 export class AddressSpace {
   readonly dump: Dump;
-  /** The dump's processor whose registers it has; undefined where they are none's. */
-  readonly cpu: number | undefined;
-  /** What was assumed of the registers: a processor that does not page was passed over. */
-  readonly warnings: readonly string[];
-  /** The MMU, over the tables that are in memory: see {@link load}. */
-  readonly mmu: Mmu;
-  /** The tables that are in memory. */
-  readonly memory: SparseMemory;
-  readonly #tables: TableLoader;
+  readonly #options: AddressSpaceOptions;
+  #look: Look;
 
-  private constructor(dump: Dump, chosen: ChosenRegisters, mmu: Mmu, memory: SparseMemory, tables: TableLoader) {
+  private constructor(dump: Dump, options: AddressSpaceOptions, look: Look) {
     this.dump = dump;
-    this.cpu = chosen.cpu;
-    this.warnings = chosen.warnings;
-    this.mmu = mmu;
-    this.memory = memory;
-    this.#tables = tables;
+    this.#options = options;
+    this.#look = look;
+  }
+
+  /** The dump's processor whose registers it has; undefined where they are none's. */
+  get cpu(): number | undefined {
+    return this.#look.chosen.cpu;
+  }
+
+  /** What was assumed of the registers: a processor that does not page was passed over. */
+  get warnings(): readonly string[] {
+    return this.#look.chosen.warnings;
+  }
+
+  /** The MMU, over the tables that are in memory: see {@link load}. */
+  get mmu(): Mmu {
+    return this.#look.mmu;
+  }
+
+  /** The tables that are in memory. */
+  get memory(): SparseMemory {
+    return this.#look.memory;
+  }
+
+  get #tables(): TableLoader {
+    return this.#look.tables;
   }
 
   /**
@@ -97,19 +111,30 @@ export class AddressSpace {
     checkOptions('options', options, OPTIONS);
     const { maxTables = MOST_TABLES } = options;
     checkInteger('maxTables', maxTables, 1, MOST_TABLES);
-    const chosen = pagingRegisters(dump, options);
-    const { registers } = chosen;
-    const { core } = options;
-    if (!core) await SPARSE_CORE.compile();
-    const memory = new SparseMemory(core);
-    const mmu = new Mmu(memory, registers, core);
-    const tables = new TableLoader(dump, memory, maxTables);
-    const root = registers.cr3 & ADDRESS_MASK;
-    await tables.fetch([Number(root)]);
-    if (!memory.has(root)) {
-      throw new DumpError(dump.name, `expected the root table at CR3 = ${hex(root)}, found no whole frame there`);
-    }
-    return new AddressSpace(dump, chosen, mmu, memory, tables);
+    return new AddressSpace(dump, options, await look(dump, options));
+  }
+
+  /**
+   * Forgets what was read: `mmu` and `memory` are new ones, without tables, those from before stay as they were. Of a machine that runs, the
+   * registers are those of this moment.
+   *
+   * @throws what {@link open} throws; it is as it was then
+   *
+   * @example
+   * ```ts
+   * import { AddressSpace, diffMappings } from 'hugewalk';
+   * import { openDumpFile } from 'hugewalk/node';
+   * const space = await AddressSpace.open(await openDumpFile('test/fixtures/linux-6.1-4level.elf.gz'));
+   * await space.load();
+   * const before = space.mmu;
+   * await space.refresh();                               // of a machine that runs: what is there by this time
+   * await space.load();
+   * console.log([...diffMappings(before, space.mmu)]);   // [], as the dump is a file
+   * ```
+   */
+  async refresh(): Promise<void> {
+    await this.dump.refresh?.();
+    this.#look = await look(this.dump, this.#options);
   }
 
   /**
@@ -187,4 +212,29 @@ export class AddressSpace {
     await this.translate(va, ...access);
     return this.mmu.explain(va, ...access);
   }
+}
+
+/** What was read of a dump, and with which registers. */
+interface Look {
+  readonly chosen: ChosenRegisters;
+  readonly mmu: Mmu;
+  readonly memory: SparseMemory;
+  readonly tables: TableLoader;
+}
+
+/** Begins with the root table. @param options which were checked */
+async function look(dump: Dump, options: AddressSpaceOptions): Promise<Look> {
+  const { core, maxTables = MOST_TABLES } = options;
+  const chosen = pagingRegisters(dump, options);
+  const { registers } = chosen;
+  if (!core) await SPARSE_CORE.compile();
+  const memory = new SparseMemory(core);
+  const mmu = new Mmu(memory, registers, core);
+  const tables = new TableLoader(dump, memory, maxTables);
+  const root = registers.cr3 & ADDRESS_MASK;
+  await tables.fetch([Number(root)]);
+  if (!memory.has(root)) {
+    throw new DumpError(dump.name, `expected the root table at CR3 = ${hex(root)}, found no whole frame there`);
+  }
+  return { chosen, mmu, memory, tables };
 }

@@ -53,6 +53,8 @@ export interface Dump {
    * @throws TypeError or RangeError for an address that is none; {@link DumpError} when the file cannot be read
    */
   readFrames(physical: readonly bigint[]): Promise<(Uint8Array | undefined)[]>;
+  /** Of a machine that runs: looks at it anew. What is read, and `cpus`, are of a later moment then. */
+  refresh?(): Promise<void>;
   /** Closes the file. More than once does nothing. */
   close(): Promise<void>;
   /** The same, for `await using`. */

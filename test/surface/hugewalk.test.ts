@@ -273,6 +273,12 @@ const entries: Entry[] = [
     kinds: ['string?', 'list?'],
   },
   { name: 'openDumpFile', call: (p: string) => node.openDumpFile(p), good: [], kinds: ['string'] },
+  {
+    name: 'openLiveMachine',
+    call: (p: string, o: never) => node.openLiveMachine(p, o),
+    good: ['qemu:/no/such/gdb.sock'],
+    kinds: ['string', 'options'],
+  },
   { name: 'fileSource', call: (p: string) => node.fileSource(p), good: [], kinds: ['string'] },
   {
     name: 'bytesSource',
@@ -289,6 +295,7 @@ const entries: Entry[] = [
     kinds: ['object', 'options'],
   },
   { name: 'AddressSpace.load', call: (o: never) => space.load(o), good: [], kinds: ['options'] },
+  { name: 'AddressSpace.refresh', call: () => space.refresh(), good: [], kinds: [] },
   {
     name: 'AddressSpace.translate',
     call: (va: bigint, a: number) => space.translate(va, a),
