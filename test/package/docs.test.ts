@@ -22,6 +22,7 @@ const documents = [
   'docs/explore.md',
   'docs/hgm.md',
   'docs/linux.md',
+  'docs/osdev.md',
   'docs/performance.md',
   'docs/replay.md',
 ];
