@@ -6,7 +6,7 @@ import { type DiffSide, diffMappings, type SpaceDifference } from '../dump/quest
 import type { Mmu } from '../mmu/mmu.ts';
 import { fieldsOf } from '../reference/entry.ts';
 import type { Surroundings } from './map.ts';
-import { type SpaceOptions, titleOf, withSpace } from './open.ts';
+import { letGo, type SpaceOptions, titleOf, withSpace } from './open.ts';
 import { columns, EXECUTABLE, PAGE_SIZES, rightsText, USER, WRITABLE } from './text.ts';
 
 /** The options of `diff`. */
@@ -31,9 +31,12 @@ export async function diff(
   const second = toCr3 === undefined ? first : { ...first, cr3: toCr3 };
   let differs = false;
   await withSpace([before], first, { progress, errors }, async (one) => {
+    await one.load();
+    /* Also because the other may be the same machine. */
+    await letGo(one.dump);
     await withSpace([after], second, { progress, errors }, async (other) => {
-      await one.load();
       await other.load();
+      await letGo(other.dump);
       progress.clear();
       if (!json) output.add(`${paint.bold(`- ${titleOf(one, first)}\n+ ${titleOf(other, second)}`)}\n\n`);
       differs = await writeDifferences(one.mmu, other.mmu, { json, marks }, { output, paint });

@@ -37,6 +37,9 @@ type Warn = (warnings: readonly string[]) => void;
 /** What ends a command from outside: a machine that is stopped must not stay so. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** Machines that may be stopped at this moment. */
+const machines = new Set<Promise<Dump>>();
+
 /** The options that say what a dump is. */
 export type DumpOptions = Pick<SpaceOptions, 'format' | 'ranges' | 'strict' | 'keepStopped'>;
 
@@ -47,8 +50,29 @@ export async function withDump(
   tells: Tells,
   work: (dump: Dump, warn: Warn) => Promise<void>,
 ): Promise<void> {
-  const { progress, errors } = tells;
-  const dump = paths.some(isLive) ? await openMachine(paths, options) : await openFile(paths, options, progress);
+  const { progress } = tells;
+  if (!paths.some(isLive)) return workOn(await openFile(paths, options, progress), tells, work);
+  /* From here on it may be stopped. */
+  const opening = openMachine(paths, options);
+  machines.add(opening);
+  const stop = (): void => {
+    const all = [...machines].map((machine) => machine.then(letGo));
+    void Promise.allSettled(all).finally(() => process.exit(EXIT.interrupted));
+  };
+  for (const signal of SIGNALS) process.once(signal, stop);
+  try {
+    await workOn(await opening, tells, work);
+  } finally {
+    machines.delete(opening);
+    for (const signal of SIGNALS) process.off(signal, stop);
+  }
+}
+
+async function workOn(
+  dump: Dump,
+  { progress, errors }: Tells,
+  work: (dump: Dump, warn: Warn) => Promise<void>,
+): Promise<void> {
   const told = new Set<string>();
   const warn: Warn = (warnings) => {
     const news = warnings.filter((warning) => !told.has(warning));
@@ -58,10 +82,6 @@ export async function withDump(
       errors.write(line(`warning: ${dump.name}: ${warning}`));
     }
   };
-  const stop = (): void => {
-    void letGo(dump).finally(() => process.exit(EXIT.interrupted));
-  };
-  if (dump.format === 'live') for (const signal of SIGNALS) process.once(signal, stop);
   try {
     warn(dump.warnings);
     await work(dump, warn);
@@ -69,7 +89,6 @@ export async function withDump(
     /* Reading may have met what was broken. */
     warn(dump.warnings);
     await dump.close();
-    for (const signal of SIGNALS) process.off(signal, stop);
   }
 }
 

@@ -52,7 +52,7 @@ export function usual(question: string): string {
   return '';
 }
 
-/** What a stub sends for a question, frame and all; undefined: nothing. */
+/** What a stub sends for a question, frame and all; undefined: as usual; `nothing`, `hang up`, `prints on`. */
 export type Answers = (question: string, times: number) => string | undefined;
 
 /** A stub that listens. */
@@ -85,6 +85,11 @@ export async function fakeStub(answers: Answers = () => undefined, greeting = ''
         if (special === 'hang up') {
           socket.destroy();
           return;
+        }
+        if (special === 'prints on') {
+          const timer = setInterval(() => socket.write(packet('O41')), 20);
+          socket.on('close', () => clearInterval(timer));
+          continue;
         }
         const plain = question === 'qsThreadInfo' && threads++ > 0 ? 'l' : usual(question);
         const monitor = plain.startsWith('O') && plain !== 'OK' ? packet('OK') : '';

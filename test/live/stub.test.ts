@@ -172,6 +172,17 @@ describe('what is wrong is one line, and the machine goes on', () => {
     await expect.poll(() => stub.letGo()).toBe(1);
   });
 
+  test('a monitor that prints without an end', async () => {
+    await using stub = await fakeStub((asked) => (asked.startsWith('qRcmd') ? 'prints on' : undefined));
+    expect(await refusal(openLiveMachine(stub.place, soon))).toMatch(/^expected an answer of a GDB stub within 150 ms/);
+  });
+
+  test('a target description that is all tags and comments without an end', async () => {
+    const text = `l${'<!--'.repeat(100_000)}${'<reg '.repeat(100_000)}`;
+    await using stub = await fakeStub((asked) => (asked.startsWith('qXfer') ? packet(text) : undefined));
+    expect(await refusal(openLiveMachine(stub.place))).toMatch(/^expected a stub of x86-64 that gives cr0/);
+  });
+
   test('a list of CPUs without an end', async () => {
     await using stub = await fakeStub((asked) =>
       asked === 'qsThreadInfo' ? packet(`m${'01,'.repeat(500)}01`) : undefined,
@@ -234,6 +245,8 @@ test('memory is what the flat view calls ram and rom, of the address space "memo
       '00000000000c0000-00000000000cffff (prio 1, rom): pc.rom',
       '00000000000d0000-0000000001ffffff (prio 0, ram): pc.ram @00000000000d0000',
       '00000000fee00000-00000000feefffff (prio 4096, i/o): apic-msi',
+      '00000001ffffffff-0000000100000000 (prio 0, ram): ends before it begins',
+      '0010000000000000-ffffffffffffffff (prio 0, ram): beyond 52 bits',
     ),
   ].join('');
   expect(memoryMap(text)).toEqual([
@@ -270,6 +283,18 @@ test('an address space that forgets reads anew; what it had stays as it was', as
   expect(before.translate(0n).kind).toBe('page-fault');
 });
 
+test('an address space of a machine that runs has the registers of its last look', async () => {
+  let root = '0010000000000000';
+  await using stub = await fakeStub((question) => (question === 'p22' ? packet(root) : undefined));
+  await using machine = await openLiveMachine(stub.place);
+  const space = await AddressSpace.open(machine);
+  root = '0030000000000000';
+  expect(space.mmu.registers.cr3).toBe(0x1000n);
+  await space.refresh();
+  expect(space.mmu.registers.cr3).toBe(0x3000n);
+  expect(space.memory.has(0x3000n)).toBe(true);
+});
+
 describe('hugewalk', () => {
   test('map --follow shows what has changed, and ends with Ctrl-C; the machine goes on in between and afterwards', async () => {
     const memory = Buffer.alloc(0x3000);
@@ -293,6 +318,16 @@ describe('hugewalk', () => {
     await expect
       .poll(() => stub.letGo())
       .toBe(stub.asked.filter((question) => question === 'Qqemu.PhyMemMode:1').length);
+  });
+
+  test('diff looks at one machine twice', async () => {
+    const memory = Buffer.alloc(0x3000);
+    memory.writeBigUInt64LE(0x83n, 0x2000);
+    memory.writeBigUInt64LE(0x2003n, 0x1000);
+    await using stub = await fakeStub(answersFrom(memory));
+    const { status, stdout } = await run(['diff', stub.place, stub.place, '--to-cr3', '0x0']);
+    expect(stdout).toMatch(/^- +0x0 +0x3fffffff +1 GiB/m);
+    expect([status, stub.letGo()]).toEqual([1, 2]);
   });
 
   test('lets the machine go on when it is interrupted while it reads', async () => {

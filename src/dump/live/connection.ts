@@ -131,6 +131,7 @@ export class Connection {
     this.#socket.once('close', () => clearTimeout(late));
   }
 
+  /** For an answer, whatever is printed before it: so a stub that prints without an end is too late. */
   #wait(): void {
     clearTimeout(this.#timer);
     if (this.#waiting.length === 0) return;
@@ -168,11 +169,11 @@ export class Connection {
     if (printed === undefined) {
       this.#waiting.shift();
       waiting.resolve(waiting.output === '' ? text : waiting.output);
+      this.#wait();
     } else {
       waiting.output += bytesOfHex(printed).toString('latin1');
       if (waiting.output.length > MOST_OUTPUT) this.#fail('expected a monitor that prints less, found no end');
     }
-    this.#wait();
   }
 
   /** What waits fails, and what is asked later. The socket stays: the machine may still be let go. */

@@ -18,8 +18,7 @@ export async function registerNumbers(file: (name: string) => Promise<string | u
   const take = async (name: string): Promise<void> => {
     const text = ++files <= MOST_FILES ? await file(name) : undefined;
     if (text === undefined) return;
-    const plain = text.replaceAll(/<!--.*?-->/gs, '');
-    for (const [tag, kind] of plain.matchAll(/<(reg|xi:include)\s[^>]*>/g)) {
+    for (const [tag, kind] of withoutComments(text).matchAll(/<(reg|xi:include)\s[^<>]*>/g)) {
       if (kind === 'xi:include') {
         const href = attribute(tag, 'href');
         if (href !== undefined) await take(href);
@@ -33,6 +32,11 @@ export async function registerNumbers(file: (name: string) => Promise<string | u
   };
   await take('target.xml');
   return numbers;
+}
+
+function withoutComments(text: string): string {
+  const [head, ...parts] = text.split('<!--');
+  return [head, ...parts.map((part) => (part.includes('-->') ? part.slice(part.indexOf('-->') + 3) : ''))].join('');
 }
 
 function attribute(tag: string, name: string): string | undefined {
