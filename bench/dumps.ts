@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bytesSource } from '../src/dump/byte-source.ts';
-import { PageBitmap } from '../src/dump/formats/kdump/page-bitmap.ts';
+import { PageBitmap } from '../src/dump/formats/page-bitmap.ts';
 import { openDump } from '../src/dump/open-dump.ts';
 import { projectRoot } from './native.ts';
 

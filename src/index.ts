@@ -22,7 +22,7 @@ export { SparseMemory } from './core/sparse-memory.ts';
 export { AddressSpace, type AddressSpaceOptions, type LoadOptions, type LoadResult } from './dump/address-space.ts';
 export { type ByteSource, blobSource, bytesSource } from './dump/byte-source.ts';
 export type { CpuState } from './dump/cpu-state.ts';
-export type { Dump, PhysicalRange } from './dump/dump.ts';
+export type { Dump, PhysicalRange, WindowsHeader } from './dump/dump.ts';
 export { DumpError } from './dump/dump-error.ts';
 export type { InflateOptions } from './dump/gzip.ts';
 export { type DumpSource, type OpenDumpOptions, openDump } from './dump/open-dump.ts';

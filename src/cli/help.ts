@@ -23,7 +23,8 @@ export const EXPLANATION = `
 DUMP is a dump of physical memory, plain or gzipped: an ELF64 core (QEMU's dump-guest-memory,
 /proc/vmcore, makedumpfile -E, VirtualBox, Xen), a kdump-compressed file (makedumpfile, QEMU;
 of one that is split, name all parts), a LiME or AVML file, a VMware .vmem with its
-.vmss or .vmsn (name both), or a raw image (.raw, .mem, .vmem, .img, .bin, .dd, or --format raw).
+.vmss or .vmsn (name both), a crash dump of a 64-bit Windows (MEMORY.DMP, full or with a bitmap),
+or a raw image (.raw, .mem, .vmem, .img, .bin, .dd, or --format raw).
 In its place, qemu:SOCKET or qemu:HOST:PORT is a machine that runs, over QEMU's GDB stub (-gdb),
 gdb:HOST:PORT over another that reads physical memory as that does. It is stopped while it is read,
 and goes on unless it was stopped before; docs/osdev.md has more.

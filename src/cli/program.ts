@@ -221,7 +221,10 @@ function dumpOptions(command: Command): Command {
     .addOption(
       new Option('--ranges <LIST>', 'of a raw image: the memory in it, START-END[@OFFSET],...').argParser(parseRanges),
     )
-    .option('--format <NAME>', "instead of what the file's content tells: raw, elf-core, kdump, lime, avml or vmware")
+    .option(
+      '--format <NAME>',
+      "instead of what the file's content tells: raw, elf-core, kdump, lime, avml, vmware or windows",
+    )
     .option('--keep-stopped', 'of a machine that runs: let it not go on afterwards')
     .option('--strict', 'fail where something is missing or broken, instead of a warning');
 }

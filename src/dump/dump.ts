@@ -8,6 +8,24 @@ export interface PhysicalRange {
   readonly bytes: bigint;
 }
 
+/** What the header of a Windows crash dump says of the machine. */
+export interface WindowsHeader {
+  /** DumpType: 1 a full dump; 5 to 7 dumps with a bitmap of the frames that are there. */
+  readonly dumpType: number;
+  /** The physical address of a root table, as Windows keeps it for CR3; undefined where it is not told. */
+  readonly directoryTableBase: bigint | undefined;
+  /** 15 for a free build of Windows, 12 for a checked one. */
+  readonly majorVersion: number;
+  /** The build of Windows, such as 19041. */
+  readonly build: number;
+  /** How many processors the machine has. */
+  readonly processors: number;
+  /** BugCheckCode: why it has stopped. */
+  readonly bugCheck: number;
+  /** Linear address of KDDEBUGGER_DATA64; undefined where it is not told. */
+  readonly kdDebuggerDataBlock: bigint | undefined;
+}
+
 /**
  * An image of physical memory, and what is known of the processors. {@link openDump} makes one of a file; write your own
  * for memory that comes from elsewhere.
@@ -34,7 +52,7 @@ export interface PhysicalRange {
 export interface Dump {
   /** What messages call it: a file's name. */
   readonly name: string;
-  /** `elf-core`, `kdump`, `raw`, `lime`, `avml`, `vmware`; of a dump of your own, what you like. */
+  /** `elf-core`, `kdump`, `raw`, `lime`, `avml`, `vmware`, `windows`; of a dump of your own, what you like. */
   readonly format: string;
   /** What physical memory there may be, sorted by address, without overlap. */
   readonly segments: readonly PhysicalRange[];
@@ -42,6 +60,8 @@ export interface Dump {
   readonly cpus: readonly CpuState[];
   /** The text of VMCOREINFO, which Linux writes about itself, where the file has it in a place of its own. */
   readonly vmcoreinfo?: string;
+  /** What Windows' own header says, where the dump is of Windows: a root table, but no other register. */
+  readonly windows?: WindowsHeader;
   /**
    * What is missing or broken, a line each, without the file's name. More may come as the dump is read.
    */

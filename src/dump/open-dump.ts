@@ -15,7 +15,7 @@ export interface OpenDumpOptions extends InflateOptions {
   /** What is missing or broken is an error, and no warning. */
   readonly strict?: boolean;
   /**
-   * Not what the file's content says, but this: `raw`, `elf-core`, `kdump`, `lime`, `avml`, `vmware`. Nothing in a raw image says
+   * Not what the file's content says, but this: `raw`, `elf-core`, `kdump`, `lime`, `avml`, `vmware`, `windows`. Nothing in a raw image says
    * that it is one: without this, and without `ranges`, a file is taken for one if it is called .raw, .mem, .vmem, .img,
    * .bin or .dd.
    */
@@ -35,11 +35,11 @@ const OPTIONS: OptionNames<OpenDumpOptions> = {
   ranges: true,
 };
 const READABLE =
-  'an ELF64 core, a kdump-compressed, LiME, AVML or VMware file, or a raw image (--format raw), plain or gzipped';
+  'an ELF64 core, a kdump-compressed, LiME, AVML, VMware or Windows file, or a raw image (--format raw), plain or gzipped';
 
 /**
  * Opens a dump, plain or gzipped, of the format that its content tells: an ELF64 core, kdump-compressed, LiME, AVML, a VMware state with its
- * .vmem, or a raw image. It takes the sources over: closes them with the dump, or when opening fails.
+ * .vmem, a Windows crash dump, or a raw image. It takes the sources over: closes them with the dump, or when opening fails.
  *
  * @param source the file; or all files of the dump, where it has several
  * @throws TypeError or RangeError for options that are wrong in themselves; {@link DumpError} for a file of another format,

@@ -2,6 +2,7 @@
  * The registers of an address space: those of a processor in the dump, overridden by what the caller gives.
  */
 import { checkInteger } from '../core/errors.ts';
+import { ADDRESS_MASK } from '../core/generated/layout.ts';
 import { lma, lme, nxe, sce } from '../mmu/bits/efer.ts';
 import { checkRegisters, DEFAULT_REGISTERS, type Registers } from '../mmu/registers.ts';
 import type { CpuState } from './cpu-state.ts';
@@ -47,8 +48,11 @@ export function pagingRegisters(dump: Dump, options: RegisterOptions): ChosenReg
       warnings.push(`CPU ${cpu}: ${messageOf(error)}: other registers are used`);
     }
   }
-  if (given.cr3 !== undefined && asked === undefined) {
-    return { registers: registersOf(undefined, given), cpu: undefined, warnings: warnings.slice(0, 1) };
+  /* Windows keeps bits in it that are none of the address. */
+  const table = dump.windows?.directoryTableBase;
+  const root = table === undefined ? {} : { cr3: table & ADDRESS_MASK };
+  if ((given.cr3 ?? table) !== undefined && asked === undefined) {
+    return { registers: registersOf(undefined, { ...root, ...given }), cpu: undefined, warnings: warnings.slice(0, 1) };
   }
   if (first) throw new DumpError(dump.name, `CPU ${candidates[0]}: ${messageOf(first)}`, { cause: first });
   throw new DumpError(dump.name, 'expected a QEMU note with CR3, found none: give the CR3 to use (--cr3)');

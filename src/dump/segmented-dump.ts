@@ -1,6 +1,6 @@
 import { checkAligned, wrongKind } from '../core/errors.ts';
 import type { CpuState } from './cpu-state.ts';
-import type { Dump, PhysicalRange } from './dump.ts';
+import type { Dump, PhysicalRange, WindowsHeader } from './dump.ts';
 import type { ByteRange } from './ranges.ts';
 import { FRAME, FrameLocator, type Segment } from './segment.ts';
 import type { Warnings } from './warnings.ts';
@@ -24,6 +24,7 @@ export interface Described {
   readonly warnings: Warnings;
   readonly cpus?: readonly CpuState[];
   readonly vmcoreinfo?: string | undefined;
+  readonly windows?: WindowsHeader;
 }
 
 /** A part of a frame, and where it lies. */
@@ -41,16 +42,18 @@ export class SegmentedDump implements Dump {
   readonly segments: readonly PhysicalRange[];
   readonly cpus: readonly CpuState[];
   readonly vmcoreinfo?: string;
+  readonly windows?: WindowsHeader;
   readonly warnings: readonly string[];
   readonly #content: Content;
   readonly #frames: FrameLocator;
 
-  constructor({ name, format, segments, content, warnings, cpus = [], vmcoreinfo }: Described) {
+  constructor({ name, format, segments, content, warnings, cpus = [], vmcoreinfo, windows }: Described) {
     this.name = name;
     this.format = format;
     this.segments = segments.map(({ physical, bytes }) => ({ physical, bytes }));
     this.cpus = cpus;
     if (vmcoreinfo !== undefined) this.vmcoreinfo = vmcoreinfo;
+    if (windows) this.windows = windows;
     this.warnings = warnings.lines;
     this.#content = content;
     this.#frames = new FrameLocator(segments);

@@ -14,7 +14,6 @@ const beginning = (start: string): Uint8Array => {
 
 describe('a file that is no dump', () => {
   test.each([
-    ['PAGEDU64', /a Windows crash dump: take a raw image/],
     ['PAGEDUMP', /a 32-bit Windows crash dump: hugewalk walks the tables of 64-bit systems only$/],
     ['MDMP', /a minidump of a Windows process/],
     ['HIBR', /a Windows hibernation file: convert it to a raw image/],
@@ -39,7 +38,7 @@ describe('a file that is no dump', () => {
   ])('but begins with %j is named with what helps, plain or gzipped', async (start, is) => {
     const message = await dumpErrorOf(open(beginning(start)));
     expect(message).toMatch(
-      /^expected an ELF64 core, a kdump-compressed, LiME, AVML or VMware file, or a raw image \(--format raw\), /,
+      /^expected an ELF64 core, a kdump-compressed, LiME, AVML, VMware or Windows file, or a raw image \(--format raw\), /,
     );
     expect(message).toMatch(is);
     expect(await dumpErrorOf(open(gzipSync(beginning(start))))).toBe(message);
@@ -80,7 +79,7 @@ describe('options', () => {
   const core = bytesSource(buildCore({ segments: [{ physical: 0n, content: pattern(4096) }] }), NAME);
 
   test.each<[object, RegExp]>([
-    [{ format: 'zip' }, /^format: expected one of elf-core, kdump, lime, avml, vmware, raw, got "zip"$/],
+    [{ format: 'zip' }, /^format: expected one of elf-core, kdump, lime, avml, vmware, windows, raw, got "zip"$/],
     [{ format: 1 }, /^format: expected a string, got 0x1$/],
     [{ strict: 1 }, /^strict: expected a boolean, got 0x1$/],
     [{ strickt: true }, /^options: .* did you mean strict\?$/],

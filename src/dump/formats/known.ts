@@ -21,7 +21,6 @@ const WINDOWS = 'take a raw image or a LiME file instead, for instance with QEMU
 const DISK = 'that is a disk, not memory';
 
 const KNOWN: readonly Known[] = [
-  { magic: 'PAGEDU64', is: 'a Windows crash dump', remedy: WINDOWS },
   {
     magic: 'PAGEDUMP',
     is: 'a 32-bit Windows crash dump',

@@ -4,6 +4,7 @@
 export const ELF_MAGIC = '\x7fELF';
 export const LIME_MAGIC = 'EMiL';
 export const AVML_MAGIC = 'AVML';
+export const WINDOWS_MAGIC = 'PAGEDU64';
 /** VMware's state files: see vmware/tags.ts. */
 const VMWARE_MAGICS = ['\xd0\xbe\xd2\xbe', '\xd1\xba\xd1\xba', '\xd2\xbe\xd2\xbe', '\xd3\xbe\xd3\xbe'];
 

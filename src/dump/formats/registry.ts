@@ -3,7 +3,7 @@
  */
 import type { DumpFormat } from './format.ts';
 import { KDUMP } from './kdump/kdump.ts';
-import { AVML_MAGIC, beginsWith, ELF_MAGIC, isVmwareState, LIME_MAGIC } from './magic.ts';
+import { AVML_MAGIC, beginsWith, ELF_MAGIC, isVmwareState, LIME_MAGIC, WINDOWS_MAGIC } from './magic.ts';
 
 const RAW_NAME = /\.(raw|mem|vmem|img|bin|dd)(\.gz)?$/i;
 
@@ -41,6 +41,11 @@ export const FORMATS: readonly DumpFormat[] = [
     files: 2,
     recognises: isVmwareState,
     load: async () => (await import('./vmware/vmware.ts')).openVmware,
+  },
+  {
+    name: 'windows',
+    recognises: (start) => beginsWith(start, WINDOWS_MAGIC),
+    load: async () => (await import('./windows/windows.ts')).openWindows,
   },
   RAW,
 ];

@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { bytesSource } from '../../../src/dump/byte-source.ts';
-import { PageBitmap } from '../../../src/dump/formats/kdump/page-bitmap.ts';
+import { PageBitmap } from '../../../src/dump/formats/page-bitmap.ts';
 
 const CHUNK = 2 ** 16;
 

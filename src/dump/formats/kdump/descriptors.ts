@@ -6,7 +6,7 @@
  * Pages of zeros share one offset. Offset 0 is a page that a dump which was broken off did not get to.
  */
 import type { ByteSource } from '../../byte-source.ts';
-import { readNearby } from './in-file.ts';
+import { readNearby } from '../in-file.ts';
 
 /** Bytes of a descriptor. */
 export const DESCRIPTOR = 24;

@@ -13,7 +13,7 @@ import { hex } from '../../../core/errors.ts';
 import type { ByteSource } from '../../byte-source.ts';
 import { DumpError } from '../../dump-error.ts';
 import { type ByteRange, checkRanges, endOf } from '../../ranges.ts';
-import { checkInFile, readBytes } from './in-file.ts';
+import { checkInFile, readBytes } from '../in-file.ts';
 import { type Piece, piecesOf, type Record } from './record-pieces.ts';
 import type { Warn } from './warn.ts';
 

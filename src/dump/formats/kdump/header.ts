@@ -17,8 +17,8 @@ import { hex } from '../../../core/errors.ts';
 import type { ByteSource } from '../../byte-source.ts';
 import { DumpError } from '../../dump-error.ts';
 import type { ByteRange } from '../../ranges.ts';
+import { checkInFile, readBytes } from '../in-file.ts';
 import { beginsWith } from '../magic.ts';
-import { checkInFile, readBytes } from './in-file.ts';
 import { KDUMP_MAGIC } from './magic.ts';
 import type { Warn } from './warn.ts';
 

@@ -5,10 +5,10 @@ import { checkAligned, hex, wrongKind } from '../../../core/errors.ts';
 import type { CpuState } from '../../cpu-state.ts';
 import type { Dump, PhysicalRange } from '../../dump.ts';
 import { messageOf } from '../../dump-error.ts';
+import { readNearby } from '../in-file.ts';
+import type { PageBitmap } from '../page-bitmap.ts';
 import { CODEC_FLAGS, CODECS, type Decompress } from './codecs.ts';
 import { DESCRIPTOR, type Descriptor, readDescriptors } from './descriptors.ts';
-import { readNearby } from './in-file.ts';
-import type { PageBitmap } from './page-bitmap.ts';
 import type { Part } from './parts.ts';
 
 const FRAME = 4096;

@@ -7,7 +7,7 @@ import type { CpuState } from '../../cpu-state.ts';
 import type { ByteRange } from '../../ranges.ts';
 import { gatherFacts } from '../elf/facts.ts';
 import { readNotes } from '../elf/notes.ts';
-import { readBytes } from './in-file.ts';
+import { readBytes } from '../in-file.ts';
 import type { Warn } from './warn.ts';
 
 /** More than any kernel says of itself. */

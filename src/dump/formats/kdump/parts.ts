@@ -5,8 +5,8 @@
 import { hex } from '../../../core/errors.ts';
 import type { ByteSource } from '../../byte-source.ts';
 import { DumpError } from '../../dump-error.ts';
+import { PageBitmap } from '../page-bitmap.ts';
 import type { KdumpHeader } from './header.ts';
-import { PageBitmap } from './page-bitmap.ts';
 import type { Warn } from './warn.ts';
 
 /** A file, and what its headers say. */

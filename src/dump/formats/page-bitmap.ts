@@ -1,14 +1,14 @@
 /**
  * A bitmap of page frames: bit n % 8 of byte n / 8 is frame n. It answers how many bits are set before one, as that is
- * which descriptor a frame has.
+ * which of the pages in a file is the frame's.
  *
  *   chunk   64 KiB of bitmap, 2 GiB of memory: the bits set before it; nothing more where all bits are clear
  *   line    64 bytes of it: the bits set in its chunk before it
  *   word    32 bits, counted when asked
  */
-import type { ByteSource } from '../../byte-source.ts';
-import type { PhysicalRange } from '../../dump.ts';
-import type { ByteRange } from '../../ranges.ts';
+import type { ByteSource } from '../byte-source.ts';
+import type { PhysicalRange } from '../dump.ts';
+import type { ByteRange } from '../ranges.ts';
 import { readBytes } from './in-file.ts';
 
 const CHUNK_BYTES = 2 ** 16;

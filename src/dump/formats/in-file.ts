@@ -1,7 +1,7 @@
-import { hex } from '../../../core/errors.ts';
-import type { ByteSource } from '../../byte-source.ts';
-import { DumpError } from '../../dump-error.ts';
-import { type ByteRange, endOf } from '../../ranges.ts';
+import { hex } from '../../core/errors.ts';
+import type { ByteSource } from '../byte-source.ts';
+import { DumpError } from '../dump-error.ts';
+import { type ByteRange, endOf } from '../ranges.ts';
 
 /** Bytes between two ranges that are read with them, since one longer read is quicker than two. */
 const NEARBY = 2048;
