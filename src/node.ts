@@ -6,3 +6,4 @@
 export { fileSource } from './dump/file-source.ts';
 export { type LiveMachine, type LiveOptions, openLiveMachine } from './dump/live/live-machine.ts';
 export { openDumpFile } from './dump/open-dump-file.ts';
+export { type StreamSourceOptions, streamSource } from './dump/stream-source.ts';

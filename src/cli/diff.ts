@@ -5,6 +5,7 @@ import { hex } from '../core/errors.ts';
 import { type DiffSide, diffMappings, type SpaceDifference } from '../dump/questions/diff.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import { fieldsOf } from '../reference/entry.ts';
+import { checkOnce } from './dump-files.ts';
 import type { Surroundings } from './map.ts';
 import { letGo, type SpaceOptions, titleOf, withSpace } from './open.ts';
 import { columns, EXECUTABLE, PAGE_SIZES, rightsText, USER, WRITABLE } from './text.ts';
@@ -29,6 +30,7 @@ export async function diff(
 ): Promise<number> {
   const { json = false, marks = false, toCr3, ...first } = options;
   const second = toCr3 === undefined ? first : { ...first, cr3: toCr3 };
+  checkOnce([before, after]);
   let differs = false;
   await withSpace([before], first, { progress, errors }, async (one) => {
     await one.load();

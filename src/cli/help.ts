@@ -29,7 +29,8 @@ In its place, qemu:SOCKET or qemu:HOST:PORT is a machine that runs, over QEMU's 
 gdb:HOST:PORT over another that reads physical memory as that does. It is stopped while it is read,
 and goes on unless it was stopped before; docs/osdev.md has more.
 CR3 and CR4 are the dump's where it has them. What a dump lacks is warned of on standard error,
-a line each; --strict makes that an error. TRACE is a file of operations on huge pages: see
+a line each; --strict makes that an error. - is standard input: a file, or a pipe, which is copied
+into a temporary file first. TRACE is a file of operations on huge pages: see
 hugewalk replay --help.
 
 A raw image is memory from physical 0 on. Where the file leaves a hole out, --ranges says what

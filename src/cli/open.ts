@@ -7,8 +7,9 @@ import type { Dump } from '../dump/dump.ts';
 import { messageOf } from '../dump/dump-error.ts';
 import type { LiveMachine } from '../dump/live/live-machine.ts';
 import { isLive, placeOf } from '../dump/live/place.ts';
-import { openDumpFile } from '../dump/open-dump-file.ts';
+import { openDump } from '../dump/open-dump.ts';
 import type { RawRange } from '../dump/raw-ranges.ts';
+import { nameOfPath, openSources } from './dump-files.ts';
 import { EXIT, Failure, line } from './failure.ts';
 import type { Progress } from './progress.ts';
 import { printable, sizeOfPages } from './text.ts';
@@ -97,7 +98,7 @@ export async function letGo(dump: Dump & Partial<Pick<LiveMachine, 'letGo'>>): P
   await dump.letGo?.();
 }
 
-function openFile(
+async function openFile(
   paths: readonly string[],
   { format, ranges, strict, keepStopped }: DumpOptions,
   progress: Progress,
@@ -105,9 +106,9 @@ function openFile(
   if (keepStopped) throw new Failure('--keep-stopped: expected a machine that runs, such as qemu:/tmp/gdb.sock');
   const onProgress = (done: number, total: number): void =>
     progress.report(
-      () => `reading ${printable(paths[0]!)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`,
+      () => `reading ${nameOfPath(paths[0]!)}: ${sizeOfPages(done / 4096)} of ${sizeOfPages(total / 4096)}`,
     );
-  return openDumpFile(paths.length === 1 ? paths[0]! : paths, {
+  return openDump(await openSources(paths, progress), {
     onProgress,
     ...(strict !== undefined && { strict }),
     ...(format !== undefined && { format }),

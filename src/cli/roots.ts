@@ -4,10 +4,11 @@
 import { hex } from '../core/errors.ts';
 import { evidenceWords, type RootCandidate } from '../dump/roots/candidate.ts';
 import { findRoots, type RootSearch } from '../dump/roots/find-roots.ts';
+import { nameOfPath } from './dump-files.ts';
 import { line } from './failure.ts';
 import type { Surroundings } from './map.ts';
 import { type DumpOptions, searchProgress, withDump } from './open.ts';
-import { columns, counted, type Paint, printable } from './text.ts';
+import { columns, counted, type Paint } from './text.ts';
 
 /** The options of `roots`. */
 export interface RootsOptions extends DumpOptions {
@@ -42,7 +43,7 @@ function commandOf(paths: readonly string[], { root, levels }: RootCandidate): s
 }
 
 function textOf(path: string, found: RootSearch, walked: (root: RootCandidate) => string, paint: Paint): string {
-  const head = paint.bold(`${printable(path)}: ${counted(found.roots.length, 'root table')}`);
+  const head = paint.bold(`${nameOfPath(path)}: ${counted(found.roots.length, 'root table')}`);
   if (found.roots.length === 0) return `${head}\n\nno frame has tables below it as a root has\n`;
   const header = ['root', 'levels', 'of', 'lower', 'upper', 'evidence'];
   const rows = found.roots.map((root) => [

@@ -25,22 +25,34 @@ export async function fileSource(path: string): Promise<ByteSource> {
     if (!stat.isFile()) {
       throw new DumpError(path, `expected a file, found ${stat.isDirectory() ? 'a directory' : 'a device or pipe'}`);
     }
-    return new FileSource(path, stat.size, handle);
+    return handleSource(path, stat.size, handle);
   } catch (error) {
     await handle.close();
     throw error;
   }
 }
 
+/** A file that is open, as a source. @param closed to be called when it is closed */
+export function handleSource(
+  name: string,
+  size: number,
+  handle: FileHandle,
+  closed: () => Promise<void> = async () => undefined,
+): ByteSource {
+  return new FileSource(name, size, handle, closed);
+}
+
 class FileSource implements ByteSource {
   readonly name: string;
   readonly size: number;
   readonly #handle: FileHandle;
+  readonly #closed: () => Promise<void>;
 
-  constructor(name: string, size: number, handle: FileHandle) {
+  constructor(name: string, size: number, handle: FileHandle, closed: () => Promise<void>) {
     this.name = name;
     this.size = size;
     this.#handle = handle;
+    this.#closed = closed;
   }
 
   async read(ranges: readonly ByteRange[]): Promise<Uint8Array[]> {
@@ -50,6 +62,7 @@ class FileSource implements ByteSource {
 
   async close(): Promise<void> {
     await this.#handle.close();
+    await this.#closed();
   }
 
   async #readOne(range: ByteRange): Promise<Uint8Array> {

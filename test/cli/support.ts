@@ -30,19 +30,23 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Arguments of Node; default: the command's file. */
   readonly node?: readonly string[];
+  /** What comes on its standard input; default: nothing. */
+  readonly input?: Uint8Array;
   /** Stop reading its output after the first piece. */
   readonly hangUp?: boolean;
 }
 
 /** Runs `hugewalk` with arguments. */
 export function run(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { env = {}, node = [CLI], hangUp = false } = options;
+  const { env = {}, node = [CLI], hangUp = false, input } = options;
   const began = performance.now();
   const child = spawn(process.execPath, [...node, ...args], {
     cwd: ROOT,
     env: { PATH: process.env.PATH ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
+  /* A command that does not want it may be gone. */
+  child.stdin.on('error', () => undefined).end(input);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -281,6 +281,12 @@ const entries: Entry[] = [
   },
   { name: 'fileSource', call: (p: string) => node.fileSource(p), good: [], kinds: ['string'] },
   {
+    name: 'streamSource',
+    call: (s: never, n: string, o: never) => node.streamSource(s, n, o),
+    good: [new Blob([]).stream(), 'x'],
+    kinds: ['object', 'string', 'options'],
+  },
+  {
     name: 'bytesSource',
     call: (b: never, n: string) => hugewalk.bytesSource(b, n),
     good: [new Uint8Array(1), 'x'],

@@ -1,0 +1,57 @@
+/**
+ * The files that a command is given: paths, or `-` for what comes on standard input.
+ */
+import { fstatSync } from 'node:fs';
+import type { ByteSource } from '../dump/byte-source.ts';
+import { fileSource } from '../dump/file-source.ts';
+import { streamSource } from '../dump/stream-source.ts';
+import { Failure } from './failure.ts';
+import type { Progress } from './progress.ts';
+import { printable, sizeOfPages } from './text.ts';
+
+/** What stands for standard input. */
+export const STANDARD_INPUT = '-';
+const NAME = 'standard input';
+
+/** A path as messages call it. */
+export function nameOfPath(path: string): string {
+  return path === STANDARD_INPUT ? NAME : printable(path);
+}
+
+/** Opens what the paths name. A pipe is read to its end first. */
+export async function openSources(paths: readonly string[], progress: Progress): Promise<ByteSource[]> {
+  checkOnce(paths);
+  const sources: ByteSource[] = [];
+  try {
+    for (const path of paths) {
+      sources.push(await (path === STANDARD_INPUT ? standardInput(progress) : fileSource(path)));
+    }
+    return sources;
+  } catch (error) {
+    for (const source of sources) await source.close();
+    throw error;
+  }
+}
+
+/** Standard input can be read once. */
+export function checkOnce(paths: readonly string[]): void {
+  if (paths.indexOf(STANDARD_INPUT) === paths.lastIndexOf(STANDARD_INPUT)) return;
+  throw new Failure('-: expected standard input once, got it twice: name a file');
+}
+
+async function standardInput(progress: Progress): Promise<ByteSource> {
+  const { stdin } = process;
+  if (stdin.isTTY) throw new Failure('-: expected a dump on standard input, found a terminal: name a file');
+  if (fstatSync(0).isFile()) {
+    /* `< FILE`: read by need, where the system has a name for it. */
+    const file = await fileSource('/dev/stdin').catch(() => undefined);
+    if (file) return { ...bound(file), name: NAME };
+  }
+  return streamSource(stdin, NAME, {
+    onProgress: (bytes) => progress.report(() => `reading ${NAME}: ${sizeOfPages(Math.ceil(bytes / 4096))}`),
+  });
+}
+
+function bound(source: ByteSource): Omit<ByteSource, 'name'> {
+  return { size: source.size, read: (ranges) => source.read(ranges), close: () => source.close() };
+}
