@@ -15,19 +15,34 @@ const beginning = (start: string): Uint8Array => {
 describe('a file that is no dump', () => {
   test.each([
     ['PAGEDUMP', /a 32-bit Windows crash dump: hugewalk walks the tables of 64-bit systems only$/],
-    ['MDMP', /a minidump of a Windows process/],
+    ['MDMP\x93\xa7', /a minidump of a Windows process, which holds none of the machine's tables: take a raw image/],
+    ['hibr', /a Windows hibernation file: convert it to a raw image/],
     ['HIBR', /a Windows hibernation file: convert it to a raw image/],
-    ['QEVM', /a QEMU saved state \(savevm, migrate\): load it and run dump-guest-memory FILE/],
+    ['RSTR', /a Windows hibernation file: convert it to a raw image/],
+    ['QEVM\0\0\0\x03', /a QEMU saved state \(savevm, migrate\): load it and run dump-guest-memory FILE/],
     ['LibvirtQemudSave', /a guest saved by libvirt \(virsh save\): .*virsh dump --memory-only DOMAIN FILE$/],
-    ['QFI\xfb', /a QEMU disk image \(qcow2\): if it holds a savevm snapshot/],
-    ['\x7fVirtualBox SavedState V2.0', /a VirtualBox saved state: .*dumpvmcore/],
+    ['LibvirtQemudPart', /has not finished saving \(virsh save\): run virsh dump --memory-only DOMAIN FILE$/],
+    ['Xen saved domain, xl format\n \0 \r', /a guest saved by Xen \(xl save\): .*run xl dump-core DOMAIN FILE$/],
+    ['LinuxGuestRecord', /a guest saved by Xen \(xl save\): .*run xl dump-core DOMAIN FILE$/],
+    ['libvirt-xml\n \0 \r', /a guest saved by Xen \(xl save\): .*run xl dump-core DOMAIN FILE$/],
+    ['\xff\xff\xff\xff\xff\xff\xff\xffXENF', /a guest saved by Xen \(xl save\): .*run xl dump-core DOMAIN FILE$/],
+    ['\x7fVirtualBox SavedState V2.0', /a VirtualBox saved state: .*VBoxManage debugvm NAME dumpvmcore/],
+    ['QFI\xfb', /a QEMU disk image \(qcow2\): if it holds a savevm snapshot, load that \(loadvm\) and run/],
+    ['QED\0', /a QEMU disk image \(QED\): that is a disk, not memory$/],
     ['KDMV', /a VMware disk image \(VMDK\): that is a disk, not memory$/],
+    ['COWD', /a VMware disk image \(VMDK\): that is a disk, not memory$/],
+    ['# Disk DescriptorFile\nversion=1', /a VMware disk image \(VMDK\): that is a disk, not memory$/],
+    ['<<< Oracle VM VirtualBox Disk Image >>>', /a VirtualBox disk image \(VDI\): that is a disk, not memory$/],
+    ['vhdxfile', /a Hyper-V disk image \(VHDX\): that is a disk, not memory$/],
     [
       'EVF\x09\x0d\x0a\xff\0',
       /an E01 file \(EnCase, Expert Witness\): export the memory in it: ewfexport -f raw FILE$/,
     ],
+    ['EVF2\x0d\x0a\x81\0', /an Ex01 file \(EnCase\): export the memory in it: ewfexport -f raw FILE$/],
     ['PK\x03\x04\x14\0\0\0aff4://c215ba20', /an AFF4 file: extract its image of memory/],
     ['PK\x03\x04\x14\0\0\0memory.raw', /a zip archive: unpack it first$/],
+    ['\xed\x23\x8f\x61\x73\x01\x19\xa8', /an LKCD dump of an old Linux: crash reads it$/],
+    ['sadump\0\0', /a dump of the firmware \(sadump\): convert it with makedumpfile$/],
     ['\xfd7zXZ\0', /an xz-compressed file: decompress it first$/],
     ['\x28\xb5\x2f\xfd', /a zstd-compressed file: decompress it first$/],
     [
@@ -64,6 +79,16 @@ describe('a file that is no dump', () => {
   test('but is empty, plain or gzipped, is named', async () => {
     expect(await dumpErrorOf(open(new Uint8Array(0)))).toMatch(/found an empty file$/);
     expect(await dumpErrorOf(open(gzipSync(new Uint8Array(0))))).toMatch(/found an empty file$/);
+  });
+
+  test.each([
+    ['a 32-bit guest, by its class', 4, 1, /: a 32-bit guest, or one whose CPU was not in 64-bit mode/],
+    ['a 32-bit guest, by its machine', 18, 3, /: a 32-bit guest, or one whose CPU was not in 64-bit mode/],
+    ['a program', 16, 2, /: a program \(a vmlinux\?\), not a dump$/],
+  ])('but an ELF file of %s is named', async (_, at, value, is) => {
+    const core = buildCore({ segments: [{ physical: 0n, content: pattern(4096) }] });
+    core[at] = value;
+    expect(await dumpErrorOf(open(core))).toMatch(is);
   });
 
   test('but gzipped twice is named', async () => {

@@ -1,7 +1,9 @@
 /**
  * Files that are no dump that can be read, told by how they begin, so that a message can name what was found and what helps.
- * Sources: QEMU's migration stream, libvirt's qemu_saveimage.h, Volatility's crash64.json, libewf's and AFF4's format notes,
- * and the formats' own specifications.
+ * Sources: QEMU's migration stream, libvirt's qemu_saveimage.h and libxl_conf.h, Xen's xl.h and libxc-migration-stream,
+ * Volatility's crash64.json, LKCD's dump.h, crash's sadump.h, libewf's and AFF4's format notes, and the formats' own specifications.
+ *
+ * What netdump and crash call an ELF vmcore is an ELF core, and told by elf/.
  */
 
 import { beginsWith } from './magic.ts';
@@ -17,6 +19,7 @@ interface Known {
 
 const QEMU_DUMP = "run dump-guest-memory FILE in QEMU's monitor (without -z, -l, -s)";
 const LIBVIRT_DUMP = 'run virsh dump --memory-only DOMAIN FILE';
+const XEN_DUMP = 'restore it and run xl dump-core DOMAIN FILE';
 const WINDOWS = 'take a raw image or a LiME file instead, for instance with QEMU or DumpIt';
 const DISK = 'that is a disk, not memory';
 
@@ -39,6 +42,11 @@ const KNOWN: readonly Known[] = [
     is: 'a guest that libvirt has not finished saving (virsh save)',
     remedy: LIBVIRT_DUMP,
   },
+  ...['Xen saved domain, ', 'LinuxGuestRecord', 'libvirt-xml\n \0 \r', `${'\xff'.repeat(8)}XENF`].map((magic) => ({
+    magic,
+    is: 'a guest saved by Xen (xl save)',
+    remedy: XEN_DUMP,
+  })),
   {
     magic: 'QFI\xfb',
     is: 'a QEMU disk image (qcow2)',
@@ -50,7 +58,12 @@ const KNOWN: readonly Known[] = [
     remedy: 'start the machine from it and run VBoxManage debugvm NAME dumpvmcore --filename FILE',
   },
   { magic: '<<< ', is: 'a VirtualBox disk image (VDI)', remedy: DISK },
-  { magic: 'KDMV', is: 'a VMware disk image (VMDK)', remedy: DISK },
+  ...['KDMV', 'COWD', '# Disk DescriptorFile'].map((magic) => ({
+    magic,
+    is: 'a VMware disk image (VMDK)',
+    remedy: DISK,
+  })),
+  { magic: 'QED\0', is: 'a QEMU disk image (QED)', remedy: DISK },
   { magic: 'vhdxfile', is: 'a Hyper-V disk image (VHDX)', remedy: DISK },
   { magic: 'conectix', is: 'a Hyper-V disk image (VHD)', remedy: DISK },
   {
@@ -63,6 +76,12 @@ const KNOWN: readonly Known[] = [
     is: 'an Ex01 file (EnCase)',
     remedy: 'export the memory in it: ewfexport -f raw FILE',
   },
+  ...['\xed\x23\x8f\x61\x73\x01\x19\xa8', '\xcd\x23\x8f\x61\x73\x01\x19\xa8'].map((magic) => ({
+    magic,
+    is: 'an LKCD dump of an old Linux',
+    remedy: 'crash reads it',
+  })),
+  { magic: 'sadump\0\0', is: 'a dump of the firmware (sadump)', remedy: 'convert it with makedumpfile' },
   {
     magic: 'S1SUSPEND',
     at: 4086,
