@@ -27,6 +27,7 @@ export { DumpError } from './dump/dump-error.ts';
 export type { InflateOptions } from './dump/gzip.ts';
 export { type DumpSource, type OpenDumpOptions, openDump } from './dump/open-dump.ts';
 export type { RegisterOptions } from './dump/paging-registers.ts';
+export { type AbsentEntries, type AbsentOptions, absentEntries } from './dump/questions/absent-entries.ts';
 export { type DiffOptions, type DiffSide, diffMappings, type SpaceDifference } from './dump/questions/diff.ts';
 export { describeOsEntry, type EntryOs, type OsEntry, type OsEntryPlace } from './dump/questions/os-entries.ts';
 export type { HoleReason, MemoryContents, MemoryHole } from './dump/questions/read-memory.ts';

@@ -1,6 +1,7 @@
 /**
  * Which leaves `hugewalk map` shows: those with certain rights over all levels, or of one size.
  */
+import type { AbsentEntries } from '../dump/questions/absent-entries.ts';
 import { Failure } from './failure.ts';
 import { LEAF, type RecordReader } from './record.ts';
 import { EXECUTABLE, USER, WRITABLE } from './text.ts';
@@ -23,6 +24,12 @@ export function filterOf({ writable, executable, user, size }: FilterOptions): F
   if (needed === 0 && size === undefined) return undefined;
   return (record) =>
     record.kind === LEAF && (record.rights & needed) === needed && (size === undefined || record.level === size);
+}
+
+/** Of entries that are not present: they give no right to anybody, and are of the size that their table has. */
+export function absentFilterOf({ writable, executable, user, size }: FilterOptions): (entry: AbsentEntries) => boolean {
+  const isOfRights = Boolean(writable || executable || user);
+  return ({ level }) => !isOfRights && (size === undefined || size === level);
 }
 
 /** What the filter asks, in words: `, only writable, user, of 4 KiB`. */

@@ -70,6 +70,13 @@ With --leaves --json, a line is
 order of va as an unsigned number. With --json alone, a line is a run of leaves that are
 contiguous in linear and physical memory, with the same size, bits and rights, and has "bytes"
 after "size".
+
+With --os, entries that are not present and not empty are lines, too (in a table that is met again,
+once):
+  {"va":"0x3000","size":4096,"present":false,
+   "os":{"kind":"transition","words":"in transition: ...","pa":"0x5000"}}
+Kinds: prot-none, swap, migration, hwpoison, device, marker; transition, prototype, page-file,
+demand-zero. A run has "bytes", and no words.
 `;
 
 export const WALK_EXPLANATION = `

@@ -1,9 +1,12 @@
 /**
  * `hugewalk map --leaves` and `--json`: a line a leaf, or a line a run of leaves.
  */
+import { type AbsentEntries, absentEntries } from '../dump/questions/absent-entries.ts';
+import type { EntryOs } from '../dump/questions/os-entries.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import type { ScanOptions } from '../mmu/scan.ts';
 import { fieldsOf } from '../reference/entry.ts';
+import { type AbsentFilter, absentJson, absentText } from './absent.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { Filter } from './filter.ts';
 import { LeafJson } from './leaf-json.ts';
@@ -16,6 +19,9 @@ import { count, hexOfPage, PAGE_SIZES, rightsText } from './text.ts';
 export interface ListingOptions extends Pick<ScanOptions, 'from' | 'to'> {
   /** Which leaves; default: all. */
   readonly filter?: Filter;
+  /** Entries that are not present, and which of them: none unless it is asked for. */
+  readonly os?: EntryOs | undefined;
+  readonly absent?: AbsentFilter;
   /** A line a leaf, not a run. */
   readonly leaves: boolean;
   readonly json: boolean;
@@ -43,13 +49,19 @@ export async function list(mmu: Mmu, options: ListingOptions, output: Output, pr
   const distinct = countDistinct(mmu, part);
   const limit = all ? Number.POSITIVE_INFINITY : REPEATS * distinct + SLACK;
   const format = json ? new LeafJson(!leaves) : new LeafText();
+  const absent = new AbsentBefore(mmu, options);
   let scanned = 0;
   let lost = 0;
 
   const record = new RecordReader();
   for (const block of mmu.scanBlocks(part)) {
     for (record.open(block); record.next(); ) {
-      if (scanned === limit) {
+      for (const entry of absent.before(record.page)) {
+        scanned++;
+        if (output.add(json ? absentJson(entry, !leaves) : absentText(entry))) await output.flush();
+        if (scanned >= limit) break;
+      }
+      if (scanned >= limit) {
         await output.flush();
         throw new Failure(
           `stopped after ${count(limit)} entries: tables that contain each other give the same ${count(distinct)} over ` +
@@ -67,8 +79,37 @@ export async function list(mmu: Mmu, options: ListingOptions, output: Output, pr
     }
     if (!output.isTerminal) progress.report(() => `listing: ${count(scanned)} entries`);
   }
+  for (const entry of absent.before(Number.POSITIVE_INFINITY)) {
+    if (output.add(json ? absentJson(entry, !leaves) : absentText(entry))) await output.flush();
+  }
   await output.flush();
   return { lost };
+}
+
+/** The entries that are not present, in step with a scan of those that are. A table that is met again is not looked into again. */
+class AbsentBefore {
+  readonly #entries: Iterator<AbsentEntries> | undefined;
+  readonly #wanted: AbsentFilter;
+  #next: AbsentEntries | undefined;
+
+  constructor(mmu: Mmu, { os, absent = () => true, from, to, leaves }: ListingOptions) {
+    const part = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
+    this.#entries = os && absentEntries(mmu, os, { ...part, coalesce: !leaves, fold: true });
+    this.#wanted = absent;
+    this.#step();
+  }
+
+  /** Those before a linear page, by its number; the next call goes on behind them. */
+  *before(page: number): Generator<AbsentEntries, void, undefined> {
+    for (let next = this.#next; next && Number(next.va >> 12n) < page; next = this.#next) {
+      this.#step();
+      if (this.#wanted(next)) yield next;
+    }
+  }
+
+  #step(): void {
+    this.#next = this.#entries?.next().value ?? undefined;
+  }
 }
 
 /** Lines and entries that lead nowhere, those of a table counted once a level. */

@@ -3,8 +3,10 @@
  */
 import { hex } from '../core/errors.ts';
 import type { AddressSpace, LoadResult } from '../dump/address-space.ts';
+import type { EntryOs } from '../dump/questions/os-entries.ts';
+import { absentOverview } from './absent.ts';
 import { line } from './failure.ts';
-import { type FilterOptions, filterOf, filterWords } from './filter.ts';
+import { absentFilterOf, type FilterOptions, filterOf, filterWords } from './filter.ts';
 import { checkFollow, follow } from './follow.ts';
 import { list } from './listing.ts';
 import { letGo, type SpaceOptions, titleOf, withSpace } from './open.ts';
@@ -24,6 +26,8 @@ export interface MapOptions extends SpaceOptions, FilterOptions {
   readonly all?: boolean;
   /** Of a machine that runs: seconds from one look to the next. */
   readonly follow?: number;
+  /** Whose entries that are not present are shown, too. */
+  readonly os?: EntryOs;
 }
 
 /** Where a command writes, and how. */
@@ -61,9 +65,14 @@ async function mapAsList(
   options: MapOptions,
   { output, errors, progress }: Surroundings,
 ): Promise<void> {
-  const { leaves = false, json = false, all = false } = options;
+  const { leaves = false, json = false, all = false, os } = options;
   const filter = filterOf(options);
-  const { lost } = await list(mmu, { ...part, leaves, json, all, ...(filter && { filter }) }, output, progress);
+  const { lost } = await list(
+    mmu,
+    { ...part, leaves, json, all, os, absent: absentFilterOf(options), ...(filter && { filter }) },
+    output,
+    progress,
+  );
   progress.clear();
   if (lost === 0) return;
   const absent = missing > 0 ? `; the dump lacks ${counted(missing, 'table')}` : '';
@@ -81,6 +90,10 @@ async function mapForPeople(
   progress.clear();
   const title = titleOf(space, options) + rangeOf(part) + filterWords(options);
   const lines = overview(found, { title, tables, width, paint, all: options.all ?? false });
+  if (options.os) {
+    const how = { all: options.all ?? false, paint, wanted: absentFilterOf(options) };
+    lines.push(...absentOverview(space.mmu, options.os, part, how));
+  }
   output.add(`${lines.join('\n')}\n`);
   await output.flush();
 }

@@ -79,6 +79,7 @@ function createProgram(): Command {
         .argParser((text) => parseSeconds('--follow', text))
         .preset('1'),
     )
+    .addOption(osOption('show entries that are not present, too: what they mean to linux or windows'))
     .addHelpText('after', MAP_EXPLANATION)
     .action(async (paths: string[], options: MapOptions & ColorOption) => {
       const { map } = await import('./map.ts');
@@ -95,12 +96,7 @@ function createProgram(): Command {
     )
     .option('--user', 'access in user mode (default: supervisor)')
     .option('--json', 'a line of JSON a walk')
-    .addOption(
-      new Option('--os <NAME>', 'tell what an entry that is not present means to linux or windows').choices([
-        'linux',
-        'windows',
-      ]),
-    )
+    .addOption(osOption('tell what an entry that is not present means to linux or windows'))
     .addHelpText('after', WALK_EXPLANATION)
     .action(async (path: string, rest: string[], options: WalkOptions & ColorOption) => {
       const first = rest.findIndex(isAddress);
@@ -233,6 +229,10 @@ function colorOptions(command: Command): Command {
   return command
     .option('--color', 'use colours (default: on a terminal, unless NO_COLOR is set)')
     .option('--no-color', 'use none');
+}
+
+function osOption(description: string): Option {
+  return new Option('--os <NAME>', description).choices(['linux', 'windows']);
 }
 
 function countOption(name: string, description: string): Option {

@@ -108,3 +108,57 @@ test('walk --os tells what an entry that is not present means', async () => {
   const mapped = await run(['walk', SMALL, '0x0', '--os', 'linux', ...CR3]);
   expect(mapped.stdout).not.toContain('operating system');
 });
+
+describe('map --os', () => {
+  test('lists entries that are not present among the leaves', async () => {
+    const { status, stdout } = await run(['map', SMALL, '--os', 'windows', '--leaves', '--json', ...CR3]);
+    expect(status).toBe(0);
+    const lines = linesOf(stdout).map((line) => JSON.parse(line) as { va: string; present: boolean; os?: object });
+    expect(lines.map(({ va, present }) => [va, present])).toEqual([
+      ['0x0', true],
+      ['0x2000', true],
+      ['0x3000', false],
+    ]);
+    const words = 'in transition: the page is still at 0x5000';
+    expect(lines[2]).toEqual({
+      va: '0x3000',
+      size: 4096,
+      present: false,
+      os: { kind: 'transition', words, pa: '0x5000' },
+    });
+    const text = await run(['map', SMALL, '--os', 'windows', '--leaves', ...CR3]);
+    expect(linesOf(text.stdout)[2]).toBe(`            0x3000          0x5000  4 KiB  absent      ${words}`);
+    const runs = await run(['map', SMALL, '--os', 'windows', '--json', ...CR3]);
+    expect(JSON.parse(linesOf(runs.stdout)[2]!)).toEqual({
+      va: '0x3000',
+      size: 4096,
+      bytes: 4096,
+      present: false,
+      os: { kind: 'transition', pa: '0x5000' },
+    });
+  });
+
+  test('counts them by kind in the overview', async () => {
+    const { stdout } = await run(['map', SMALL, '--os', 'windows', ...CR3]);
+    expect(linesOf(stdout).slice(-4)).toEqual([
+      'not present, but something to windows:',
+      '  transition  1 entry  4 KiB',
+      '',
+      '  0x3000  0x3fff  1 entry  transition  at 0x5000',
+    ]);
+    const real = await run(['map', FIXTURES[4], '--os', 'linux', '--to', '0x7fffffffffff']);
+    expect(real.stdout).toContain('not present, but something to linux:');
+  });
+
+  test('leaves them out where a right is asked for, and another size', async () => {
+    for (const filter of [['--writable'], ['--size', '2M']]) {
+      const { stdout } = await run(['map', SMALL, '--os', 'windows', '--leaves', '--json', ...filter, ...CR3]);
+      expect(stdout).not.toContain('"present":false');
+    }
+  });
+
+  test('knows two systems', async () => {
+    const { status, stderr } = await run(['map', SMALL, '--os', 'beos', ...CR3]);
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/^hugewalk: .*--os.*linux, windows.*\n$/)]);
+  });
+});

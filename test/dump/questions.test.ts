@@ -7,6 +7,7 @@ import { AddressSpace } from '../../src/dump/address-space.ts';
 import { bytesSource } from '../../src/dump/byte-source.ts';
 import type { Dump } from '../../src/dump/dump.ts';
 import { openDump } from '../../src/dump/open-dump.ts';
+import { absentEntries } from '../../src/dump/questions/absent-entries.ts';
 import { diffMappings, type SpaceDifference } from '../../src/dump/questions/diff.ts';
 import { describeOsEntry } from '../../src/dump/questions/os-entries.ts';
 import { physicalUses } from '../../src/dump/questions/reverse.ts';
@@ -179,4 +180,65 @@ test.each([
   [0x80n, 'demand-zero', undefined],
 ] as const)('what Windows means by %s: %s', (entry, kind, pa) => {
   expect(describeOsEntry(entry, 'windows')).toMatchObject({ kind, pa });
+});
+
+describe('entries that are not present', () => {
+  const SWAP = (page: bigint): bigint => BigInt.asUintN(59, ~page << 9n) & ~0x1ffn;
+
+  test('are listed in order with what they mean, at each level, and empty ones are not', () => {
+    const flat = memory();
+    flat.writeEntry(0x4ff8n, SWAP(7n));
+    flat.writeEntry(0x3008n, (~0x20_0000n & 0xf_ffff_ffe0_0000n) | 0x180n);
+    flat.writeEntry(0x1800n, 0x2000n | RW);
+    const mmu = new Mmu(flat, { cr3: 0x1000n });
+    const found = [...absentEntries(mmu, 'linux')].map(({ va, bytes, level, os }) => [
+      va,
+      bytes,
+      level,
+      os.kind,
+      os.pa,
+    ]);
+    const half = [
+      [0x1f_f000n, 0x1000n, 1, 'swap', undefined],
+      [0x20_0000n, 0x20_0000n, 2, 'prot-none', 0x20_0000n],
+    ] as const;
+    const upper = half.map(([va, ...rest]) => [va + 0xffff_8000_0000_0000n, ...rest]);
+    expect(found).toEqual([...half, ...upper]);
+    expect([...absentEntries(mmu, 'linux', { fold: true })]).toHaveLength(2);
+    expect([...absentEntries(mmu, 'linux', { from: 0x20_0000n, to: 0x3f_ffffn })].map(({ va }) => va)).toEqual([
+      0x20_0000n,
+    ]);
+    expect([...absentEntries(new Mmu(memory(), { cr3: 0x1000n }), 'linux')]).toEqual([]);
+  });
+
+  test('are one where they follow each other and their pages do, too', () => {
+    const flat = memory();
+    const transition = (pa: bigint): bigint => pa | 0x862n;
+    for (const [index, entry] of [0x7000n, 0x8000n, 0xa000n].entries()) {
+      flat.writeEntry(0x4020n + BigInt(index) * 8n, transition(entry));
+    }
+    for (let i = 0n; i < 5n; i++) flat.writeEntry(0x4100n + i * 8n, (0x1000n + i * 9n) << 32n);
+    const mmu = new Mmu(flat, { cr3: 0x1000n });
+    const found = [...absentEntries(mmu, 'windows', { coalesce: true })];
+    expect(found.map(({ va, bytes, os }) => [va, bytes, os.kind, os.pa])).toEqual([
+      [0x4000n, 0x2000n, 'transition', 0x7000n],
+      [0x6000n, 0x1000n, 'transition', 0xa000n],
+      [0x2_0000n, 0x5000n, 'page-file', undefined],
+    ]);
+  });
+
+  test('of tables that contain themselves come to an end where there are none, and come one by one where there are', () => {
+    const flat = new FlatMemory({ bytes: 1 << 16 });
+    for (let at = 0x1000n; at < 0x2000n; at += 8n) flat.writeEntry(at, 0x1000n | RW);
+    const mmu = new Mmu(flat, { cr3: 0x1000n });
+    expect([...absentEntries(mmu, 'linux')]).toEqual([]);
+    flat.writeEntry(0x1ff8n, SWAP(1n));
+    let taken = 0;
+    for (const { level } of absentEntries(mmu, 'linux')) {
+      expect(level).toBeGreaterThanOrEqual(1);
+      if (++taken === 1000) break;
+    }
+    expect(taken).toBe(1000);
+    expect([...absentEntries(mmu, 'linux', { fold: true })].map(({ level }) => level)).toEqual([1, 2, 3, 4]);
+  });
 });

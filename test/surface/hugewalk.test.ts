@@ -328,6 +328,12 @@ const entries: Entry[] = [
     kinds: ['object', 'bigint'],
   },
   {
+    name: 'absentEntries',
+    call: (m: never, os: never, o: never) => hugewalk.absentEntries(m, os, o),
+    good: [mmu, 'linux', {}],
+    kinds: ['object', 'string', 'options'],
+  },
+  {
     name: 'diffMappings',
     call: (a: never, b: never, o: never) => hugewalk.diffMappings(a, b, o),
     good: [mmu, mmu],
