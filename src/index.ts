@@ -34,6 +34,7 @@ export type { HoleReason, MemoryContents, MemoryHole } from './dump/questions/re
 export { type PhysicalUse, physicalUses } from './dump/questions/reverse.ts';
 export type { ByteRange } from './dump/ranges.ts';
 export type { RawRange } from './dump/raw-ranges.ts';
+export type { RootOptions, RootOrigin } from './dump/root-choice.ts';
 export type { RootCandidate, RootEvidence } from './dump/roots/candidate.ts';
 export { type FindRootsOptions, findRoots, type RootSearch } from './dump/roots/find-roots.ts';
 export { parseVmcoreinfo, type Vmcoreinfo } from './dump/roots/vmcoreinfo.ts';

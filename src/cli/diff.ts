@@ -2,12 +2,13 @@
  * `hugewalk diff`: what differs between the address spaces of two dumps.
  */
 import { hex } from '../core/errors.ts';
+import type { AddressSpace } from '../dump/address-space.ts';
 import { type DiffSide, diffMappings, type SpaceDifference } from '../dump/questions/diff.ts';
 import type { Mmu } from '../mmu/mmu.ts';
 import { fieldsOf } from '../reference/entry.ts';
 import { checkOnce } from './dump-files.ts';
 import type { Surroundings } from './map.ts';
-import { letGo, type SpaceOptions, titleOf, withSpace } from './open.ts';
+import { assumedLines, letGo, type SpaceOptions, tellOrigin, titleOf, withSpace } from './open.ts';
 import { columns, EXECUTABLE, PAGE_SIZES, rightsText, USER, WRITABLE } from './text.ts';
 
 /** The options of `diff`. */
@@ -40,7 +41,8 @@ export async function diff(
       await other.load();
       await letGo(other.dump);
       progress.clear();
-      if (!json) output.add(`${paint.bold(`- ${titleOf(one, first)}\n+ ${titleOf(other, second)}`)}\n\n`);
+      if (json) for (const space of [one, other]) tellOrigin(space, errors);
+      else output.add(`${headOfBoth(one, other, paint)}\n`);
       differs = await writeDifferences(one.mmu, other.mmu, { json, marks }, { output, paint });
       if (!differs && !json) output.add('nothing differs\n');
       await output.flush();
@@ -76,6 +78,15 @@ export async function writeDifferences(
   }
   await flush();
   return differs;
+}
+
+/** The first lines: both sides, and what was assumed; once, where it is the same of both. */
+function headOfBoth(one: AddressSpace, other: AddressSpace, paint: Surroundings['paint']): string {
+  const [before, after] = [assumedLines(one), assumedLines(other)];
+  const titles = [`- ${titleOf(one)}`, `+ ${titleOf(other)}`].map(paint.bold);
+  const isSame = String(before) === String(after);
+  const assumed = isSame ? before : [...before.map((words) => `- ${words}`), ...after.map((words) => `+ ${words}`)];
+  return [...titles, ...assumed.map(paint.dim), ''].join('\n');
 }
 
 function coloured(row: string, paint: Surroundings['paint']): string {

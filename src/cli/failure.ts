@@ -31,7 +31,7 @@ export class Failure extends Error {
 }
 
 /** The arguments of the library that a user gives as options. */
-const OPTION = /^(cpu|cr3|cr4|from|to|format|ranges\S*): /;
+const OPTION = /^(cpu|cr0|cr3|cr4|efer|from|to|format|ranges\S*): /;
 
 /** What to print on stderr, and the exit status. */
 export function describeFailure(error: unknown): { readonly text: string; readonly status: number } {

@@ -33,7 +33,7 @@ export async function follow(
     await space.load(load);
     await letGo(space.dump);
     progress.clear();
-    const head = `\n${new Date().toISOString().slice(11, 23)} ${titleOf(space, options)}\n`;
+    const head = `\n${new Date().toISOString().slice(11, 23)} ${titleOf(space)}\n`;
     await writeDifferences(before, space.mmu, { json, marks: false, head }, surroundings);
     memory.release();
   }

@@ -9,7 +9,7 @@ import { line } from './failure.ts';
 import { absentFilterOf, type FilterOptions, filterOf, filterWords } from './filter.ts';
 import { checkFollow, follow } from './follow.ts';
 import { list } from './listing.ts';
-import { letGo, type SpaceOptions, titleOf, withSpace } from './open.ts';
+import { assumedLines, letGo, type SpaceOptions, tellOrigin, titleOf, withSpace } from './open.ts';
 import { checkRange } from './options.ts';
 import type { Output } from './output.ts';
 import { overview } from './overview.ts';
@@ -52,6 +52,8 @@ export async function map(paths: readonly string[], options: MapOptions, surroun
       progress.report(() => `reading ${printable(space.dump.name)}: ${counted(n, 'page table')}`);
     const loaded = await space.load({ ...part, onProgress });
     await letGo(space.dump);
+    progress.clear();
+    if (options.json) tellOrigin(space, surroundings.errors);
     if (options.leaves || options.json) await mapAsList(space, part, loaded, options, surroundings);
     else await mapForPeople(space, part, loaded, options, surroundings);
     if (options.follow !== undefined) await follow(space, { ...part, onProgress }, options, surroundings);
@@ -88,10 +90,11 @@ async function mapForPeople(
 ): Promise<void> {
   const found = survey(space.mmu, part, progress, filterOf(options));
   progress.clear();
-  const title = titleOf(space, options) + rangeOf(part) + filterWords(options);
-  const lines = overview(found, { title, tables, width, paint, all: options.all ?? false });
+  const title = titleOf(space) + rangeOf(part) + filterWords(options);
+  const all = options.all ?? false;
+  const lines = overview(found, { title, assumed: assumedLines(space), tables, width, paint, all });
   if (options.os) {
-    const how = { all: options.all ?? false, paint, wanted: absentFilterOf(options) };
+    const how = { all, paint, wanted: absentFilterOf(options) };
     lines.push(...absentOverview(space.mmu, options.os, part, how));
   }
   output.add(`${lines.join('\n')}\n`);

@@ -2,7 +2,8 @@
  * From a file's name and options to an address space.
  */
 import { hex } from '../core/errors.ts';
-import { AddressSpace } from '../dump/address-space.ts';
+import { AddressSpace, type AddressSpaceOptions } from '../dump/address-space.ts';
+import { assumedWords } from '../dump/assumed.ts';
 import type { Dump } from '../dump/dump.ts';
 import { messageOf } from '../dump/dump-error.ts';
 import type { LiveMachine } from '../dump/live/live-machine.ts';
@@ -12,9 +13,9 @@ import type { RawRange } from '../dump/raw-ranges.ts';
 import { nameOfPath, openSources } from './dump-files.ts';
 import { EXIT, Failure, line } from './failure.ts';
 import type { Progress } from './progress.ts';
-import { printable, sizeOfPages } from './text.ts';
+import { type Paint, printable, sizeOfPages } from './text.ts';
 
-/** The options that say which address space of a dump is meant, and what the dump is. */
+/** The options that say which address space of a dump is meant, what the dump is, and what processor walks it. */
 export interface SpaceOptions {
   readonly format?: string;
   readonly ranges?: readonly RawRange[];
@@ -22,8 +23,17 @@ export interface SpaceOptions {
   /** Leave a machine that runs stopped. */
   readonly keepStopped?: boolean;
   readonly cpu?: number;
+  readonly cr0?: bigint;
   readonly cr3?: bigint;
   readonly cr4?: bigint;
+  readonly efer?: bigint;
+  readonly pkru?: bigint;
+  readonly maxphyaddr?: number;
+  readonly vendor?: 'intel' | 'amd';
+  /** False with `--no-1g`. */
+  readonly '1g'?: boolean;
+  readonly cBit?: number;
+  readonly la57?: boolean;
 }
 
 /** Where a command tells how far it is, and what is missing. */
@@ -33,7 +43,7 @@ interface Tells {
 }
 
 /** Tells warnings, each once. */
-type Warn = (warnings: readonly string[]) => void;
+export type Warn = (warnings: readonly string[]) => void;
 
 /** What ends a command from outside: a machine that is stopped must not stay so. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -144,21 +154,38 @@ export async function withSpace(
   paths: readonly string[],
   options: SpaceOptions,
   tells: Tells,
-  work: (space: AddressSpace) => Promise<void>,
+  work: (space: AddressSpace, warn: Warn) => Promise<void>,
 ): Promise<void> {
-  const { cpu, cr3, cr4, strict } = options;
   await withDump(paths, options, tells, async (dump, warn) => {
-    const registers = {
-      ...(cpu !== undefined && { cpu }),
-      ...(cr3 !== undefined && { cr3 }),
-      ...(cr4 !== undefined && { cr4 }),
-    };
-    const space = await AddressSpace.open(dump, registers);
-    const [assumed] = space.warnings;
-    if (strict && assumed !== undefined) throw new Failure(`${dump.name}: ${assumed} (an error because of --strict)`);
-    warn(space.warnings);
-    await work(space);
+    const onProgress = searchProgress(dump, tells.progress);
+    const space = await AddressSpace.open(dump, { ...registersOf(options), onProgress });
+    tells.progress.clear();
+    const { problem } = space.origin;
+    if (problem !== undefined) {
+      const words = `${problem}: other registers are used`;
+      if (options.strict) throw new Failure(`${dump.name}: ${words} (an error because of --strict)`);
+      warn([words]);
+    }
+    await work(space, warn);
   });
+}
+
+/** The library's options for those of the command line. */
+export function registersOf(options: SpaceOptions): AddressSpaceOptions {
+  const { cpu, cr0, cr3, cr4, efer, pkru, maxphyaddr, vendor, cBit, la57 } = options;
+  return {
+    ...(cpu !== undefined && { cpu }),
+    ...(cr0 !== undefined && { cr0 }),
+    ...(cr3 !== undefined && { cr3 }),
+    ...(cr4 !== undefined && { cr4 }),
+    ...(efer !== undefined && { efer }),
+    ...(pkru !== undefined && { pkru: Number(pkru) }),
+    ...(maxphyaddr !== undefined && { maxPhysicalAddress: maxphyaddr }),
+    ...(vendor !== undefined && { vendor }),
+    ...(options['1g'] === false && { page1G: false }),
+    ...(cBit !== undefined && { cBit }),
+    ...(la57 === true && { levels: 5 as const }),
+  };
 }
 
 /** Says how far a search through a dump's memory is. */
@@ -169,14 +196,34 @@ export function searchProgress(dump: Dump, progress: Progress): (done: number, t
     );
 }
 
-/** The address space in one line: file, processor, CR3, levels; of a machine that runs, also where it is, and where it faulted last. */
-export function titleOf(space: AddressSpace, { cr3 }: SpaceOptions): string {
-  const { dump, mmu, cpu } = space;
+/** The address space in one line: file, processor, CR3 and who named it, levels and who told of them; of a machine that runs, where it is, too. */
+export function titleOf({ dump, mmu, origin }: AddressSpace): string {
+  const { from, cpu, why, levelsWhy, cBit } = origin;
   const processors = dump.cpus.length;
   const which = cpu === undefined ? [] : [`CPU ${cpu}${processors > 1 ? ` of ${processors}` : ''}`];
   const format = dump.format === 'elf-core' ? '' : ` (${dump.format})`;
-  const root = `CR3 0x${mmu.registers.cr3.toString(16)}${cr3 === undefined ? '' : ' (given)'}`;
+  const reason = from === 'cpu' ? '' : from === 'vmcoreinfo' || from === 'windows' ? ` ${why}` : ` (${why})`;
+  const root = `CR3 0x${mmu.registers.cr3.toString(16)}${reason}`;
+  const levels = `${mmu.levels} levels${levelsWhy === undefined ? '' : ` (${levelsWhy})`}`;
+  const bit = cBit === undefined ? [] : [`C-bit ${cBit} taken out`];
   const state = cpu === undefined || dump.format !== 'live' ? undefined : dump.cpus[cpu];
   const moment = state ? [`RIP ${hex(state.rip)}`, `CR2 ${hex(state.cr2)}`] : [];
-  return [printable(dump.name) + format, ...which, root, `${mmu.levels} levels`, ...moment].join(', ');
+  return [printable(dump.name) + format, ...which, root, levels, ...bit, ...moment].join(', ');
+}
+
+/** What neither dump nor options tell, in a line; nothing where all is told. */
+export function assumedLines({ mmu, origin }: AddressSpace): string[] {
+  const words = assumedWords(origin, mmu.registers);
+  return words.length === 0 ? [] : [`assumed: ${words.join(', ')}`];
+}
+
+/** The first lines of an output for people. */
+export function headOf(space: AddressSpace, paint: Paint): string {
+  return [paint.bold(titleOf(space)), ...assumedLines(space).map(paint.dim), ''].join('\n');
+}
+
+/** Root and mode on stderr, where the output has no place for them, and they are neither given nor a processor's. */
+export function tellOrigin(space: AddressSpace, errors: Tells['errors']): void {
+  if (space.origin.from === 'cpu' || space.origin.from === 'given') return;
+  errors.write(line([titleOf(space), ...assumedLines(space)].join('; ')));
 }

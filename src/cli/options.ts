@@ -90,6 +90,20 @@ export function parseCpu(text: string): number {
   return Number(text);
 }
 
+/** A number within limits, in decimal. */
+export function parseWithin(name: string, least: number, most: number, text: string): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw new Failure(`${name}: expected a number from ${least} to ${most}, got ${JSON.stringify(text)}`);
+}
+
+/** A register of 32 bits, in hexadecimal. */
+export function parseHex32(name: string, text: string): bigint {
+  const value = parseHex(name, text);
+  if (value >> 32n) throw new Failure(`${name}: expected at most 0xffffffff, got ${hex(value)}`);
+  return value;
+}
+
 /** A count, in decimal. */
 export function parseCount(name: string, text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new Failure(`${name}: expected a number such as 2, got ${JSON.stringify(text)}`);

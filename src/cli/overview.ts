@@ -25,6 +25,8 @@ import {
 export interface OverviewOptions {
   /** File, processor, CR3, levels. */
   readonly title: string;
+  /** What was assumed, as lines. */
+  readonly assumed: readonly string[];
   /** Page tables read. */
   readonly tables: number;
   /** Columns of the terminal. */
@@ -49,13 +51,14 @@ const UPPER = 2 ** 51;
 
 /** The overview, as lines. */
 export function overview(survey: Survey, options: OverviewOptions): string[] {
-  const { title, tables, width, paint } = options;
+  const { title, assumed, tables, width, paint } = options;
   const cells = Math.max(NARROWEST, Math.min(WIDEST, width - LABELS));
   const rows = layOut(survey.ranges, MOST_ROWS, cells);
   const head = `${paint.bold(title)}, ${counted(tables, 'page table')}`;
-  if (rows.length === 0) return [head, '', 'nothing is mapped'];
+  const heads = [head, ...assumed.map(paint.dim)];
+  if (rows.length === 0) return [...heads, '', 'nothing is mapped'];
   return [
-    head,
+    ...heads,
     '',
     ...picture(rows, survey, paint),
     ...rangeTable(rows, survey, options),

@@ -23,10 +23,12 @@ import {
   parseCount,
   parseCpu,
   parseHex,
+  parseHex32,
   parseLength,
   parseRanges,
   parseSeconds,
   parseShard,
+  parseWithin,
 } from './options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
@@ -95,6 +97,7 @@ function createProgram(): Command {
         .default([0], 'r'),
     )
     .option('--user', 'access in user mode (default: supervisor)')
+    .addOption(withinOption('--cpl', 0, 3, 'access at this privilege level: 3 is user mode'))
     .option('--json', 'a line of JSON a walk')
     .addOption(osOption('tell what an entry that is not present means to linux or windows'))
     .addHelpText('after', WALK_EXPLANATION)
@@ -129,6 +132,7 @@ function addQuestions(program: Command): void {
     dumpOptions(program.command('roots').argument('<DUMP...>', 'a dump of memory; all its files, if several')),
   )
     .description('search the memory of a dump for root tables, with evidence')
+    .addOption(cBitOption())
     .option('--json', 'a line of JSON a root')
     .action(async (paths: string[], options: RootsOptions & ColorOption) => {
       const { roots } = await import('./roots.ts');
@@ -145,6 +149,7 @@ function addQuestions(program: Command): void {
     });
   spaceOptions(program.command('reverse').argument('<DUMP>', 'a dump').argument('<PA>', 'a physical address'))
     .description('show who maps a physical address, over the roots of all processors')
+    .option('--roots', 'over all roots that a search finds in memory, too')
     .option('--json', 'a line of JSON a mapping')
     .action(async (path: string, pa: string, options: ReverseOptions & ColorOption) => {
       const physical = parseHex('PA', pa);
@@ -208,8 +213,28 @@ function spaceOptions(command: Command): Command {
       new Option('--cpu <N>', "whose registers, of the dump's CPUs")
         .argParser(parseCpu)
         .default(undefined, 'the first that pages'),
-    );
+    )
+    .addOption(hexOption('--cr0', 'HEX', "instead of the dump's CR0 (0x80000001: without WP)"))
+    .addOption(hexOption('--efer', 'HEX', 'EFER, which most dumps do not keep (0x500: without NXE)'))
+    .addOption(
+      new Option('--pkru <HEX>', 'PKRU, rights of protection keys, heeded with CR4.PKE').argParser((text) =>
+        parseHex32('--pkru', text),
+      ),
+    )
+    .addOption(withinOption('--maxphyaddr', 36, 52, 'bits of a physical address (default: 52)'))
+    .addOption(new Option('--vendor <NAME>', 'whose processor (default: intel)').choices(['intel', 'amd']))
+    .option('--no-1g', 'a processor without pages of 1 GiB')
+    .addOption(cBitOption())
+    .option('--la57', 'walk 5 levels, whatever CR4 the dump has');
   return colorOptions(dumpOptions(command));
+}
+
+function cBitOption(): Option {
+  return withinOption('--c-bit', 32, 51, 'the bit of an entry that says that memory is encrypted (SEV)');
+}
+
+function withinOption(name: string, least: number, most: number, description: string): Option {
+  return new Option(`${name} <N>`, description).argParser((text) => parseWithin(name, least, most, text));
 }
 
 function dumpOptions(command: Command): Command {

@@ -5,7 +5,7 @@ import { hex } from '../core/errors.ts';
 import type { MemoryContents, MemoryHole } from '../dump/questions/read-memory.ts';
 import { EXIT, Failure, line } from './failure.ts';
 import type { Surroundings } from './map.ts';
-import { type SpaceOptions, titleOf, withSpace } from './open.ts';
+import { headOf, type SpaceOptions, tellOrigin, withSpace } from './open.ts';
 import type { Output } from './output.ts';
 
 /** The options of `read`. */
@@ -29,7 +29,8 @@ export async function read(
 ): Promise<void> {
   const holes: MemoryHole[] = [];
   await withSpace([path], options, { progress, errors }, async (space) => {
-    if (!options.raw) output.add(`${paint.bold(titleOf(space, options))}\n\n`);
+    if (options.raw) tellOrigin(space, errors);
+    else output.add(`${headOf(space, paint)}\n`);
     for (let done = 0; done < length; done += CHUNK) {
       const part = await space.read(va + BigInt(done), Math.min(CHUNK, length - done));
       holes.push(...part.holes);

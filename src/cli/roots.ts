@@ -13,6 +13,7 @@ import { columns, counted, type Paint } from './text.ts';
 /** The options of `roots`. */
 export interface RootsOptions extends DumpOptions {
   readonly json?: boolean;
+  readonly cBit?: number;
 }
 
 /** Runs the command. */
@@ -22,12 +23,12 @@ export async function roots(
   surroundings: Surroundings,
 ): Promise<void> {
   const { output, errors, progress, paint } = surroundings;
-  const { json = false } = options;
+  const { json = false, cBit } = options;
   await withDump(paths, options, surroundings, async (dump) => {
     const onProgress = searchProgress(dump, progress);
-    const found = await findRoots(dump, { onProgress });
+    const found = await findRoots(dump, { onProgress, ...(cBit !== undefined && { cBit }) });
     progress.clear();
-    const walked = (root: RootCandidate): string => commandOf(paths, root);
+    const walked = (root: RootCandidate): string => commandOf(paths, root, found.cBit);
     output.add(
       json ? found.roots.map((root) => jsonOf(root, walked(root))).join('') : textOf(paths[0]!, found, walked, paint),
     );
@@ -37,9 +38,10 @@ export async function roots(
 }
 
 /** The command that shows what a root maps. */
-function commandOf(paths: readonly string[], { root, levels }: RootCandidate): string {
+function commandOf(paths: readonly string[], { root, levels }: RootCandidate, cBit: number | undefined): string {
   const quoted = paths.map((path) => (/^[\w./:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`));
-  return `hugewalk map ${quoted.join(' ')} --cr3 ${hex(root)} --cr4 ${levels === 5 ? '0x1020' : '0x20'}`;
+  const bit = cBit === undefined ? '' : ` --c-bit ${cBit}`;
+  return `hugewalk map ${quoted.join(' ')} --cr3 ${hex(root)} --cr4 ${levels === 5 ? '0x1020' : '0x20'}${bit}`;
 }
 
 function textOf(path: string, found: RootSearch, walked: (root: RootCandidate) => string, paint: Paint): string {

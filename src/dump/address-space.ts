@@ -12,13 +12,13 @@ import { checkDump } from './check-dump.ts';
 import type { Dump } from './dump.ts';
 import { DumpError } from './dump-error.ts';
 import { missingTables } from './missing-tables.ts';
-import { type ChosenRegisters, pagingRegisters, type RegisterOptions } from './paging-registers.ts';
 import { type MemoryContents, readMemory } from './questions/read-memory.ts';
 import { type PhysicalUse, physicalUses } from './questions/reverse.ts';
+import { chooseRoot, type RootOptions, type RootOrigin } from './root-choice.ts';
 import { TableLoader } from './table-loader.ts';
 
 /** Which address space of a dump to open, and how. */
-export interface AddressSpaceOptions extends RegisterOptions {
+export interface AddressSpaceOptions extends RootOptions {
   /** Page tables it may hold in memory, 4 KiB each. Default, and most: a million, almost 4 GiB. */
   readonly maxTables?: number;
   /** Compiled cores. Default: those inlined in the package, compiled without blocking. */
@@ -44,7 +44,15 @@ export interface LoadResult {
 }
 
 const MOST_TABLES = 1_000_000;
-const OPTIONS: OptionNames<AddressSpaceOptions> = { ...REGISTER_NAMES, cpu: true, maxTables: true, core: true };
+const OPTIONS: OptionNames<AddressSpaceOptions> = {
+  ...REGISTER_NAMES,
+  cpu: true,
+  levels: true,
+  cBit: true,
+  onProgress: true,
+  maxTables: true,
+  core: true,
+};
 const LOAD_OPTIONS: OptionNames<LoadOptions> = { from: true, to: true, onProgress: true };
 
 /**
@@ -73,14 +81,9 @@ export class AddressSpace {
     this.#look = look;
   }
 
-  /** The dump's processor whose registers it has; undefined where they are none's. */
-  get cpu(): number | undefined {
-    return this.#look.chosen.cpu;
-  }
-
-  /** What was assumed of the registers: a processor that does not page was passed over. */
-  get warnings(): readonly string[] {
-    return this.#look.chosen.warnings;
+  /** Who named the root and the mode, and what was assumed. */
+  get origin(): RootOrigin {
+    return this.#look.origin;
   }
 
   /** The MMU, over the tables that are in memory: see {@link load}. */
@@ -98,19 +101,23 @@ export class AddressSpace {
   }
 
   /**
-   * Opens the address space of a processor of the dump, by default the first that pages, or of any root table: registers given
-   * here go before the dump's. EFER, where the dump does not keep it, is SCE, LME, LMA, NXE; CR0 and CR4, where there
-   * is no processor either, have the defaults of {@link Registers}: 4-level paging. Neither do dumps keep IA32_PAT.
+   * Opens the address space of any root table. The root is, in this order: the one given here; CR3 of a processor of the dump, by
+   * default the first that pages; the kernel's, as VMCOREINFO names it, of the file or found in its memory; the best of a
+   * search ({@link findRoots}). {@link origin} says which. Registers given here go before the dump's. Where there is no
+   * processor, VMCOREINFO tells whether there are five levels, else the tables themselves. EFER, where the dump does not keep
+   * it, is SCE, LME, LMA, NXE. Neither do dumps keep IA32_PAT.
    *
    * @throws TypeError or RangeError for options that are wrong in themselves, or a processor that the dump does not
-   *   have; {@link DumpError} where neither dump nor options give CR3, the dump lacks the root table, or the processor
-   *   does not use 4-level or 5-level paging
+   *   have; {@link DumpError} where nothing names a root, the dump lacks the root table, or the processor asked for does not
+   *   use 4-level or 5-level paging
    */
   static async open(dump: Dump, options: AddressSpaceOptions = {}): Promise<AddressSpace> {
     checkDump(dump);
     checkOptions('options', options, OPTIONS);
     const { maxTables = MOST_TABLES } = options;
     checkInteger('maxTables', maxTables, 1, MOST_TABLES);
+    if (options.onProgress !== undefined)
+      checkFunction('onProgress', options.onProgress, 'of bytes done and bytes there are');
     return new AddressSpace(dump, options, await look(dump, options));
   }
 
@@ -216,7 +223,7 @@ export class AddressSpace {
 
 /** What was read of a dump, and with which registers. */
 interface Look {
-  readonly chosen: ChosenRegisters;
+  readonly origin: RootOrigin;
   readonly mmu: Mmu;
   readonly memory: SparseMemory;
   readonly tables: TableLoader;
@@ -225,16 +232,15 @@ interface Look {
 /** Begins with the root table. @param options which were checked */
 async function look(dump: Dump, options: AddressSpaceOptions): Promise<Look> {
   const { core, maxTables = MOST_TABLES } = options;
-  const chosen = pagingRegisters(dump, options);
-  const { registers } = chosen;
+  const { registers, origin } = await chooseRoot(dump, options);
   if (!core) await SPARSE_CORE.compile();
   const memory = new SparseMemory(core);
   const mmu = new Mmu(memory, registers, core);
-  const tables = new TableLoader(dump, memory, maxTables);
+  const tables = new TableLoader(dump, memory, maxTables, origin.cBit);
   const root = registers.cr3 & ADDRESS_MASK;
   await tables.fetch([Number(root)]);
   if (!memory.has(root)) {
     throw new DumpError(dump.name, `expected the root table at CR3 = ${hex(root)}, found no whole frame there`);
   }
-  return { chosen, mmu, memory, tables };
+  return { origin, mmu, memory, tables };
 }

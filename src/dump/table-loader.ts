@@ -14,13 +14,16 @@ export class TableLoader {
   readonly #dump: Dump;
   readonly #memory: SparseMemory;
   readonly #limit: number;
+  readonly #cBit: number | undefined;
   readonly #absent = new Set<number>();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(dump: Dump, memory: SparseMemory, limit: number) {
+  /** @param cBit the bit to take out of every entry that is present: see {@link withoutCBit} */
+  constructor(dump: Dump, memory: SparseMemory, limit: number, cBit?: number) {
     this.#dump = dump;
     this.#memory = memory;
     this.#limit = limit;
+    this.#cBit = cBit;
   }
 
   /** Whether the dump was asked for a frame and did not have it. */
@@ -58,7 +61,20 @@ export class TableLoader {
       if (this.#memory.frames >= this.#limit) {
         throw new DumpError(this.#dump.name, `expected at most ${hex(this.#limit)} page tables, found more`);
       }
-      this.#memory.addFrame(BigInt(frame), content);
+      this.#memory.addFrame(BigInt(frame), this.#cBit === undefined ? content : withoutCBit(content, this.#cBit));
     }
   }
+}
+
+/**
+ * A table as the processor sees it where bit `cBit` of an entry says that memory is encrypted: AMD64 Architecture Programmer's
+ * Manual vol. 2, 7.10 and 15.34: the bit is no part of the address, and not reserved. The core knows no such bit; without it,
+ * its walk is that processor's. An entry that is not present means nothing to the walk, and keeps all its bits.
+ */
+function withoutCBit(table: Uint8Array, cBit: number): Uint8Array {
+  const bare = new Uint8Array(table);
+  for (let entry = 0; entry < bare.length; entry += 8) {
+    if (bare[entry]! & 1) bare[entry + (cBit >> 3)]! &= ~(1 << (cBit & 7));
+  }
+  return bare;
 }

@@ -18,7 +18,7 @@ describe('read', () => {
   test('shows bytes in lines of 16, and where there are none', async () => {
     const { status, stdout, stderr } = await run(['read', SMALL, '0xff8', '24', ...CR3]);
     expect(status).toBe(0);
-    expect(linesOf(stdout).slice(2)).toEqual([
+    expect(linesOf(stdout).slice(3)).toEqual([
       '             0xff0                           00 00 00 00 00 00 00 00          ........',
       '            0x1000  .. .. .. .. .. .. .. ..  .. .. .. .. .. .. .. ..',
     ]);
@@ -67,7 +67,7 @@ test('reverse tells every address that comes to a byte of memory', async () => {
     },
   ]);
   const nobody = await run(['reverse', FIXTURES[4], '0xfff000000000']);
-  expect([nobody.status, linesOf(nobody.stdout)[1]]).toEqual([0, 'nothing maps 0xfff000000000']);
+  expect([nobody.status, linesOf(nobody.stdout)[2]]).toEqual([0, 'nothing maps 0xfff000000000']);
 });
 
 test('diff ends with 0 where nothing differs, and with 1 where something does', async () => {

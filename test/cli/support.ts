@@ -23,7 +23,7 @@ export interface Ran {
   readonly milliseconds: number;
 }
 
-const PROGRESS = /^hugewalk: (?:exploring|listing|reading|replaying|scanning|walking)\b.*\n/gm;
+const PROGRESS = /^hugewalk: (?:exploring|listing|reading|replaying|scanning|searching|walking)\b.*\n/gm;
 
 /** How to run a command. */
 export interface RunOptions {

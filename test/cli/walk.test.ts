@@ -21,6 +21,9 @@ interface Walk {
   readonly words: string;
 }
 
+/** The keys of root and mode, and of what was assumed of them. */
+const MODE = ['cr3', 'levels', 'root', 'assumed', 'warnings'];
+
 async function walks(...args: string[]): Promise<Walk[]> {
   const { status, stdout, stderr } = await run(['walk', ...args, '--json']);
   expect([status, stderr]).toEqual([0, '']);
@@ -56,8 +59,12 @@ describe('walk', () => {
       'execute',
       'steps',
       'words',
+      ...MODE,
     ]);
-    expect(Object.keys(fault!)).toEqual(['va', 'access', 'outcome', 'errorCode', 'level', 'table', 'steps', 'words']);
+    expect(Object.keys(fault!)).toEqual([
+      ...['va', 'access', 'outcome', 'errorCode', 'level', 'table', 'steps', 'words'],
+      ...MODE,
+    ]);
     expect(Object.keys(page!.steps[0]!)).toEqual([
       'level',
       'name',
@@ -81,8 +88,11 @@ describe('walk', () => {
   test('explains in aligned lines: entries, rights, and what becomes of each access', async () => {
     const { status, stdout, stderr } = await run(['walk', FIXTURES[4], '0x300000200000', '--user', '--access', 'wx']);
     expect([status, stderr]).toEqual([0, '']);
-    const [title, , va, ...lines] = linesOf(stdout);
+    const [title, assumed, , va, ...lines] = linesOf(stdout);
     expect(title).toBe(`${FIXTURES[4]}, CPU 0, CR3 0x55ae000, 4 levels`);
+    expect(assumed).toBe(
+      "assumed: EFER.NXE=1, PKRU=0x0, MAXPHYADDR 52, a processor as Intel's, 1 GiB pages known to it",
+    );
     expect(va).toBe('0x300000200000');
     expect(lines.map((line) => line.trim().split(/ {2,}/))).toEqual([
       ['PML4E 0x60', 'at 0x55ae300', '=', '0x58d6067', 'P W U A', 'rwx user', expect.stringContaining('points to')],
@@ -98,6 +108,7 @@ describe('walk', () => {
       ],
       ['user write: 0x8a00000 in a 2 MiB page, user, writable, no-execute, WB'],
       ['user fetch: #PF, error code 0x15 (P U I): a fetch from an execute-disabled address (XD is 1 in the PDE)'],
+      ['warning: XD is set in the PDE, and EFER is not known: with NXE=0 every access would fault (--efer 0x500)'],
     ]);
     expect(new Set(lines.slice(0, 3).map((line) => line.indexOf('='))).size).toBe(1);
   });

@@ -136,11 +136,21 @@ describe('registers', () => {
     expect((await space({ cpus: [] }, { cr3: ROOT, cr4: 0x1020n })).mmu.levels).toBe(5);
   });
 
-  test('of nobody are asked for', async () => {
-    expect(await dumpErrorOf(space({ cpus: [] }))).toBe(
-      'expected a QEMU note with CR3, found none: give the CR3 to use (--cr3)',
+  const nothing = [{ physical: ROOT, content: new Uint8Array(8192) }];
+  test('of nobody are asked for, where no table looks like a root', async () => {
+    expect(await dumpErrorOf(space({ cpus: [], segments: nothing }))).toBe(
+      'expected a CPU with CR3, VMCOREINFO, or tables that look like a root, found none: give the CR3 to use (--cr3)',
     );
-    expect(await dumpErrorOf(space({ cpus: [] }, { cr4: 0x20n }))).toMatch(/--cr3/);
+    expect(await dumpErrorOf(space({ cpus: [], segments: nothing }, { cr4: 0x20n }))).toMatch(/--cr3/);
+  });
+
+  test('of a CPU that does not page are not used: the root is searched for, and the reason is told', async () => {
+    const { mmu, origin } = await space({ cpus: [{ cr0: 0x11n }] });
+    expect([mmu.registers.cr3, mmu.levels, origin.from, origin.cpu]).toEqual([ROOT, 4, 'search', undefined]);
+    expect(origin.problem).toMatch(/^CPU 0: cr0: expected PG and PE set/);
+    expect(await dumpErrorOf(space({ cpus: [{ cr0: 0x11n }], segments: nothing }))).toMatch(
+      /^CPU 0: cr0: expected PG and PE set .*: give the CR3 to use \(--cr3\)$/,
+    );
   });
 
   test.each([
@@ -164,8 +174,10 @@ describe('registers', () => {
       { cr3: 0x7_7018n },
       /^expected the root table at CR3 = 0x77000, found no whole frame there$/,
     ],
-  ])('of a CPU %s are refused', async (_, registers, message) => {
-    expect(await dumpErrorOf(space({ cpus: [{ ...LONG_MODE, cr3: ROOT, ...registers }] }))).toMatch(message);
+  ])('of a CPU %s are refused, where it is asked for', async (_, registers, message) => {
+    expect(await dumpErrorOf(space({ cpus: [{ ...LONG_MODE, cr3: ROOT, ...registers }] }, { cpu: 0 }))).toMatch(
+      message,
+    );
   });
 
   test('of a CPU may be mended by those given', async () => {

@@ -8,10 +8,20 @@ import { stand } from './standing.ts';
 import { TableReader } from './table-reader.ts';
 import { TreeChecker } from './tree-check.ts';
 
-/** 5 or 4; undefined where the tables fit neither, or the dump does not have them. */
-export async function levelsByEvidence(dump: Dump, root: number, cBit: number | undefined): Promise<4 | 5 | undefined> {
+/** What the tables tell of the levels. */
+export interface LevelsSeen {
+  readonly levels: 4 | 5;
+  /** Whether they fit five levels as well as these four. */
+  readonly fitsBoth: boolean;
+}
+
+/** Undefined where the tables fit neither five nor four levels, or the dump does not have them. */
+export async function levelsByEvidence(
+  dump: Dump,
+  root: number,
+  cBit: number | undefined,
+): Promise<LevelsSeen | undefined> {
   const rule = addressRule(topOf(dump.segments), cBit);
   const tables = new TableReader(dump);
-  const standing = await stand(root - (root % 4096), tables, new TreeChecker(tables, rule), rule);
-  return standing?.levels;
+  return stand(root - (root % 4096), tables, new TreeChecker(tables, rule), rule);
 }

@@ -13,6 +13,8 @@ export interface Standing {
   readonly levels: 4 | 5;
   readonly tree: Subtree;
   readonly isProcess: boolean;
+  /** Whether the tables fit five levels as well as four. */
+  readonly fitsBoth: boolean;
 }
 
 /** Of `others` there may be one among so many tables: memory that was read while it changed has some. */
@@ -65,7 +67,10 @@ function someOf<T>(list: readonly T[]): readonly T[] {
   return Array.from({ length: PROBES }, (_, i) => list[Math.round(i * step)]!);
 }
 
-/** A frame as a root of five or else of four levels; undefined where its tables are those of neither. */
+/**
+ * A frame as a root of five or else of four levels; undefined where its tables are those of neither. Of a root whose pages would all be of
+ * 1 GiB with five levels, four are more likely: they are of 2 MiB then.
+ */
 export async function stand(
   frame: number,
   tables: TableReader,
@@ -74,6 +79,7 @@ export async function stand(
 ): Promise<Standing | undefined> {
   const [words] = await tables.read([frame]);
   if (!words) return undefined;
+  let fitsBoth = false;
   for (const levels of [5, 4] as const) {
     const pointers = pointersOf(words, levels, rule, frame);
     const subtrees = await checker.check(
@@ -82,12 +88,16 @@ export async function stand(
     );
     const tree = subtrees.reduce((sum, child, i) => joined(sum, child, pointers[i]!.user), NOTHING);
     if (!tree.leaf || tree.others * TABLES_AN_OTHER > tree.tables) continue;
+    if (levels === 5 && !tree.smallLeaf) {
+      fitsBoth = true;
+      continue;
+    }
     const isProcess = pointers.some(({ index, user }, i) => {
       const { tables: found, userLeaf } = subtrees[i]!;
       /* A subtree of which the dump has nothing may be anything. */
       return index < ENTRIES / 2 && user && (userLeaf || found === 0);
     });
-    return { frame, words, levels, tree, isProcess };
+    return { frame, words, levels, tree, isProcess, fitsBoth };
   }
   return undefined;
 }

@@ -30,8 +30,8 @@ const MOST_FRAMES = 2 ** 20;
 
 /** What the dump's file says in VMCOREINFO, where its format has a place for it. */
 export function vmcoreinfoOf(dump: Dump): Vmcoreinfo | undefined {
-  const { vmcoreinfo } = dump as { readonly vmcoreinfo?: unknown };
-  return typeof vmcoreinfo === 'string' ? parseVmcoreinfo(vmcoreinfo) : undefined;
+  const { vmcoreinfo } = dump;
+  return vmcoreinfo === undefined ? undefined : parseVmcoreinfo(vmcoreinfo);
 }
 
 /** Looks at every frame once; twice where VMCOREINFO, found on the way, tells of a C-bit that was not known. */

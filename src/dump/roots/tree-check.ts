@@ -3,7 +3,8 @@
  * below the root, so that a root costs a few dozen tables whatever it maps.
  *
  * What tells the levels apart is what stands below: seen one level too high, a table of 2 MiB pages has reserved bits, and a
- * table of 4 KiB pages points to tables that are data. Seen one level too low everything fits, so five levels are tried before four.
+ * table of 4 KiB pages points to tables that are data. Seen one level too low everything fits, so five levels are tried before four;
+ * but pages of 2 MiB that all begin at multiples of 1 GiB fit both.
  */
 import { type AddressRule, ENTRIES, USER } from './entry-halves.ts';
 import { isLeaf, lookAt, type Pointer, pointersOf } from './table-check.ts';
@@ -19,9 +20,11 @@ export interface Subtree {
   readonly leaf: boolean;
   /** Whether a way leads down to a page on which every entry lets user mode pass. */
   readonly userLeaf: boolean;
+  /** Whether a way leads down to a page of less than 1 GiB. */
+  readonly smallLeaf: boolean;
 }
 
-export const NOTHING: Subtree = { tables: 0, others: 0, leaf: false, userLeaf: false };
+export const NOTHING: Subtree = { tables: 0, others: 0, leaf: false, userLeaf: false, smallLeaf: false };
 const OTHER: Subtree = { ...NOTHING, others: 1 };
 /** Pointers that are followed in a table below the root. */
 const FOLLOWED = 3;
@@ -108,10 +111,11 @@ export function joined(sum: Subtree, child: Subtree, user: boolean): Subtree {
     others: sum.others + child.others,
     leaf: sum.leaf || child.leaf,
     userLeaf: sum.userLeaf || (user && child.userLeaf),
+    smallLeaf: sum.smallLeaf || child.smallLeaf,
   };
 }
 
-function leavesIn(words: Int32Array, level: number): Pick<Subtree, 'leaf' | 'userLeaf'> {
+function leavesIn(words: Int32Array, level: number): Pick<Subtree, 'leaf' | 'userLeaf' | 'smallLeaf'> {
   let leaf = false;
   let userLeaf = false;
   for (let index = 0; index < ENTRIES && !userLeaf; index++) {
@@ -119,5 +123,5 @@ function leavesIn(words: Int32Array, level: number): Pick<Subtree, 'leaf' | 'use
     leaf = true;
     userLeaf = (words[2 * index]! & USER) !== 0;
   }
-  return { leaf, userLeaf };
+  return { leaf, userLeaf, smallLeaf: leaf && level < 3 };
 }

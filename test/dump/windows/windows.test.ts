@@ -143,7 +143,7 @@ describe('the root table', () => {
     for (const base of [0x1000n, 0x1002n, 0x8000_0000_0000_1fffn]) {
       const dump = await openDump(source(buildFullDump(ranges, { DirectoryTableBase: base })), { strict: true });
       const space = await AddressSpace.open(dump);
-      expect([space.cpu, space.mmu.registers.cr3, space.mmu.levels]).toEqual([undefined, 0x1000n, 4]);
+      expect([space.origin.from, space.mmu.registers.cr3, space.mmu.levels]).toEqual(['windows', 0x1000n, 4]);
       expect(await space.translate(0x1234n)).toMatchObject({ kind: 'page', physicalAddress: 0x1234n });
     }
   });
