@@ -8,7 +8,6 @@ import { ADDRESS_MASK } from '../core/generated/layout.ts';
 import { la57, pae, pke } from '../mmu/bits/cr4.ts';
 import { DEFAULT_REGISTERS, type Registers } from '../mmu/registers.ts';
 import type { Dump } from './dump.ts';
-import { DumpError } from './dump-error.ts';
 import {
   ASSUMED_EFER,
   type CpuRegisters,
@@ -19,16 +18,13 @@ import {
   withoutBit,
   withoutLam,
 } from './paging-registers.ts';
-import { evidenceWords } from './roots/candidate.ts';
-import { findRoots } from './roots/find-roots.ts';
-import { levelsByEvidence } from './roots/levels-by-evidence.ts';
-import { survey, vmcoreinfoOf } from './roots/survey.ts';
-import type { Vmcoreinfo } from './roots/vmcoreinfo.ts';
+import type { NamedRoot } from './roots/named-root.ts';
+import { type Vmcoreinfo, vmcoreinfoOf } from './roots/vmcoreinfo.ts';
 
 /** Where an address space's root and mode come from. */
 export interface RootOrigin {
   /** Who named the root: the caller, a processor of the dump, VMCOREINFO, Windows' header, or a search. */
-  readonly from: 'given' | 'cpu' | 'vmcoreinfo' | 'windows' | 'search';
+  readonly from: NamedRoot['from'];
   /** The processor whose registers are used; undefined where none is. */
   readonly cpu: number | undefined;
   /** Why this root, in words: `from VMCOREINFO`. */
@@ -59,16 +55,6 @@ export interface RootOptions extends RegisterOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** A root, before it is known whose mode it is walked in. */
-interface Named {
-  readonly cr3: bigint;
-  readonly from: RootOrigin['from'];
-  readonly why: string;
-  readonly levels?: 4 | 5;
-  readonly levelsWhy?: string;
-  readonly cBit?: number | undefined;
-}
-
 /**
  * @throws TypeError or RangeError for options that are wrong in themselves; {@link DumpError} where nothing names a root, or
  *   the processor asked for does not use 4-level or 5-level paging
@@ -81,7 +67,7 @@ export async function chooseRoot(dump: Dump, options: RootOptions): Promise<Chos
   if (options.cBit !== undefined) checkInteger('cBit', options.cBit, 32, 51);
   const given = givenRegisters(options, options.cBit);
   const cpu = chooseCpu(dump, options.cpu, given, options.cBit);
-  const named = nameRoot(dump, given, cpu) ?? (await findRoot(dump, options, cpu));
+  const named = nameRoot(dump, given, cpu) ?? (await rootInMemory(dump, options, cpu.problem));
   const fromFile = vmcoreinfoOf(dump);
   const cBit = options.cBit ?? named.cBit ?? fromFile?.cBit;
   const root = withoutBit(withoutLam(named.cr3), cBit);
@@ -105,7 +91,7 @@ export async function chooseRoot(dump: Dump, options: RootOptions): Promise<Chos
 }
 
 /** The root that the caller, a processor or Windows' header names. */
-function nameRoot(dump: Dump, given: Partial<Registers>, { cpu, registers }: CpuRegisters): Named | undefined {
+function nameRoot(dump: Dump, given: Partial<Registers>, { cpu, registers }: CpuRegisters): NamedRoot | undefined {
   if (given.cr3 !== undefined) return { cr3: given.cr3, from: 'given', why: 'given' };
   if (cpu !== undefined && registers.cr3 !== undefined) {
     const of = dump.cpus.length > 1 ? ` of ${dump.cpus.length}` : '';
@@ -116,45 +102,21 @@ function nameRoot(dump: Dump, given: Partial<Registers>, { cpu, registers }: Cpu
   return table === undefined ? undefined : { cr3: table & ADDRESS_MASK, from: 'windows', why: "from Windows' header" };
 }
 
-/** The root that the dump's memory names. */
-async function findRoot(dump: Dump, options: RootOptions, { problem }: CpuRegisters): Promise<Named> {
-  const { cBit, onProgress } = options;
-  const found = await survey(dump, { cBit, onProgress, untilVmcoreinfo: true });
-  const byInfo = found.vmcoreinfo && (await ofVmcoreinfo(dump, found.vmcoreinfo));
-  if (byInfo) return byInfo;
-  const search = await findRoots(dump, { ...(cBit !== undefined && { cBit }), ...(onProgress && { onProgress }) });
-  const best = search.roots[0];
-  if (!best) {
-    throw new DumpError(
-      dump.name,
-      `${problem ?? 'expected a CPU with CR3, VMCOREINFO, or tables that look like a root, found none'}: give the CR3 to use (--cr3)`,
-    );
-  }
-  const others = search.roots.length - 1;
-  return {
-    cr3: best.root,
-    from: 'search',
-    why: `found by search, the best of ${others + 1}: ${evidenceWords(best).join('; ')}`,
-    levels: best.levels,
-    levelsWhy: 'by what its tables look like',
-    cBit: search.cBit,
-  };
-}
-
-/** The root that VMCOREINFO names, unless the dump has no such frame. */
-async function ofVmcoreinfo(dump: Dump, { root, levels, cBit }: Vmcoreinfo): Promise<Named | undefined> {
-  if (root === undefined) return undefined;
-  const [frame] = await dump.readFrames([root]);
-  if (!frame) return undefined;
-  const mode = levels && { levels, levelsWhy: `by VMCOREINFO's pgtable_l5_enabled` };
-  return { cr3: root, from: 'vmcoreinfo', why: 'from VMCOREINFO', cBit, ...mode };
+/** The root that the dump's memory names. The search is loaded when it is needed: most dumps tell their root. */
+async function rootInMemory(
+  dump: Dump,
+  { cBit, onProgress }: RootOptions,
+  problem: string | undefined,
+): Promise<NamedRoot> {
+  const { nameRootByMemory } = await import('./roots/named-root.ts');
+  return nameRootByMemory(dump, { cBit, onProgress, problem });
 }
 
 interface Mode {
   readonly given: Partial<Registers>;
   readonly cpu: CpuRegisters;
   readonly asked: 4 | 5 | undefined;
-  readonly named: Named;
+  readonly named: NamedRoot;
   readonly vmcoreinfo: Vmcoreinfo | undefined;
   readonly cBit: number | undefined;
 }
@@ -172,6 +134,7 @@ async function levelsFor(
   if (vmcoreinfo?.levels) {
     return { cr4: withLevels(pae, vmcoreinfo.levels), why: "by VMCOREINFO's pgtable_l5_enabled" };
   }
+  const { levelsByEvidence } = await import('./roots/levels-by-evidence.ts');
   const seen = await levelsByEvidence(dump, Number(root), cBit);
   if (!seen) return { cr4: pae, why: 'assumed: its tables do not tell' };
   const why = seen.fitsBoth ? 'assumed: its tables fit 5, too' : 'by what its tables look like';

@@ -5,7 +5,7 @@ import type { Dump } from '../dump.ts';
 import { addressRule } from './entry-halves.ts';
 import { scanFrames, topOf } from './frame-scan.ts';
 import { mayBeRoot } from './root-filter.ts';
-import { parseVmcoreinfo, type Vmcoreinfo, vmcoreinfoIn } from './vmcoreinfo.ts';
+import { parseVmcoreinfo, type Vmcoreinfo, vmcoreinfoIn, vmcoreinfoOf } from './vmcoreinfo.ts';
 
 /** What a survey found. */
 export interface Survey {
@@ -27,12 +27,6 @@ export interface SurveyOptions {
 
 /** Frames kept, 8 bytes each. */
 const MOST_FRAMES = 2 ** 20;
-
-/** What the dump's file says in VMCOREINFO, where its format has a place for it. */
-export function vmcoreinfoOf(dump: Dump): Vmcoreinfo | undefined {
-  const { vmcoreinfo } = dump;
-  return vmcoreinfo === undefined ? undefined : parseVmcoreinfo(vmcoreinfo);
-}
 
 /** Looks at every frame once; twice where VMCOREINFO, found on the way, tells of a C-bit that was not known. */
 export async function survey(dump: Dump, options: SurveyOptions): Promise<Survey> {

@@ -10,6 +10,7 @@
  *   NUMBER(sme_mask)=0                     decimal: the C-bit of memory that is encrypted
  */
 import { checkString } from '../../core/errors.ts';
+import type { Dump } from '../dump.ts';
 
 /** What hugewalk uses of VMCOREINFO. Undefined is what the text does not tell. */
 export interface Vmcoreinfo {
@@ -53,6 +54,12 @@ export function parseVmcoreinfo(text: string): Vmcoreinfo {
     physBase,
     cBit: bitOf(decimal(values.get('NUMBER(sme_mask)'))),
   };
+}
+
+/** What the dump's file says in VMCOREINFO, where its format has a place for it. */
+export function vmcoreinfoOf(dump: Dump): Vmcoreinfo | undefined {
+  const { vmcoreinfo } = dump;
+  return vmcoreinfo === undefined ? undefined : parseVmcoreinfo(vmcoreinfo);
 }
 
 /** What is no address of a frame is no root. */
