@@ -28,10 +28,11 @@ or a raw image (.raw, .mem, .vmem, .img, .bin, .dd, or --format raw).
 In its place, qemu:SOCKET or qemu:HOST:PORT is a machine that runs, over QEMU's GDB stub (-gdb),
 gdb:HOST:PORT over another that reads physical memory as that does. It is stopped while it is read,
 and goes on unless it was stopped before; docs/osdev.md has more.
-CR3 and CR4 are the dump's where it has them. What a dump lacks is warned of on standard error,
-a line each; --strict makes that an error. - is standard input: a file, or a pipe, which is copied
-into a temporary file first. TRACE is a file of operations on huge pages: see
-hugewalk replay --help.
+The root table is --cr3, else CR3 of the dump's CPU, else the one that VMCOREINFO of Linux or the
+header of Windows names, else the best that hugewalk roots finds; the first line says which, the
+second what was assumed. What a dump lacks is warned of on standard error, a line each; --strict
+makes that an error. - is standard input: a file, or a pipe, which is copied into a temporary file
+first. TRACE is a file of operations on huge pages: see hugewalk replay --help.
 
 A raw image is memory from physical 0 on. Where the file leaves a hole out, --ranges says what
 lies in it, ends inclusive as in /proc/iomem, one range after the other or each at its OFFSET:

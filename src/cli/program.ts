@@ -210,9 +210,9 @@ function spaceOptions(command: Command): Command {
     .addOption(hexOption('--cr3', 'HEX', "root table, instead of the dump's CR3"))
     .addOption(hexOption('--cr4', 'HEX', "instead of the dump's CR4 (0x20: 4 levels, 0x1020: 5)"))
     .addOption(
-      new Option('--cpu <N>', "whose registers, of the dump's CPUs")
-        .argParser(parseCpu)
-        .default(undefined, 'the first that pages'),
+      new Option('--cpu <N>', "whose registers, of the dump's CPUs (default: the first that pages)").argParser(
+        parseCpu,
+      ),
     )
     .addOption(hexOption('--cr0', 'HEX', "instead of the dump's CR0 (0x80000001: without WP)"))
     .addOption(hexOption('--efer', 'HEX', 'EFER, which most dumps do not keep (0x500: without NXE)'))

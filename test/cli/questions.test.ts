@@ -2,7 +2,9 @@
  * `hugewalk read`, `reverse` and `diff`, the filters of `map`, and `walk --os`.
  */
 import { describe, expect, test } from 'vitest';
-import { dumpOf, FIXTURES, linesOf, run } from './support.ts';
+import { buildCore, LONG_MODE } from '../dump/elf-builder.ts';
+import { table } from '../dump/support.ts';
+import { dumpOf, FIXTURES, file, linesOf, run } from './support.ts';
 
 /** Tables at 0x1000 to 0x4000, which also are what is mapped: va 0x0 is the root table. */
 const TABLES = {
@@ -68,6 +70,50 @@ test('reverse tells every address that comes to a byte of memory', async () => {
   ]);
   const nobody = await run(['reverse', FIXTURES[4], '0xfff000000000']);
   expect([nobody.status, linesOf(nobody.stdout)[2]]).toEqual([0, 'nothing maps 0xfff000000000']);
+});
+
+describe('reverse over several roots', () => {
+  /* Two roots: 0x1000 and 0x2000 map the page of 1 GiB at 0 through 0x3000 and 0x4000, at different addresses. */
+  const segments = [
+    { physical: 0x1000n, content: table({ 0: 0x3007n }) },
+    { physical: 0x2000n, content: table({ 0: 0x4007n }) },
+    { physical: 0x3000n, content: table({ 1: 0x87n }) },
+    { physical: 0x4000n, content: table({ 2: 0x87n }) },
+  ];
+  const off = { cr0: 0x11n };
+  const dump = (name: string, cpus: readonly object[]): string =>
+    file(name, buildCore({ segments, cpus: cpus.map((cpu) => ({ ...LONG_MODE, ...cpu })) }));
+
+  test('looks through the root of every CPU, and warns of one that does not page', async () => {
+    const path = dump('three-cpus.elf', [{ cr3: 0x1000n }, off, { cr3: 0x2000n }]);
+    const { status, stdout, stderr } = await run(['reverse', path, '0x123', '--json']);
+    expect(status).toBe(0);
+    expect(linesOf(stdout).map((line) => JSON.parse(line).va)).toEqual(['0x40000123', '0x80000123']);
+    expect(stderr).toMatch(/^hugewalk: warning: \S*three-cpus\.elf: CPU 1: cr0: .*: not looked through\n$/);
+    expect((await run(['reverse', path, '0x123', '--strict'])).status).toBe(2);
+  });
+
+  test('--roots looks through all that are found in memory', async () => {
+    const path = 'test/fixtures/dumps/d.stripped.vmcore.gz';
+    const { status, stdout } = await run(['reverse', path, '0x7010000', '--roots']);
+    const titles = linesOf(stdout).filter((line) => line.includes('CR3 '));
+    expect([status, titles.length, linesOf(stdout).at(-1)]).toEqual([0, 5, 'mapped by 5 of 5 root tables']);
+    expect(titles[0]).toContain('CR3 0x7010000 from VMCOREINFO');
+    expect(titles[1]).toContain('CR3 0x1056000 (found by search: process; ');
+  });
+});
+
+test('read, reverse and diff say who named root and mode, and take the options of the processor', async () => {
+  const processor = ['--vendor', 'amd', '--maxphyaddr', '40', '--efer', '0xd01', '--pkru', '0x0', ...CR3];
+  const title = expect.stringContaining(', CPU 0, CR3 0x1000 (given), 4 levels');
+  const first = async (...args: string[]): Promise<string[]> => linesOf((await run([...args, ...processor])).stdout);
+  expect((await first('read', SMALL, '0x0', '8')).slice(0, 2)).toEqual([title, 'assumed: 1 GiB pages known to it']);
+  expect((await first('reverse', SMALL, '0x1000')).slice(0, 2)).toEqual([title, 'assumed: 1 GiB pages known to it']);
+  expect((await first('diff', SMALL, SMALL)).slice(0, 3)).toEqual([title, title, 'assumed: 1 GiB pages known to it']);
+  /* Without NXE, XD is a reserved bit: nothing is mapped there. */
+  const withXd = dumpOf('with-xd', { ...TABLES, 16384: (index) => (index === 0 ? 0x1007n | (1n << 63n) : 0n) });
+  expect((await run(['read', withXd, '0x0', '8', ...CR3])).status).toBe(0);
+  expect((await run(['read', withXd, '0x0', '8', '--efer', '0x500', ...CR3])).status).toBe(1);
 });
 
 test('diff ends with 0 where nothing differs, and with 1 where something does', async () => {
