@@ -146,6 +146,19 @@ test('map leaves out what a filter does not want, of leaves and of ranges', asyn
   expect([status, stderr]).toEqual([2, 'hugewalk: --size: expected 4K, 2M or 1G, got "3M"\n']);
 });
 
+/* pwndbg#934: by their own bits these pages may be written and executed; a table above takes a right away. */
+test('writable and executable are what all levels allow, not the bits of the leaf', async () => {
+  const leaves = async (name: string, pde: bigint, filter: string): Promise<unknown> => {
+    const path = dumpOf(name, { ...TABLES, 12288: (index) => (index === 0 ? pde : 0n) });
+    const { stdout } = await run(['map', path, '--leaves', '--json', filter, ...CR3]);
+    return linesOf(stdout).map((line) => JSON.parse(line).va);
+  };
+  expect(await leaves('all-rights', 0x4007n, '--writable')).toEqual(['0x0', '0x2000']);
+  expect(await leaves('read-only-above', 0x4005n, '--writable')).toEqual([]);
+  expect(await leaves('read-only-above', 0x4005n, '--executable')).toEqual(['0x0', '0x2000']);
+  expect(await leaves('xd-above', 0x4007n | (1n << 63n), '--executable')).toEqual([]);
+});
+
 test('walk --os tells what an entry that is not present means', async () => {
   const { stdout } = await run(['walk', SMALL, '0x3000', '--os', 'windows', ...CR3]);
   expect(linesOf(stdout).at(-1)).toBe('to the operating system: in transition: the page is still at 0x5000');

@@ -181,6 +181,13 @@ describe('what is no dump of a 64-bit machine is named:', () => {
   });
 });
 
+/* drgn#203: what p_memsz has beyond p_filesz is not in the file; whoever takes it for zeros hides tables that are missing. */
+test('what a segment has in memory and not in the file is missing, not zero', async () => {
+  const dump = await open(buildCore({ segments: [{ physical: 0x1000n, content: content(1), memorySize: 0x3000n }] }));
+  const [first, second] = await dump.readFrames([0x1000n, 0x2000n]);
+  expect([first, second]).toEqual([content(1), undefined]);
+});
+
 describe('a CPU that does not page', () => {
   const root = { physical: 0x1000n, content: table({ 0: 0x87n }) };
   const off = { cr0: 0x11n, cr3: 0x7_7000n };
