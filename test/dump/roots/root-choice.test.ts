@@ -81,6 +81,12 @@ describe('a 5-level vmcore without a QEMU note (volatility3#1991)', () => {
     expect([space.mmu.levels, space.origin.levelsWhy]).toEqual([4, 'by what its tables look like']);
   });
 
+  test('of which the file has VMCOREINFO and the root is given, has the levels that it tells', async () => {
+    const dump = changed(await realDump('b.makedumpfile.elf.gz'), { vmcoreinfo: 'NUMBER(pgtable_l5_enabled)=1\n' });
+    const { mmu, origin } = await AddressSpace.open(dump, { cr3 });
+    expect([mmu.levels, origin.from, origin.levelsWhy]).toEqual([5, 'given', "by VMCOREINFO's pgtable_l5_enabled"]);
+  });
+
   test('levels that are asked for go before everything', async () => {
     const dump = changed(await realDump('b.makedumpfile.elf.gz'), {});
     expect((await AddressSpace.open(dump, { cr3, levels: 4 })).mmu.levels).toBe(4);
