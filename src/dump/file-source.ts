@@ -1,7 +1,7 @@
 /**
  * A file on disk as a byte source. Node only: nothing that a browser loads may import it.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { checkString } from '../core/errors.ts';
 import { type ByteSource, truncated } from './byte-source.ts';
 import { DumpError, messageOf } from './dump-error.ts';
@@ -9,6 +9,12 @@ import { type ByteRange, checkRanges, readMerged } from './ranges.ts';
 
 /** Bytes a system call reads at most: Node takes no more than 2 GiB. */
 const LONGEST_READ = 2 ** 28;
+
+/** What is needed of Node's FileHandle; the package's types need none of Node's. */
+export interface OpenFile {
+  read(into: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+  close(): Promise<void>;
+}
 
 /**
  * Opens a file, of which only what is asked for is read. Ranges that touch are read at once.
@@ -36,7 +42,7 @@ export async function fileSource(path: string): Promise<ByteSource> {
 export function handleSource(
   name: string,
   size: number,
-  handle: FileHandle,
+  handle: OpenFile,
   closed: () => Promise<void> = async () => undefined,
 ): ByteSource {
   return new FileSource(name, size, handle, closed);
@@ -45,10 +51,10 @@ export function handleSource(
 class FileSource implements ByteSource {
   readonly name: string;
   readonly size: number;
-  readonly #handle: FileHandle;
+  readonly #handle: OpenFile;
   readonly #closed: () => Promise<void>;
 
-  constructor(name: string, size: number, handle: FileHandle, closed: () => Promise<void>) {
+  constructor(name: string, size: number, handle: OpenFile, closed: () => Promise<void>) {
     this.name = name;
     this.size = size;
     this.#handle = handle;

@@ -95,7 +95,7 @@ test('outcome words equal the core’s on any image, for every access, however t
       expectSame(native, { words: coreWalk(job).words, memory: job.memory });
     }),
     /* So many that the rarest end, a page for an access that few rights permit, is met in every run: with 600 it was missed once. */
-    { numRuns: 1500 },
+    { numRuns: 1100 },
   );
   const ends = ['page 1', 'page 2', 'page 3', 'shadow stack', 'canonical', 'missing', 'lass', 'fault', 'fault P'];
   const codes = ['W', 'U', 'RSVD', 'I', 'PK', 'SS'].map((bit) => `fault ${bit}`);

@@ -17,7 +17,6 @@ const TWO = file(
     { op: 'write', proc: 0, slot: 0, page: 0, value: 1, task: 0 },
     { op: 'write', proc: 0, slot: 0, page: 1, value: 2, task: 0 },
     { op: 'write', proc: 0, slot: 0, page: 1, value: 3, task: 1 },
-    { op: 'write', proc: 0, slot: 0, page: 0, value: 4, task: 1 },
     { end: 1 },
   ]
     .map((line) => JSON.stringify(line))
@@ -224,11 +223,11 @@ describe('--shard and merge', () => {
   test('with --preemptions, shards have parts of the passes with few preemptions', async () => {
     const few = ['few-1.json', 'few-2.json'].map((name) => file(name));
     for (const [index, path] of few.entries()) {
-      await run(['explore', TWO, '--preemptions', '2', '--shard', `${index + 1}/2`, '--out', path]);
+      await run(['explore', TWO, '--preemptions', '3', '--shard', `${index + 1}/2`, '--out', path]);
     }
     const { stdout, status } = await run(['explore', 'merge', ...few]);
     expect({ stdout, status }).toEqual({
-      stdout: (await run(['explore', TWO, '--preemptions', '2'])).stdout,
+      stdout: (await run(['explore', TWO, '--preemptions', '3'])).stdout,
       status: 0,
     });
     expect(await run(['explore', 'merge', few[0]!])).toMatchObject({

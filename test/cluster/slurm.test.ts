@@ -2,7 +2,7 @@
  * cluster/slurm on a real Slurm, which the test starts for itself. Where there is none, it is skipped, and named at the end of the run.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -106,16 +106,16 @@ describe.skipIf(why !== undefined)(`cluster/slurm${why === undefined ? '' : `, $
     const path = written('killed.jsonl', SOUND);
     const out = join(folder, 'killed');
     let killed = '';
+    const slurmSays = (...args: string[]) => spawnSync(args[0]!, args.slice(1), { env: slurm.env, encoding: 'utf8' });
     const kill = async (): Promise<void> => {
       for (let tries = 0; tries < 400 && killed === ''; tries++) {
-        const { stdout } = spawnSync('squeue', ['-h', '-r', '-t', 'R', '-o', '%i %K'], {
-          env: slurm.env,
-          encoding: 'utf8',
-        });
-        const [job, task] = stdout.split('\n')[0]!.split(' ');
-        if (task && spawnSync('scancel', ['--signal=KILL', '--full', job!], { env: slurm.env }).status === 0)
-          killed = task;
-        else await delay(25);
+        const running = slurmSays('squeue', '-h', '-r', '-t', 'R', '-o', '%i %K').stdout;
+        const [job, task] = running.split('\n')[0]!.split(' ');
+        if (task && slurmSays('scancel', '--signal=KILL', '--full', job!).status === 0) {
+          while (slurmSays('squeue', '-h', '-r', '-o', '%i').stdout.split('\n').includes(job!)) await delay(25);
+          /* It may have ended before. */
+          if (!existsSync(join(out, `${task}.json`))) killed = task;
+        } else await delay(25);
       }
     };
     const { status, stdout, stderr } = await cluster(out, path, kill);

@@ -76,7 +76,7 @@ for (const kind of KINDS)
   describe(`a batch over ${kind} memory`, kind === 'threads' ? THOROUGH : AGAIN_IN_BROWSER, () => suiteOf(kind));
 
 function suiteOf(kind: (typeof KINDS)[number]): void {
-  for (const { numRuns, options } of fewAndMany(80, 250)) {
+  for (const { numRuns, options } of fewAndMany(60, 120)) {
     test(`answers each address as a walk of its own would: ${numRuns} times`, options, () => {
       fc.assert(
         fc.property(fc.record(scenes), (scene) => {
@@ -99,7 +99,7 @@ function suiteOf(kind: (typeof KINDS)[number]): void {
     });
   }
 
-  for (const { numRuns, options } of fewAndMany(80, 250)) {
+  for (const { numRuns, options } of fewAndMany(60, 120)) {
     test(`makes accesses as if one after the other, A and D included: ${numRuns} times`, options, () => {
       fc.assert(
         fc.property(fc.record(scenes), (scene) => {
@@ -115,7 +115,7 @@ function suiteOf(kind: (typeof KINDS)[number]): void {
     });
   }
 
-  for (const { numRuns, options } of fewAndMany(30, 100)) {
+  for (const { numRuns, options } of fewAndMany(25, 50)) {
     test(
       `remembers nothing of the batch before it: neither tables, nor registers, nor the kind of access: ${numRuns} times`,
       options,

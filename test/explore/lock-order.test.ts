@@ -182,6 +182,11 @@ describe('two locks of one class', () => {
     });
   });
 
+  test('are others where one of the same name came later: a process that ends leaves its number to another', () => {
+    const later = table(0x5000);
+    expect(found(takes([one, 'write'], [other, 'write']), takes([other, 'write'], [later, 'write']))).toBeUndefined();
+  });
+
   test('are none where both hold the same third lock: mremap of one process, there and back', () => {
     const mmapLock = newLock('mmap_lock of process 0', LockRank.mmapLock);
     const otherMmapLock = newLock('mmap_lock of process 1', LockRank.mmapLock);

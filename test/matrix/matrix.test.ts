@@ -17,7 +17,7 @@ import { CLASSIC_COUNTS, EXTRA_SWEEPS, type Processor, type SweepName } from './
 const LONG = { timeout: 600_000 };
 const LEVELS = [4, 5] as const;
 const STRIDE = 61;
-const STRIDE_THOROUGH = IN_BROWSER ? 13 : 7;
+const STRIDE_THOROUGH = IN_BROWSER ? 29 : 15;
 
 const PAIRED = ['in pairs', 'in mixed pairs'] as const;
 
@@ -70,7 +70,7 @@ describe.each([...BUILDS, ...OTHER_WAYS])('$name', ({ kind, cores, way }) => {
   const mixed = way === 'in mixed pairs';
   const batched = mixed || way === 'in pairs';
   const wholeEachTime = !IN_BROWSER && cores === release && kind === 'flat' && way === 'single';
-  const parts = partAndWhole(STRIDE, way === 'through a TLB' && !IN_BROWSER ? 1 : STRIDE_THOROUGH);
+  const parts = partAndWhole(STRIDE, way === 'through a TLB' && !IN_BROWSER ? 5 : STRIDE_THOROUGH);
 
   /** Checks a sweep's combinations that are `stride` apart, and that it was as many as that makes. */
   const check = (name: SweepName, processor: Processor, stride: number) => {

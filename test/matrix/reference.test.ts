@@ -1,6 +1,6 @@
 /**
  * The permission matrix over the reference walk. It makes some 40,000 walks a second, the core some millions: all cases
- * would take half an hour, so that one case in 291 or 123 is checked, evenly strided, and in each run one in five of those.
+ * would take half an hour, so that one case in 583 or 247 is checked, evenly strided, and in each run one in five of those.
  * MATRIX=full checks all of them.
  */
 import { describe, expect, test } from 'vitest';
@@ -11,8 +11,8 @@ import { wrongInReference } from './reference.ts';
 import { EXTRA_SWEEPS, type Processor, type SweepName } from './sweeps.ts';
 
 const full = typeof process !== 'undefined' && process.env.MATRIX === 'full';
-const CLASSIC = partAndWhole(1455, full ? 1 : 291);
-const EXTRA = partAndWhole(615, full ? 1 : 123);
+const CLASSIC = partAndWhole(2915, full ? 1 : 583);
+const EXTRA = partAndWhole(1235, full ? 1 : 247);
 const LONG = { timeout: full ? 7_200_000 : 600_000 };
 
 const matrix = new Matrix(machine('flat', compileCoreSync()));

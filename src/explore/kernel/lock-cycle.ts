@@ -22,7 +22,8 @@ const LONGEST = 4;
 export function cycleOf(nestings: readonly Nesting[]): readonly Nesting[] | undefined {
   const sorted = inOrder(nestings);
   const reversed = sorted.find(({ reverse }) => reverse);
-  if (reversed) return [reversed, sorted.find((one) => keyOf(one) === keyOf(reversed.reverse!))!];
+  /* The one among the nestings has a schedule, too. */
+  if (reversed) return [reversed, sorted.find((one) => keyOf(one) === keyOf(reversed.reverse!)) ?? reversed.reverse!];
   const graph = new Graph(sorted);
   for (let length = 2; length <= LONGEST; length++) {
     const cycle = graph.cycle(length, true) ?? graph.cycle(length, false);

@@ -88,6 +88,8 @@ export class LockOrder {
   #task: Task | undefined;
   #operation = 0;
   readonly #way: number[] = [];
+  /** By name: the locks that this execution has met among pairs. A process that ends leaves its number, and its locks' names, to a later one. */
+  readonly #named = new Map<string, Lock[]>();
   /** By outer lock and inner lock, of one class: who has held both. */
   readonly #pairs = new Map<string, Map<string, Pair[]>>();
 
@@ -119,6 +121,7 @@ export class LockOrder {
   begin(): void {
     this.#task = undefined;
     this.#way.length = 0;
+    this.#named.clear();
   }
 
   /**
@@ -231,14 +234,24 @@ export class LockOrder {
 
   /** Two locks of one class, or more, that a task has at once. @param nestings of those that it holds, in order */
   #addPairs(task: Task, lock: Lock, wanted: number, pages: FindsFolio, nestings: readonly Nesting[]): void {
-    const holds = task.held.map((held) => ({ lock: held.name, writes: held.isWriteHeldBy(task) }));
-    const inner = lock.name;
+    const holds = task.held.map((held) => ({ lock: this.#nameOf(held), writes: held.isWriteHeldBy(task) }));
+    const inner = this.#nameOf(lock);
     let next = 0;
     for (const [index, outer] of task.held.entries()) {
       if (this.#classes.of(outer, pages) !== wanted) continue;
       const nesting = nestings[next++];
       if (nesting && outer !== lock) this.#addPair(holds[index]!.lock, inner, { holds, nesting });
     }
+  }
+
+  /** What a lock is called in every execution; the second of a name is another lock. */
+  #nameOf(lock: Lock): string {
+    const { name } = lock;
+    const locks = this.#named.get(name);
+    if (!locks) this.#named.set(name, [lock]);
+    else if (!locks.includes(lock)) locks.push(lock);
+    const before = locks?.indexOf(lock) ?? 0;
+    return before === 0 ? name : `${name}, ${before + 1}`;
   }
 
   #note(nesting: Nesting): void {

@@ -150,7 +150,7 @@ function withoutScratch(): FlatMemory {
   return new FlatMemory({ bytes: 2 ** 18, memory: new WebAssembly.Memory({ initial: 4 }) });
 }
 
-for (const { numRuns, options } of fewAndMany(100, 400)) {
+for (const { numRuns, options } of fewAndMany(80, 200)) {
   test(
     `with the core, leaf by leaf, without room for its lists, and without a lock: the same: ${numRuns} times`,
     options,
@@ -223,7 +223,7 @@ test('without lists: as many pages as with one, the same faults, and no referenc
   );
 });
 
-for (const { numRuns, options } of fewAndMany(8, 25)) {
+for (const { numRuns, options } of fewAndMany(8, 16)) {
   test(`across pools, by way of all sizes of leaves: ${numRuns} times`, options, () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 262144 + 511 }), fc.integer({ min: 1, max: 200_000 }), (start, nrPages) => {
