@@ -1,8 +1,9 @@
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ByteSource } from '../../src/dump/byte-source.ts';
 import { openDump } from '../../src/dump/open-dump.ts';
 import { streamSource } from '../../src/dump/stream-source.ts';
@@ -15,13 +16,20 @@ async function* pieces(bytes: Uint8Array, length = 70_001): AsyncGenerator<Uint8
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
 }
 
-const temporary = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('hugewalk-'));
+/** A folder for temporary files that nobody else uses. */
+const folder = mkdtempSync(join(tmpdir(), 'hugewalk-stream-'));
+beforeEach(() => {
+  vi.stubEnv('TMPDIR', folder);
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('a stream', () => {
   test('can be read anywhere once it has ended, and leaves no file behind', async () => {
-    const before = temporary();
     const source = await streamSource(pieces(CONTENT), NAME);
-    expect(temporary()).toEqual(before);
+    expect(readdirSync(folder)).toEqual([]);
     expect([source.name, source.size]).toEqual([NAME, CONTENT.length]);
     const ranges = [
       { offset: 0, length: 7 },
@@ -64,22 +72,17 @@ describe('a stream', () => {
         ended = true;
       }
     }
-    const before = temporary();
     expect(await dumpErrorOf(streamSource(failing(), NAME))).toBe(
       'expected a readable stream, found the other end has gone',
     );
-    expect([ended, temporary()]).toEqual([true, before]);
+    expect([ended, readdirSync(folder)]).toEqual([true, []]);
   });
 
   test('without room for its bytes gives one error, and is not read on', async () => {
     vi.stubEnv('TMPDIR', '/nonexistent/folder');
-    try {
-      expect(await dumpErrorOf(streamSource(pieces(CONTENT), NAME))).toMatch(
-        /^expected room for a copy of it in \/nonexistent\/folder, found ENOENT.*: name the file itself, or another folder in TMPDIR$/,
-      );
-    } finally {
-      vi.unstubAllEnvs();
-    }
+    expect(await dumpErrorOf(streamSource(pieces(CONTENT), NAME))).toMatch(
+      /^expected room for a copy of it in \/nonexistent\/folder, found ENOENT.*: name the file itself, or another folder in TMPDIR$/,
+    );
   });
 
   test('of anything but bytes is the caller’s mistake', async () => {

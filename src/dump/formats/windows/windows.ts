@@ -13,7 +13,7 @@ export const openWindows: OpenFormat = async (sources, { warnings }) => {
   const source = onlySource(sources);
   const header = await readHeader(source);
   if (header.facts.directoryTableBase === undefined) {
-    warnings.add('header: expected a root table (DirectoryTableBase), found none: give the CR3 to use (--cr3)');
+    warnings.add('header: expected a root table (DirectoryTableBase), found none: it is searched for');
   }
   if (header.layout === 'bitmap') {
     return new BitmapDump(source, await readBitmap(source, warnings), header.facts, warnings);
