@@ -95,7 +95,7 @@ export default defineConfig({
                 'test/oracle/*.test.ts',
                 'test/matrix/*.test.ts',
                 'test/linux/{rules,gup}/{copy-on-write,no-page,reservations,fork,pmd-sharing,steps,scan,fast}.test.ts',
-                'test/dump/kdump/{real,codecs,page-bitmap}.test.ts',
+                'test/dump/{listings,kdump/real,kdump/codecs,kdump/page-bitmap}.test.ts',
                 'test/explore/{bugs,search/optimal,search/random}.test.ts',
                 'test/support/files.test.ts',
                 browserSuites,

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import picocolors from 'picocolors';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const dump = 'test/fixtures/linux-6.1-4level.elf.gz';
+const dump = 'example:';
 const { bold, cyan, dim } = picocolors;
 
 if (!existsSync(new URL('../dist/cli.js', import.meta.url))) {

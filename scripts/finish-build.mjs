@@ -1,7 +1,7 @@
 /*
  * What `tsc` leaves undone in dist/: removes what no source stands for any more, and the command's declarations, which nobody imports, as
  * the package is all of dist/; bundles other packages' code into the files that import it, with its licences, so that the package depends
- * on no other; copies the cores there; makes the command executable.
+ * on no other; copies the cores and an example there; makes the command executable.
  */
 import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,6 +33,9 @@ for (const file of BUNDLED) await bundle(join(dist, file));
 writeFileSync(join(dist, 'third-party-licenses.txt'), [...packages].sort().map(licenceOf).join('\n\n'));
 
 for (const [name, output] of Object.entries(CORES)) copyFileSync(join(root, 'build', output), join(dist, name));
+
+/* What `hugewalk map --example` maps, so that the first command works without a dump. */
+copyFileSync(join(root, 'test', 'fixtures', 'linux-6.1-4level.elf.gz'), join(dist, 'example.elf.gz'));
 
 const command = join(dist, 'cli.js');
 if (existsSync(command)) chmodSync(command, 0o755);

@@ -25,19 +25,19 @@ const BLOCK = 256;
 
 /** Runs the command. Returns the exit status: 0 where nothing differs, 1 where something does. */
 export async function diff(
-  [before, after]: readonly [string, string],
+  [before, after]: readonly [readonly string[], readonly string[]],
   options: DiffCliOptions,
   { output, errors, progress, paint }: Surroundings,
 ): Promise<number> {
   const { json = false, marks = false, toCr3, ...first } = options;
   const second = toCr3 === undefined ? first : { ...first, cr3: toCr3 };
-  checkOnce([before, after]);
+  checkOnce([...before, ...after]);
   let differs = false;
-  await withSpace([before], first, { progress, errors }, async (one) => {
+  await withSpace(before, first, { progress, errors }, async (one) => {
     await one.load();
     /* Also because the other may be the same machine. */
     await letGo(one.dump);
-    await withSpace([after], second, { progress, errors }, async (other) => {
+    await withSpace(after, second, { progress, errors }, async (other) => {
       await other.load();
       await letGo(other.dump);
       progress.clear();

@@ -1,7 +1,8 @@
 /**
- * The files that a command is given: paths, or `-` for what comes on standard input.
+ * The files that a command is given: paths, `-` for what comes on standard input, or `example:` for the dump that is in the package.
  */
 import { fstatSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { ByteSource } from '../dump/byte-source.ts';
 import { fileSource } from '../dump/file-source.ts';
 import { streamSource } from '../dump/stream-source.ts';
@@ -13,9 +14,16 @@ import { printable, sizeOfPages } from './text.ts';
 export const STANDARD_INPUT = '-';
 const NAME = 'standard input';
 
+/** What stands for a dump to try things on: the tables of a process of Linux 6.1 with pages of all sizes. */
+export const EXAMPLE = 'example:';
+const EXAMPLE_NAME = 'the example';
+/** scripts/finish-build.mjs puts it there. */
+const EXAMPLE_FILE = new URL('../example.elf.gz', import.meta.url);
+
 /** A path as messages call it. */
 export function nameOfPath(path: string): string {
-  return path === STANDARD_INPUT ? NAME : printable(path);
+  if (path === STANDARD_INPUT) return NAME;
+  return path === EXAMPLE ? EXAMPLE_NAME : printable(path);
 }
 
 /** Opens what the paths name. A pipe is read to its end first. */
@@ -24,13 +32,19 @@ export async function openSources(paths: readonly string[], progress: Progress):
   const sources: ByteSource[] = [];
   try {
     for (const path of paths) {
-      sources.push(await (path === STANDARD_INPUT ? standardInput(progress) : fileSource(path)));
+      sources.push(await openOne(path, progress));
     }
     return sources;
   } catch (error) {
     for (const source of sources) await source.close();
     throw error;
   }
+}
+
+async function openOne(path: string, progress: Progress): Promise<ByteSource> {
+  if (path === STANDARD_INPUT) return standardInput(progress);
+  if (path === EXAMPLE) return named(await fileSource(fileURLToPath(EXAMPLE_FILE)), EXAMPLE_NAME);
+  return fileSource(path);
 }
 
 /** Standard input can be read once. */
@@ -45,13 +59,13 @@ async function standardInput(progress: Progress): Promise<ByteSource> {
   if (fstatSync(0).isFile()) {
     /* `< FILE`: read by need, where the system has a name for it. */
     const file = await fileSource('/dev/stdin').catch(() => undefined);
-    if (file) return { ...bound(file), name: NAME };
+    if (file) return named(file, NAME);
   }
   return streamSource(stdin, NAME, {
     onProgress: (bytes) => progress.report(() => `reading ${NAME}: ${sizeOfPages(Math.ceil(bytes / 4096))}`),
   });
 }
 
-function bound(source: ByteSource): Omit<ByteSource, 'name'> {
-  return { size: source.size, read: (ranges) => source.read(ranges), close: () => source.close() };
+function named(source: ByteSource, name: string): ByteSource {
+  return { name, size: source.size, read: (ranges) => source.read(ranges), close: () => source.close() };
 }

@@ -2,15 +2,14 @@
  * What `--help` says beside the commands and options.
  */
 export const EXAMPLES = `
-Examples, with the dump of a Linux process that is in the repository:
-  hugewalk map test/fixtures/linux-6.1-4level.elf.gz
-  hugewalk map test/fixtures/linux-6.1-4level.elf.gz --from 0xffff800000000000
-  hugewalk map test/fixtures/linux-6.1-4level.elf.gz --leaves --json
-  hugewalk walk test/fixtures/linux-6.1-4level.elf.gz 0x401000 --access rwx --user
-  hugewalk walk test/fixtures/linux-6.1-5level.elf.gz ffffffff81000000 --access w
-  hugewalk reverse test/fixtures/linux-6.1-4level.elf.gz 0x3944123
+Examples, with the dump of a Linux process that is in the package; example: stands for it:
+  hugewalk map --example
+  hugewalk map example: --from 0xffff800000000000
+  hugewalk map example: --leaves --json
+  hugewalk walk example: 0x401000 --access rwx --user
+  hugewalk reverse example: 0x3944123
 
-What a real kernel did with huge pages, and what the model of it does:
+What a real kernel did with huge pages, and what the model of it does; with files of the repository:
   hugewalk replay test/recordings/hugetlb-2M-A.jsonl.gz
   hugewalk replay docs/scenarios/copy-on-write.jsonl --run
   hugewalk replay docs/scenarios/copy-on-write.jsonl --trace

@@ -3,6 +3,7 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import type { DiffCliOptions } from './diff.ts';
+import { EXAMPLE } from './dump-files.ts';
 import type { ExploreCliOptions } from './explore.ts';
 import type { MergeOptions } from './explore-merge.ts';
 import { Failure } from './failure.ts';
@@ -64,9 +65,10 @@ function createProgram(): Command {
     .addHelpText('after', EXAMPLES + EXPLANATION);
 
   spaceOptions(
-    program.command('map').argument('<DUMP...>', 'a dump of memory, plain or gzipped; all its files, if several'),
+    program.command('map').argument('[DUMP...]', 'a dump of memory, plain or gzipped; all its files, if several'),
   )
     .description('show what is mapped: a picture and ranges, or every leaf')
+    .option('--example', 'map the dump that is in the package: the same as example: for DUMP')
     .addOption(hexOption('--from', 'VA', 'first address'))
     .addOption(hexOption('--to', 'VA', 'last address'))
     .option('--leaves', 'a line a leaf')
@@ -83,9 +85,11 @@ function createProgram(): Command {
     )
     .addOption(osOption('show entries that are not present, too: what they mean to linux or windows'))
     .addHelpText('after', MAP_EXPLANATION)
-    .action(async (paths: string[], options: MapOptions & ColorOption) => {
+    .action(async (paths: string[], options: MapOptions & ColorOption & { readonly example?: boolean }) => {
       const { map } = await import('./map.ts');
-      await within(options, (surroundings) => map(paths, options, surroundings));
+      const all = options.example ? [...paths, EXAMPLE] : paths;
+      if (all.length === 0) throw new Failure('map: expected a DUMP, got none: name one, or try --example');
+      await within(options, (surroundings) => map(all, options, surroundings));
     });
 
   spaceOptions(program.command('walk').argument('<DUMP>', 'a dump of memory, plain or gzipped'))
@@ -138,32 +142,60 @@ function addQuestions(program: Command): void {
       const { roots } = await import('./roots.ts');
       await within(options, (surroundings) => roots(paths, options, surroundings));
     });
-  spaceOptions(program.command('read').argument('<DUMP>', 'a dump').argument('<VA>', 'first address, in hexadecimal'))
-    .argument('<LENGTH>', 'bytes, in decimal, or in hexadecimal with 0x')
+  spaceOptions(
+    program
+      .command('read')
+      .argument('<DUMP>', 'a dump; all its files, if several')
+      .argument('<VA>', 'first address, in hexadecimal'),
+  )
+    .argument('<LENGTH...>', 'bytes, in decimal, or in hexadecimal with 0x')
+    .usage('[options] <DUMP...> <VA> <LENGTH>')
     .description('show the bytes at linear addresses')
     .option('--raw', 'the bytes themselves, and nothing else')
-    .action(async (path: string, va: string, length: string, options: ReadOptions & ColorOption) => {
-      const [address, bytes] = [parseHex('VA', va), parseLength(length)];
+    .action(async (path: string, second: string, rest: string[], options: ReadOptions & ColorOption) => {
+      const words = [path, second, ...rest];
+      const [address, bytes] = [parseHex('VA', words.at(-2)!), parseLength(words.at(-1)!)];
       const { read } = await import('./read.ts');
-      await within(options, (surroundings) => read(path, address, bytes, options, surroundings));
+      await within(options, (surroundings) => read(words.slice(0, -2), address, bytes, options, surroundings));
     });
-  spaceOptions(program.command('reverse').argument('<DUMP>', 'a dump').argument('<PA>', 'a physical address'))
+  spaceOptions(
+    program
+      .command('reverse')
+      .argument('<DUMP>', 'a dump; all its files, if several')
+      .argument('<PA...>', 'a physical address'),
+  )
+    .usage('[options] <DUMP...> <PA>')
     .description('show who maps a physical address, over the roots of all processors')
     .option('--roots', 'over all roots that a search finds in memory, too')
     .option('--json', 'a line of JSON a mapping')
-    .action(async (path: string, pa: string, options: ReverseOptions & ColorOption) => {
-      const physical = parseHex('PA', pa);
+    .action(async (path: string, rest: string[], options: ReverseOptions & ColorOption) => {
+      const physical = parseHex('PA', rest.at(-1)!);
       const { reverse } = await import('./reverse.ts');
-      await within(options, (surroundings) => reverse(path, physical, options, surroundings));
+      await within(options, (surroundings) => reverse([path, ...rest.slice(0, -1)], physical, options, surroundings));
     });
-  spaceOptions(program.command('diff').argument('<DUMP>', 'the one').argument('<DUMP>', 'the other, or the same'))
+  spaceOptions(
+    program
+      .command('diff')
+      .argument('<DUMP>', 'the one')
+      .argument(
+        '<DUMP...>',
+        'the other, or the same; of dumps of several files, all of the one, then as many of the other',
+      ),
+  )
+    .usage('[options] <DUMP...> <DUMP...>')
     .description('show what differs between two address spaces')
     .addOption(hexOption('--to-cr3', 'HEX', 'root table in the second dump, where it is another'))
     .option('--marks', 'A and D count, too, which processors set as they go')
     .option('--json', 'a line of JSON a range that differs')
-    .action(async (before: string, after: string, options: DiffCliOptions & ColorOption) => {
+    .action(async (first: string, rest: string[], options: DiffCliOptions & ColorOption) => {
+      const paths = [first, ...rest];
+      const half = paths.length / 2;
+      if (!Number.isInteger(half)) {
+        throw new Failure(`diff: expected as many files of the one dump as of the other, got ${paths.length} in all`);
+      }
       const { diff } = await import('./diff.ts');
-      process.exitCode = await within(options, (surroundings) => diff([before, after], options, surroundings));
+      const both = [paths.slice(0, half), paths.slice(half)] as const;
+      process.exitCode = await within(options, (surroundings) => diff(both, options, surroundings));
     });
 }
 

@@ -21,14 +21,14 @@ const ROW = 16;
 
 /** Runs the command. */
 export async function read(
-  path: string,
+  paths: readonly string[],
   va: bigint,
   length: number,
   options: ReadOptions,
   { output, errors, progress, paint }: Surroundings,
 ): Promise<void> {
   const holes: MemoryHole[] = [];
-  await withSpace([path], options, { progress, errors }, async (space) => {
+  await withSpace(paths, options, { progress, errors }, async (space) => {
     if (options.raw) tellOrigin(space, errors);
     else output.add(`${headOf(space, paint)}\n`);
     for (let done = 0; done < length; done += CHUNK) {

@@ -29,14 +29,14 @@ interface Looked {
 
 /** Runs the command. */
 export async function reverse(
-  path: string,
+  paths: readonly string[],
   physical: bigint,
   options: ReverseOptions,
   surroundings: Surroundings,
 ): Promise<void> {
   const { output, errors, progress, paint } = surroundings;
   const { json = false, roots = false } = options;
-  await withSpace([path], options, surroundings, async (first, warn) => {
+  await withSpace(paths, options, surroundings, async (first, warn) => {
     if (json) tellOrigin(first, errors);
     const looked = [];
     for await (const { space, title } of spacesOf(first, options, surroundings, warn)) {

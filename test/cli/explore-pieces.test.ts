@@ -23,6 +23,15 @@ const TWO = file(
     .join('\n'),
 );
 
+/** The same of one page each: a few executions, but for the passes with preemptions. */
+const FEW = file(
+  'few.jsonl',
+  readFileSync(TWO, 'utf8')
+    .split('\n')
+    .filter((_, line) => line !== 3)
+    .join('\n'),
+);
+
 /** More interleavings than anybody waits for. */
 const LONG = file(
   'long.jsonl',
@@ -223,11 +232,11 @@ describe('--shard and merge', () => {
   test('with --preemptions, shards have parts of the passes with few preemptions', async () => {
     const few = ['few-1.json', 'few-2.json'].map((name) => file(name));
     for (const [index, path] of few.entries()) {
-      await run(['explore', TWO, '--preemptions', '3', '--shard', `${index + 1}/2`, '--out', path]);
+      await run(['explore', FEW, '--preemptions', '3', '--shard', `${index + 1}/2`, '--out', path]);
     }
     const { stdout, status } = await run(['explore', 'merge', ...few]);
     expect({ stdout, status }).toEqual({
-      stdout: (await run(['explore', TWO, '--preemptions', '3'])).stdout,
+      stdout: (await run(['explore', FEW, '--preemptions', '3'])).stdout,
       status: 0,
     });
     expect(await run(['explore', 'merge', few[0]!])).toMatchObject({

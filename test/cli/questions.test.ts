@@ -130,6 +130,25 @@ test('diff ends with 0 where nothing differs, and with 1 where something does', 
   ]);
 });
 
+test('read, reverse and diff take dumps of several files: diff, as many of the one as of the other', async () => {
+  const [one, other] = [1, 2].map((part) => `test/fixtures/dumps/d.makedumpfile-d31-split${part}of2.gz`);
+  const parts = [one!, other!];
+  const whole = 'test/fixtures/dumps/d.makedumpfile-d31-zlib.gz';
+  const ranOf = async (...args: string[]) => {
+    const { status, stdout } = await run(args);
+    return [status, linesOf(stdout).slice(2)];
+  };
+  const text = ['0xffffffff81000000', '64'];
+  expect(await ranOf('read', ...parts, ...text)).toEqual(await ranOf('read', whole, ...text));
+  expect(await ranOf('reverse', ...parts, '0x1000000')).toEqual(await ranOf('reverse', whole, '0x1000000'));
+  expect(await run(['diff', ...parts, ...parts])).toMatchObject({ status: 0 });
+  const { status, stderr } = await run(['diff', ...parts, whole]);
+  expect([status, stderr]).toEqual([
+    2,
+    'hugewalk: diff: expected as many files of the one dump as of the other, got 3 in all\n',
+  ]);
+});
+
 test('map leaves out what a filter does not want, of leaves and of ranges', async () => {
   const all = await run(['map', FIXTURES[4], '--leaves', '--json']);
   const leaves = linesOf(all.stdout).map(

@@ -59,6 +59,17 @@ describe('bad input ends with status 2 and one line that says what is wrong', ()
   });
 });
 
+test('the example is a dump that comes with the package: --example of map, example: in the place of any dump', async () => {
+  const [example, named, itself] = await Promise.all([
+    run(['map', '--example', '--json']),
+    run(['map', 'example:', '--json']),
+    run(map('--json')),
+  ]);
+  expect(named.stdout).toBe(example.stdout);
+  expect([example.status, example.stdout, example.stderr]).toEqual([0, itself.stdout, '']);
+  expect((await run(['walk', 'example:', '0x401000'])).stdout).toMatch(/^the example, CPU 0, CR3 0x55ae000/);
+});
+
 describe('help', () => {
   test('is printed when asked for, and when nothing is', async () => {
     const [asked, alone, short] = await Promise.all([run(['--help']), run([]), run(['-h'])]);

@@ -53,6 +53,12 @@ describe('ts', () => {
 });
 
 describe('sh', () => {
+  test('npx hugewalk is the command of the installed package', async () => {
+    expect(await run(app, 'npx', 'hugewalk', '--version')).toBe(
+      await run(app, 'node_modules/.bin/hugewalk', '--version'),
+    );
+  });
+
   for (const [place, { text }] of named(documents.flatMap((file) => blocksOf(file, 'sh')))) {
     test(place, /\b(?:npm start|vitest run)\b/.test(text) ? THOROUGH : {}, async () => {
       for (const line of text.replaceAll('\\\n', ' ').split('\n')) {
@@ -132,6 +138,8 @@ async function execute(command: string): Promise<void> {
     expect(Object.keys(MANIFEST.scripts)).toContain(script);
   } else {
     const here = /\bhugewalk\b/.test(command) ? app : ROOT;
-    await run(here, 'bash', '-o', 'pipefail', '-c', command.replace(' --inspect-brk', ''));
+    /* npx takes a second each time to find what is installed. */
+    const found = command.replaceAll(/\bnpx hugewalk\b/g, 'node_modules/.bin/hugewalk');
+    await run(here, 'bash', '-o', 'pipefail', '-c', found.replace(' --inspect-brk', ''));
   }
 }

@@ -29,7 +29,7 @@ function sourceMapOf(file: string): SourceMap {
 test('holds the built library, its sources, and nothing else', async () => {
   const files = (await run(app, 'tar', '-tzf', tarball)).trim().split('\n');
   const wanted =
-    /^package\/(package\.json|README\.md|LICENSE|dist\/third-party-licenses\.txt|dist\/.+\.((js|d\.ts)(\.map)?|wasm)|src\/.+\.ts)$/;
+    /^package\/(package\.json|README\.md|LICENSE|dist\/third-party-licenses\.txt|dist\/example\.elf\.gz|dist\/.+\.((js|d\.ts)(\.map)?|wasm)|src\/.+\.ts)$/;
   expect(files.filter((file) => !wanted.test(file))).toEqual([]);
   expect(files).toEqual(
     expect.arrayContaining(
@@ -42,6 +42,7 @@ test('holds the built library, its sources, and nothing else', async () => {
         'dist/core-sparse.wasm',
         'dist/core-threads.wasm',
         'dist/third-party-licenses.txt',
+        'dist/example.elf.gz',
         'src/index.ts',
         'src/core/generated/wasm.ts',
       ].map((file) => `package/${file}`),

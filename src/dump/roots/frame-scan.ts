@@ -27,8 +27,22 @@ function wholeFrames(segments: readonly Span[]): { readonly from: number; readon
   return parts;
 }
 
+/** Frames that are asked for together. */
+interface Chunk {
+  readonly first: number;
+  readonly length: number;
+}
+
+function* chunksOf(parts: readonly { readonly from: number; readonly to: number }[]): Generator<Chunk> {
+  for (const { from, to } of parts) {
+    for (let first = from; first < to; first += CHUNK * TABLE_BYTES) {
+      yield { first, length: Math.min(CHUNK, (to - first) / TABLE_BYTES) };
+    }
+  }
+}
+
 /**
- * Shows every frame that the dump has to `visit`, until that answers true.
+ * Shows every frame that the dump has to `visit`, until that answers true. While it looks at a chunk the next is read.
  *
  * @param onProgress called as the scan goes on, with bytes done and bytes there are
  */
@@ -39,19 +53,29 @@ export async function scanFrames(
 ): Promise<void> {
   const parts = wholeFrames(dump.segments);
   const total = parts.reduce((sum, { from, to }) => sum + to - from, 0);
+  const chunks = chunksOf(parts);
+  const ask = (): { readonly chunk: Chunk; readonly frames: ReturnType<Dump['readFrames']> } | undefined => {
+    const { value: chunk } = chunks.next();
+    if (!chunk) return undefined;
+    const addresses = Array.from({ length: chunk.length }, (_, i) => BigInt(chunk.first + i * TABLE_BYTES));
+    return { chunk, frames: dump.readFrames(addresses) };
+  };
   let done = 0;
-  for (const { from, to } of parts) {
-    for (let first = from; first < to; first += CHUNK * TABLE_BYTES) {
-      const length = Math.min(CHUNK, (to - first) / TABLE_BYTES);
-      const addresses = Array.from({ length }, (_, i) => BigInt(first + i * TABLE_BYTES));
-      const frames = await dump.readFrames(addresses);
-      for (let i = 0; i < length; i++) {
-        const frame = frames[i];
-        if (frame && visit(first + i * TABLE_BYTES, wordsOf(frame))) return;
+  for (let asked = ask(); asked; ) {
+    const frames = await asked.frames;
+    const { first, length } = asked.chunk;
+    asked = ask();
+    /* Whoever stops before it arrives does not hear of it. */
+    asked?.frames.catch(() => undefined);
+    for (let i = 0; i < length; i++) {
+      const frame = frames[i];
+      if (frame && visit(first + i * TABLE_BYTES, wordsOf(frame))) {
+        await asked?.frames.catch(() => undefined);
+        return;
       }
-      done += length * TABLE_BYTES;
-      onProgress?.(done, total);
     }
+    done += length * TABLE_BYTES;
+    onProgress?.(done, total);
   }
 }
 

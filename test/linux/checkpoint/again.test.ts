@@ -7,7 +7,7 @@ import { THOROUGH } from '../../support/thorough.ts';
 import { type End, goAgain, SCENES } from './again.ts';
 
 const FEW = 6;
-const MANY = 20;
+const MANY = 14;
 const ENDS: readonly End[] = ['ends', 'is left in the midst'];
 
 /** What was done, to show that there is something to see. */
