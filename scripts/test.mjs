@@ -9,7 +9,7 @@
  * else what the processors here need for the seconds in SECONDS. What it left out, test/support/left-out.ts lists at the end.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -17,9 +17,12 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** Tag filters of Vitest. */
 const FILTERS = { part: ['--tags-filter=!thorough'], rest: ['--tags-filter=thorough'], all: [] };
 /** Seconds of one processor, the builds included. */
-const SECONDS = { part: 460, rest: 600, all: 1050 };
+const SECONDS = { part: 1000, rest: 650, all: 1650 };
 /** The browser and the longest tests have a processor each: more do not help. */
 const MOST_PROCESSORS = 4;
+
+/** What a file of tests names that has a test with the tag: the names that test/support/thorough.ts exports. */
+const TAGS = /\b(?:THOROUGH|AGAIN_IN_BROWSER|againInBrowser|longSuites|fewAndMany|partAndWhole)\b/;
 
 const [extent, ...rest] = process.argv.slice(2);
 if (!Object.hasOwn(FILTERS, extent)) {
@@ -45,6 +48,7 @@ if (status === 0) {
     '--reporter=default',
     '--reporter=./test/support/left-out.ts',
     ...rest.filter((word) => word !== '--reporter=default'),
+    ...(extent === 'rest' && !namesFiles() ? filesWithTag() : []),
   );
 }
 if (status === 0 && whole) {
@@ -52,6 +56,19 @@ if (status === 0 && whole) {
   writeFileSync(memory, JSON.stringify({ ...remembered, [extent]: Math.round((Date.now() - begin) / 1000) }));
 }
 process.exitCode = status;
+
+/** Whether the arguments say which files to run. */
+function namesFiles() {
+  return rest.some((word) => !word.startsWith('-'));
+}
+
+/** The files that have a test with the tag: to load the others takes a minute. */
+function filesWithTag() {
+  return readdirSync(new URL('../test/', import.meta.url), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => `test/${name.replaceAll('\\', '/')}`)
+    .filter((path) => TAGS.test(readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')));
+}
 
 function expectation() {
   const name = { part: 'npm test', rest: 'npm run test:rest', all: 'npm run test:all' }[extent];

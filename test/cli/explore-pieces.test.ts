@@ -75,22 +75,26 @@ describe('--workers', () => {
     expect({ status, stderr }).toEqual({ status: 2, stderr: 'hugewalk: --workers: expected 1 or more, got 0\n' });
   });
 
-  test('with --preemptions, the passes with few preemptions are cut: as many executions as in one thread', async () => {
-    const [alone, together] = await Promise.all([
-      run(['explore', TWO, '--preemptions', '2', '--json']),
-      run(['explore', TWO, '--preemptions', '2', '--json', '--workers', '2']),
-    ]);
-    const passesOf = ({ stdout }: Ran): Pass[] => JSON.parse(stdout).passes;
-    const executions = (ran: Ran): number[] => passesOf(ran).map(({ counts }) => counts.executions);
-    expect(executions(together)).toEqual(executions(alone));
-    expect(
-      passesOf(together).map(({ preemptions, done, pieces }) => [preemptions, done, pieces !== undefined]),
-    ).toEqual([
-      [0, true, false],
-      [1, true, false],
-      [2, true, true],
-    ]);
-  });
+  test(
+    'with --preemptions, the passes with few preemptions are cut: as many executions as in one thread',
+    THOROUGH,
+    async () => {
+      const [alone, together] = await Promise.all([
+        run(['explore', TWO, '--preemptions', '2', '--json']),
+        run(['explore', TWO, '--preemptions', '2', '--json', '--workers', '2']),
+      ]);
+      const passesOf = ({ stdout }: Ran): Pass[] => JSON.parse(stdout).passes;
+      const executions = (ran: Ran): number[] => passesOf(ran).map(({ counts }) => counts.executions);
+      expect(executions(together)).toEqual(executions(alone));
+      expect(
+        passesOf(together).map(({ preemptions, done, pieces }) => [preemptions, done, pieces !== undefined]),
+      ).toEqual([
+        [0, true, false],
+        [1, true, false],
+        [2, true, true],
+      ]);
+    },
+  );
 
   test('Ctrl-C ends it with status 1, and with what was covered', async () => {
     const { stdout, status } = await interrupted(['explore', LONG, '--workers', '2']);
@@ -173,21 +177,25 @@ describe('--shard and merge', () => {
     return file(name, JSON.stringify({ ...shard, ...change(shard) }));
   };
 
-  test('shards that know different busy places have different parts: those that know fewer are run again, with --known', async () => {
-    const fewer = changed('fewer.json', paths[1]!, ({ sequences: [first] }) => ({
-      sequences: [{ ...first, cut: first!.cut.map((pass) => ({ ...pass, busyPlaces: pass.busyPlaces.slice(1) })) }],
-    }));
-    const together = [paths[0]!, fewer, paths[2]!];
-    const { status, stdout } = await run(['explore', 'merge', ...together]);
-    expect(status).toBe(1);
-    expect(linesOf(stdout).at(-2)).toBe('shard 2/3 is to be run again');
-    const out = file('again.json');
-    await run(['explore', TWO, '--shard', '2/3', '--out', out, '--known', ...together]);
-    expect(await run(['explore', 'merge', paths[0]!, out, paths[2]!])).toMatchObject({
-      status: 0,
-      stdout: alone.stdout,
-    });
-  });
+  test(
+    'shards that know different busy places have different parts: those that know fewer are run again, with --known',
+    THOROUGH,
+    async () => {
+      const fewer = changed('fewer.json', paths[1]!, ({ sequences: [first] }) => ({
+        sequences: [{ ...first, cut: first!.cut.map((pass) => ({ ...pass, busyPlaces: pass.busyPlaces.slice(1) })) }],
+      }));
+      const together = [paths[0]!, fewer, paths[2]!];
+      const { status, stdout } = await run(['explore', 'merge', ...together]);
+      expect(status).toBe(1);
+      expect(linesOf(stdout).at(-2)).toBe('shard 2/3 is to be run again');
+      const out = file('again.json');
+      await run(['explore', TWO, '--shard', '2/3', '--out', out, '--known', ...together]);
+      expect(await run(['explore', 'merge', paths[0]!, out, paths[2]!])).toMatchObject({
+        status: 0,
+        stdout: alone.stdout,
+      });
+    },
+  );
 
   test('a shard that was stopped by --seconds is to be run again', async () => {
     const out = file('stopped.json');
@@ -195,33 +203,37 @@ describe('--shard and merge', () => {
     expect(await run(['explore', 'merge', '--missing', paths[0]!, out, paths[2]!])).toMatchObject({ stdout: '2\n' });
   });
 
-  test('a shard that is run again with --known does not search again what it has searched, and says the same', async () => {
-    const part = changed('part.json', paths[1]!, ({ sequences: [first] }) => ({
-      sequences: [{ ...first, cut: first!.cut.map((pass) => ({ ...pass, parts: pass.parts.slice(1) })) }],
-    }));
-    expect(await run(['explore', 'merge', '--missing', paths[0]!, part, paths[2]!])).toMatchObject({ stdout: '2\n' });
-    const marked = changed('marked.json', part, ({ sequences: [first] }) => ({
-      sequences: [
-        {
-          ...first,
-          cut: first!.cut.map((pass) => ({
-            ...pass,
-            parts: pass.parts.map((one) => ({ ...one, counts: { ...one.counts, discarded: 1000 } })),
-          })),
-        },
-      ],
-    }));
-    const out = file('goes-on.json');
-    await run(['explore', TWO, '--shard', '2/3', '--out', out, '--known', paths[0]!, marked, paths[2]!]);
-    const { sequences } = JSON.parse(readFileSync(out, 'utf8')) as ShardFile;
-    const before = (JSON.parse(readFileSync(paths[1]!, 'utf8')) as ShardFile).sequences[0]!.cut[0]!.parts;
-    const after = sequences[0]!.cut[0]!.parts.filter((one) => before.some(({ part }) => part === one.part));
-    expect(after.map(({ counts }) => counts.discarded)).toEqual(before.map((_, index) => (index === 0 ? 0 : 1000)));
-    expect(await run(['explore', 'merge', paths[0]!, out, paths[2]!])).toMatchObject({
-      status: 0,
-      stdout: alone.stdout,
-    });
-  });
+  test(
+    'a shard that is run again with --known does not search again what it has searched, and says the same',
+    THOROUGH,
+    async () => {
+      const part = changed('part.json', paths[1]!, ({ sequences: [first] }) => ({
+        sequences: [{ ...first, cut: first!.cut.map((pass) => ({ ...pass, parts: pass.parts.slice(1) })) }],
+      }));
+      expect(await run(['explore', 'merge', '--missing', paths[0]!, part, paths[2]!])).toMatchObject({ stdout: '2\n' });
+      const marked = changed('marked.json', part, ({ sequences: [first] }) => ({
+        sequences: [
+          {
+            ...first,
+            cut: first!.cut.map((pass) => ({
+              ...pass,
+              parts: pass.parts.map((one) => ({ ...one, counts: { ...one.counts, discarded: 1000 } })),
+            })),
+          },
+        ],
+      }));
+      const out = file('goes-on.json');
+      await run(['explore', TWO, '--shard', '2/3', '--out', out, '--known', paths[0]!, marked, paths[2]!]);
+      const { sequences } = JSON.parse(readFileSync(out, 'utf8')) as ShardFile;
+      const before = (JSON.parse(readFileSync(paths[1]!, 'utf8')) as ShardFile).sequences[0]!.cut[0]!.parts;
+      const after = sequences[0]!.cut[0]!.parts.filter((one) => before.some(({ part }) => part === one.part));
+      expect(after.map(({ counts }) => counts.discarded)).toEqual(before.map((_, index) => (index === 0 ? 0 : 1000)));
+      expect(await run(['explore', 'merge', paths[0]!, out, paths[2]!])).toMatchObject({
+        status: 0,
+        stdout: alone.stdout,
+      });
+    },
+  );
 
   test('a shard that is interrupted writes nothing, and leaves what is there', async () => {
     const out = file('interrupted.json', 'as it was');
@@ -229,7 +241,7 @@ describe('--shard and merge', () => {
     expect([status, readFileSync(out, 'utf8')]).toEqual([1, 'as it was']);
   });
 
-  test('with --preemptions, shards have parts of the passes with few preemptions', async () => {
+  test('with --preemptions, shards have parts of the passes with few preemptions', THOROUGH, async () => {
     const few = ['few-1.json', 'few-2.json'].map((name) => file(name));
     for (const [index, path] of few.entries()) {
       await run(['explore', FEW, '--preemptions', '3', '--shard', `${index + 1}/2`, '--out', path]);

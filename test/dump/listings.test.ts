@@ -9,6 +9,7 @@ import type { Dump } from '../../src/dump/dump.ts';
 import { openDump } from '../../src/dump/open-dump.ts';
 import { readFixture } from '../support/files.ts';
 import { type Listed, listed, readListing, readRegisters } from '../support/info-tlb.ts';
+import { AGAIN_IN_BROWSER } from '../support/thorough.ts';
 import { fixturePath } from './kdump/fixtures.ts';
 
 async function open(file: string, strict = true): Promise<Dump> {
@@ -32,7 +33,7 @@ function expectSame(leaves: readonly Listed[], theirs: readonly Listed[]): void 
   expect(leaves.map(line).join('\n')).toBe(theirs.map(line).join('\n'));
 }
 
-describe('the pages that QEMU lists are those of', () => {
+describe('the pages that QEMU lists are those of', AGAIN_IN_BROWSER, () => {
   test.each([
     ['a.qemu.elf.gz', 'a.info-tlb'],
     ['a.qemu-paging.elf.gz', 'a.info-tlb'],

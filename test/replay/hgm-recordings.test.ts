@@ -9,7 +9,12 @@ describe.each(Object.values(HGM_RECORDINGS))('the recording $path', (recording) 
   const { sequences, operations } = recording;
   const parsed = parseScenario(recording.path, textOf(recording)).sequences;
 
-  test('is what the model does, all of it', () => {
+  test('is what the model does, one sequence in two', () => {
+    const some = parsed.filter((_, index) => index % 2 === 0);
+    expect(replayed(some, { trace: false })).toMatchObject({ sequences: some.length, differences: [] });
+  });
+
+  test('is what the model does, all of it', THOROUGH, () => {
     expect(replayed(parsed, { trace: false })).toEqual({ sequences, operations, differences: [] });
   });
 
