@@ -55,12 +55,17 @@ export const USER_PAGES: u32 = 0b1100_1100_1100_1100;
 export const EXECUTABLE_PAGES: u32 = 0b1111_0000_1111_0000;
 export const SHADOW_STACK_PAGES: u32 = 0b0101_0101_0000_0000;
 
-const CODE_SHIFT: u32 = 16;
+/** Rule: 7 bits from here are error-code bits of the access. */
+export const RULE_CODE_SHIFT: u32 = 16;
 const CODE_MASK: u32 = 0x7f;
-const KEYS_SHIFT: u32 = 24;
-const FORBIDS_LOWER: u32 = 1 << 26;
-const FORBIDS_UPPER: u32 = 1 << 27;
-const MARKS: u32 = 1 << 28;
+/** Rule: 2 bits from here say which bits of a protection key's pair deny the access: AD, WD. */
+export const RULE_KEYS_SHIFT: u32 = 24;
+/** Rule: LASS forbids the lower half. */
+export const RULE_FORBIDS_LOWER: u32 = 1 << 26;
+/** Rule: LASS forbids the upper half. */
+export const RULE_FORBIDS_UPPER: u32 = 1 << 27;
+/** Rule: the access sets A and D. */
+export const RULE_MARKS: u32 = 1 << 28;
 
 /** Access disable, write disable: the two bits that PKRU and IA32_PKRS hold for each key. */
 const ACCESS_DISABLE: u32 = 1;
@@ -101,12 +106,12 @@ export function ruleOf(access: u32): u32 {
   else if (write && (user || writeProtect)) set &= WRITABLE_PAGES;
   if (fetch) set &= EXECUTABLE_PAGES;
 
-  let rule = set | (errorCodeOf(access) << CODE_SHIFT);
-  if (!fetch) rule |= ACCESS_DISABLE << KEYS_SHIFT;
-  if (write && (user || writeProtect)) rule |= WRITE_DISABLE << KEYS_SHIFT;
-  if (lass && user) rule |= FORBIDS_UPPER;
-  if (lass && !user && (fetch || (smap && shielded))) rule |= FORBIDS_LOWER;
-  if (access & ACCESS_MARK) rule |= MARKS;
+  let rule = set | (errorCodeOf(access) << RULE_CODE_SHIFT);
+  if (!fetch) rule |= ACCESS_DISABLE << RULE_KEYS_SHIFT;
+  if (write && (user || writeProtect)) rule |= WRITE_DISABLE << RULE_KEYS_SHIFT;
+  if (lass && user) rule |= RULE_FORBIDS_UPPER;
+  if (lass && !user && (fetch || (smap && shielded))) rule |= RULE_FORBIDS_LOWER;
+  if (access & ACCESS_MARK) rule |= RULE_MARKS;
   return rule;
 }
 
@@ -136,28 +141,28 @@ export function permittingSet(rule: u32): u32 {
 
 /** Whether the access is made in user mode. */
 export function isByUser(rule: u32): bool {
-  return (rule & (ACCESS_USER << CODE_SHIFT)) != 0;
+  return (rule & (ACCESS_USER << RULE_CODE_SHIFT)) != 0;
 }
 
 /** Which bits of a protection key's pair deny the access: AD, WD. */
 export function keyPairOf(rule: u32): u32 {
-  return (rule >> KEYS_SHIFT) & 3;
+  return (rule >> RULE_KEYS_SHIFT) & 3;
 }
 
 /** Error-code bits of the access. */
 export function codeOf(rule: u32): u32 {
-  return (rule >> CODE_SHIFT) & CODE_MASK;
+  return (rule >> RULE_CODE_SHIFT) & CODE_MASK;
 }
 
 /** Whether LASS forbids the access in the half of va, before any table is read. */
 export function forbidsHalf(rule: u32, va: u64): bool {
-  return (rule & (<i64>va < 0 ? FORBIDS_UPPER : FORBIDS_LOWER)) != 0;
+  return (rule & (<i64>va < 0 ? RULE_FORBIDS_UPPER : RULE_FORBIDS_LOWER)) != 0;
 }
 
 /** The bits that the access sets in the leaf: none, A, or A and D. */
 export function marksOf(rule: u32): u64 {
-  if (!(rule & MARKS)) return 0;
-  return rule & (ACCESS_WRITE << CODE_SHIFT) ? ACCESSED | DIRTY : ACCESSED;
+  if (!(rule & RULE_MARKS)) return 0;
+  return rule & (ACCESS_WRITE << RULE_CODE_SHIFT) ? ACCESSED | DIRTY : ACCESSED;
 }
 
 /**

@@ -14,6 +14,12 @@ export {
   ERROR_PRESENT,
   ERROR_PROTECTION_KEY,
   ERROR_RESERVED,
+  RULE_CODE_SHIFT,
+  RULE_FORBIDS_LOWER,
+  RULE_FORBIDS_UPPER,
+  RULE_KEYS_SHIFT,
+  RULE_MARKS,
+  ruleOf,
 } from "./access";
 export { translateMany } from "./batch";
 export {
@@ -49,9 +55,11 @@ export {
   WRITABLE,
   WRITE_THROUGH,
 } from "./entry";
+export { fillPage } from "./fill";
 export { GUP_RUN_BYTES, gupCount, gupPages } from "./gup";
 export { invalidateAll, invalidatePage, invalidatePcid, invalidatePcidPage } from "./invalidate";
 export { LEAF_RUN_BYTES, leafAt, leafModify, leafRuns, leafWrite } from "./leaf";
+export { LOAD_BYTES, LOADS_BYTES, LOADS_FIRST, walkLoads } from "./loads";
 export {
   addFrame,
   DIRECTORY,
@@ -102,6 +110,7 @@ export {
   makeTlb,
   selectTlb,
   TLB_ADDRESS_MASK,
+  TLB_CONTEXT_SPREAD,
   TLB_DIRTY,
   TLB_ENTRY_BYTES,
   TLB_FREE,

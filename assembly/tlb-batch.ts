@@ -22,13 +22,13 @@ import { DIRTY, LEVEL1_SHIFT, LEVEL2_SHIFT, LEVEL3_SHIFT } from "./entry";
 import { OUTCOME_RIGHTS_SHIFT } from "./outcome";
 import { AnyLevel, isAmiss, Level1, Level2, Level3, offsetsWithin, shiftAt } from "./pair";
 import {
-  CONTEXT_SPREAD,
   cachedLevels,
   countLookups,
   log2PageEntries,
   lookUp,
   pageArrays,
   TLB_ADDRESS_MASK,
+  TLB_CONTEXT_SPREAD,
   TLB_DIRTY,
   TLB_KEY_MASK,
 } from "./tlb";
@@ -94,7 +94,7 @@ function hitsAt<L>(from: usize, end: usize, across: usize, rule: u32): usize {
   const shift = shiftAt<L>();
   const array = arrayFor(shift);
   const mask = slotMask();
-  const spread = (<usize>(pcid * CONTEXT_SPREAD)) << SLOT_SHIFT;
+  const spread = (<usize>(pcid * TLB_CONTEXT_SPREAD)) << SLOT_SHIFT;
   const context = i64x2.splat(pcid);
   const demanded = i64x2.splat(demandedBitsOfPage(rule));
   const deciding = i64x2.splat(decidingBitsOfPage(rule));
@@ -122,7 +122,7 @@ function hitsAtAnyLevel(from: usize, end: usize, across: usize, rule: u32): usiz
   const array2 = arrayFor(LEVEL2_SHIFT);
   const array3 = arrayFor(LEVEL3_SHIFT);
   const mask = slotMask();
-  const spread = (<usize>(pcid * CONTEXT_SPREAD)) << SLOT_SHIFT;
+  const spread = (<usize>(pcid * TLB_CONTEXT_SPREAD)) << SLOT_SHIFT;
   const context = i64x2.splat(pcid);
   const demanded = i64x2.splat(demandedBitsOfPage(rule));
   const deciding = i64x2.splat(decidingBitsOfPage(rule));

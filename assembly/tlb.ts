@@ -86,7 +86,7 @@ export const TLB_DIRTY: u64 = 1 << 5;
 export const TLB_ADDRESS_MASK: u64 = ~(<u64>0xfff);
 
 /** Moves the contexts apart in an array: any odd number that is large enough. */
-export const CONTEXT_SPREAD: u64 = 0x9e5;
+export const TLB_CONTEXT_SPREAD: u64 = 0x9e5;
 
 /** Where the header has what. */
 const MISSES: usize = 8;
@@ -195,7 +195,7 @@ export function tagOf(va: u64, shift: u32, context: u64): u64 {
 
 /** Spreads the contexts over an array, so that the same address in several of them does not fight for one slot. */
 function indexOf(va: u64, shift: u32, context: u64, log2Slots: u32): usize {
-  return <usize>((va >> shift) ^ (context * CONTEXT_SPREAD)) & ((1 << log2Slots) - 1);
+  return <usize>((va >> shift) ^ (context * TLB_CONTEXT_SPREAD)) & ((1 << log2Slots) - 1);
 }
 
 /** Where a page of 2^shift bytes at va is cached, if it is; a global page as if it belonged to context 0. */
@@ -307,12 +307,9 @@ function descend(va: u64, rule: u32, from: u64, fromShift: u32, above: u64): u64
       const key = protectionKey(entry);
       if (!permits(rule, held, key)) return pageFault(denialCode(rule, held, key), table, shift);
       if (!mark(slot, entry, marks)) continue;
-      const address = entry & ADDRESS_MASK;
-      const pat = patIndex(entry, shift);
       /* A write that sets D in a read-only leaf (CR0.WP = 0) makes a shadow-stack page of it. */
-      const heldNow = combination(rights, entry | marks);
-      rememberPage(va, shift, pageAt(address, shift, heldNow, pat), entry | marks);
-      return pageAt(address, shift, held, pat) | offsetIn(va, shift);
+      rememberPage(va, shift, contentOf(entry | marks, shift, rights));
+      return pageAt(entry & ADDRESS_MASK, shift, held, patIndex(entry, shift)) | offsetIn(va, shift);
     }
     if (!mark(slot, entry, ACCESSED)) continue;
     rights = narrow(rights, entry);
@@ -322,14 +319,20 @@ function descend(va: u64, rule: u32, from: u64, fromShift: u32, above: u64): u64
   }
 }
 
-function rememberPage(va: u64, shift: u32, page: u64, leaf: u64): void {
+/** What is cached of a page, given its leaf and the rights of the levels above. */
+export function contentOf(leaf: u64, shift: u32, above: u64): u64 {
+  const page = pageAt(leaf & ADDRESS_MASK, shift, combination(above, leaf), patIndex(leaf, shift));
   const dirty: u64 = leaf & DIRTY ? TLB_DIRTY : 0;
   const global: u64 = globalPages && leaf & GLOBAL ? TLB_GLOBAL : 0;
-  const slot = pageSlot(va, shift, global ? 0 : pcid);
+  return page | dirty | global | protectionKey(leaf);
+}
+
+function rememberPage(va: u64, shift: u32, content: u64): void {
+  const slot = pageSlot(va, shift, content & TLB_GLOBAL ? 0 : pcid);
   forgetPage(va);
   levelsCached |= (<u32>1) << (levelOf(shift) - 1);
   store<u64>(slot, tagOf(va, shift, pcid));
-  store<u64>(slot, page | dirty | global | protectionKey(leaf), 8);
+  store<u64>(slot, content, 8);
 }
 
 function rememberTable(va: u64, shift: u32, table: u64, rights: u64): void {

@@ -69,7 +69,7 @@ export { decodeOutcome, isTranslated, physicalAddressOf } from './mmu/outcome.ts
 export type { Processor } from './mmu/processor.ts';
 export type { Registers } from './mmu/registers.ts';
 export type { RecordBlock, ScanOptions } from './mmu/scan.ts';
-export { type StaleEntry, Tlb, type TlbOptions } from './mmu/tlb.ts';
+export { type StaleEntry, Tlb, type TlbLayout, type TlbOptions } from './mmu/tlb.ts';
 export type { TlbBatch } from './mmu/tlb-batch.ts';
 export type { ExplainedStep, Explanation } from './reference/explain.ts';
 export { effectiveMemoryType, type MemoryType, patType } from './reference/memory-type.ts';

@@ -1,14 +1,15 @@
-import type { WasmGlobal, WasmMemory } from './platform.ts';
+import type { CoreConstants } from './generated/constants.ts';
+import type { WasmMemory } from './platform.ts';
 
 /**
  * What a compiled core exports, by hand: the boundary between TypeScript and WebAssembly. Pointers are byte offsets in
  * linear memory. An `i64` result arrives as a signed bigint: use `BigInt.asUintN(64, …)`; a pointer as a signed number:
- * use `>>> 0`. The constants are in `generated/layout.ts`.
+ * use `>>> 0`. The constants are globals here, for the imports of another module, and numbers in `layout`.
+ *
+ * docs/abi.md says of each function what memory it touches.
  */
-export interface CoreExports {
+export interface CoreExports extends CoreConstants {
   readonly memory: WasmMemory;
-  readonly IS_SPARSE: WasmGlobal;
-  readonly IS_SHARED: WasmGlobal;
 
   /** assembly/cpu.ts */
   setRegisters(
@@ -29,8 +30,9 @@ export interface CoreExports {
   addFrame(physical: bigint, at: number): number;
   moveDirectory(at: number, log2Slots: number): void;
 
-  /** assembly/walk.ts, assembly/batch.ts */
+  /** assembly/walk.ts, assembly/batch.ts, assembly/access.ts */
   translate(va: bigint, access: number): bigint;
+  ruleOf(access: number): number;
   physicalAddress(high: number, low: number, access: number): number;
   translateMany(
     addresses: number,
@@ -41,6 +43,10 @@ export interface CoreExports {
     log2Slots: number,
     epoch: number,
   ): void;
+
+  /** assembly/loads.ts, assembly/fill.ts */
+  walkLoads(va: bigint, access: number, at: number): number;
+  fillPage(va: bigint, access: number): bigint;
 
   /** assembly/scan.ts */
   scan(

@@ -101,7 +101,7 @@ async function bytesOf(name: string, given: WasmBytes | FetchedResponse): Promis
  * @param modules compiled cores; undefined for the inlined one
  * @throws TypeError for anything but compiled cores
  */
-export function instantiateCore(
+export function instantiateOn(
   modules: CoreModules | undefined,
   kind: keyof CoreModules,
   inlined: InlinedCore,

@@ -3,7 +3,7 @@ import { checkAligned, checkBigint, hex, wrongKind } from './errors.ts';
 import type { CoreExports } from './exports.ts';
 import { ADDRESS_MASK, DIRECTORY_END, NO_TABLE, TABLE_BYTES } from './generated/layout.ts';
 import { type InlinedCore, SPARSE_CORE } from './inlined.ts';
-import { type CoreModules, instantiateCore } from './instantiate.ts';
+import { type CoreModules, instantiateOn } from './instantiate.ts';
 import { MemoryViews, type PhysicalMemory } from './physical-memory.ts';
 import type { WasmMemory } from './platform.ts';
 import { releasedError } from './released.ts';
@@ -38,7 +38,7 @@ export class SparseMemory implements PhysicalMemory {
   constructor(core?: CoreModules) {
     this.wasm = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
     this.arena = new Arena(this.wasm, { at: DIRECTORY_END, bytes: WASM_PAGE - DIRECTORY_END, grows: true });
-    this.#core = instantiateCore(core, this.kind, SPARSE_CORE, this.wasm);
+    this.#core = instantiateOn(core, this.kind, SPARSE_CORE, this.wasm);
     this.#views = new MemoryViews(this.wasm);
     this.#directory = this.arena.allocate(8 << this.#log2Slots);
     this.#core.moveDirectory(this.#directory, this.#log2Slots);

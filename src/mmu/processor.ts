@@ -5,7 +5,7 @@
 import { checkBigint, checkBoolean, checkInteger, checkOptions } from '../core/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { CR0_PG } from '../core/generated/layout.ts';
-import { type CoreModules, instantiateCore } from '../core/instantiate.ts';
+import { type CoreModules, instantiateOn } from '../core/instantiate.ts';
 import type { PhysicalMemory } from '../core/physical-memory.ts';
 import { releasedError } from '../core/released.ts';
 import {
@@ -46,7 +46,7 @@ export abstract class Processor {
   protected constructor(memory: PhysicalMemory, core?: CoreModules) {
     if (memory.isReleased) throw releasedError('memory');
     this.memory = memory;
-    this.#core = instantiateCore(core, memory.kind, memory.inlinedCore, memory.wasm);
+    this.#core = instantiateOn(core, memory.kind, memory.inlinedCore, memory.wasm);
     this.#tlbs = new TlbSet(this.#core);
     memory.attach(this.#core);
   }

@@ -39,6 +39,19 @@ export interface TlbOptions {
 
 const OPTIONS: OptionNames<TlbOptions> = { log2Pages: true, log2Tables: true };
 
+/** Where in linear memory a TLB lies: byte offsets. It stays there until it is released. */
+export interface TlbLayout {
+  /** Its header. */
+  readonly at: number;
+  readonly bytes: number;
+  /** Three arrays, one behind the other, of `2 ** log2Pages` entries each: pages of 4 KiB, 2 MiB, 1 GiB. */
+  readonly pages: number;
+  /** Four arrays of `2 ** log2Tables` entries each: PDEs, PDPTEs, PML4Es, PML5Es. */
+  readonly tables: number;
+  readonly log2Pages: number;
+  readonly log2Tables: number;
+}
+
 /** A cached entry that the tables no longer bear out. */
 export interface StaleEntry {
   readonly cached: CachedPage | CachedTable;
@@ -92,6 +105,33 @@ export class Tlb implements Releasable {
     this.#bytes = core.tlbBytes(log2Pages, log2Tables);
     this.#at = mmu.memory.arena.allocate(this.#bytes);
     tlbs.add(this.#at, log2Pages, log2Tables);
+  }
+
+  /**
+   * Where its entries lie, for a module that looks into them itself: see docs/abi.md.
+   *
+   * @throws TypeError when the TLB or its memory was released
+   *
+   * @example
+   * ```ts
+   * import { FlatMemory, Mmu, Tlb } from 'hugewalk';
+   * const tlb = new Tlb(new Mmu(new FlatMemory({ bytes: 1 << 20 }), { cr3: 0n }), { log2Pages: 4 });
+   * const { pages, log2Pages } = tlb.layout;
+   * const first = new BigUint64Array(tlb.mmu.memory.wasm.buffer, pages, 2);   // tag and content of the first entry for 4 KiB
+   * console.log(first, 2 ** log2Pages);
+   * ```
+   */
+  get layout(): TlbLayout {
+    this.select();
+    const pages = this.#at + TLB_HEADER_BYTES;
+    return {
+      at: this.#at,
+      bytes: this.#bytes,
+      pages,
+      tables: pages + TLB_PAGE_ARRAYS * (TLB_ENTRY_BYTES << this.#log2Pages),
+      log2Pages: this.#log2Pages,
+      log2Tables: this.#log2Tables,
+    };
   }
 
   /** Makes one access: like {@link Mmu.access}, but through the caches. */

@@ -4,7 +4,7 @@
  */
 
 import type { CoreExports } from '../../src/core/exports.ts';
-import { instantiateCore } from '../../src/core/instantiate.ts';
+import { instantiateOn } from '../../src/core/instantiate.ts';
 import { type CoreModules, FlatMemory, SparseMemory } from '../../src/index.ts';
 import { readFixture } from '../support/files.ts';
 import { type Case, caseAt, inWords } from './case.ts';
@@ -53,7 +53,7 @@ export function machine(kind: keyof CoreModules, cores: CoreModules): Machine {
   const memory =
     kind === 'sparse' ? new SparseMemory(cores) : new FlatMemory({ bytes: 0xa000, shared: kind === 'threads' });
   if (memory instanceof SparseMemory) for (const table of TABLES) memory.addFrame(table);
-  const core = instantiateCore(cores, kind, memory.inlinedCore, memory.wasm);
+  const core = instantiateOn(cores, kind, memory.inlinedCore, memory.wasm);
   memory.attach(core);
   return { core, memory };
 }

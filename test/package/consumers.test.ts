@@ -81,7 +81,7 @@ test('only the core that is used is compiled, once', async () => {
 });
 
 describe('types', () => {
-  const entries = ['hugewalk', 'hugewalk/linux', 'hugewalk/reference', 'hugewalk/replay'];
+  const entries = ['hugewalk', 'hugewalk/core', 'hugewalk/linux', 'hugewalk/reference', 'hugewalk/replay'];
   const everything = entries.map((entry) => `export * from '${entry}';\n`).join('');
   const ES2022 = { lib: ['lib.es2022.d.ts'], types: [], skipLibCheck: false };
   const WITH_DOM = { ...ES2022, lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'] };

@@ -17,6 +17,7 @@ const { app } = inject('installed');
 const documents = [
   'README.md',
   'CONTRIBUTING.md',
+  'docs/abi.md',
   'docs/roots.md',
   'docs/dumps.md',
   'docs/explore.md',
@@ -50,6 +51,10 @@ describe('ts', () => {
     expect(compiled.get(path)).toEqual([]);
     expect(failures[path.replace(/ts$/, 'js')]).toBeUndefined();
   });
+});
+
+test('docs/abi.md lists what the core exports, as assembly/ says it', async () => {
+  await run(ROOT, 'node', 'scripts/abi.mjs', '--check');
 });
 
 describe('sh', () => {

@@ -128,7 +128,7 @@ test('has types that resolve as the code does (attw)', async () => {
 
 test('has the entries that package.json names', async () => {
   const program = `
-    const entries = ['hugewalk', 'hugewalk/linux', 'hugewalk/node', 'hugewalk/reference', 'hugewalk/replay'];
+    const entries = ['hugewalk', 'hugewalk/core', 'hugewalk/linux', 'hugewalk/node', 'hugewalk/reference', 'hugewalk/replay'];
     for (const entry of entries) await import(entry);
     for (const file of ['core.wasm', 'core-sparse.wasm', 'core-threads.wasm', 'package.json']) import.meta.resolve('hugewalk/' + file);
     console.log(require('hugewalk/package.json').version);`;

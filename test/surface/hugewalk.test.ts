@@ -3,6 +3,7 @@
  * the caller, and nothing wrong is taken.
  */
 import { describe, expect, test } from 'vitest';
+import * as core from '../../src/core/embedding.ts';
 import * as hugewalk from '../../src/index.ts';
 import * as node from '../../src/node.ts';
 import * as reference from '../../src/reference/index.ts';
@@ -259,6 +260,12 @@ const entries: Entry[] = [
     kinds: ['bigint', 'bigint', 'bigint'],
   },
   { name: 'compileCore', call: (s: never) => hugewalk.compileCore(s), good: [], kinds: ['options'] },
+  {
+    name: 'instantiateCore',
+    call: (kind: never, m: never, modules: never) => core.instantiateCore(kind, m, modules),
+    good: ['flat', wasm, undefined],
+    kinds: ['string', 'object', 'options'],
+  },
   { name: 'compileCore: flat', call: (flat: never) => hugewalk.compileCore({ flat }), good: [], kinds: ['object?'] },
   {
     name: 'openDump',
@@ -401,7 +408,7 @@ describe('refuses every wrong argument, and names it:', () => {
 });
 
 test('every exported function and class, and every method of a class, is among them', () => {
-  const calls = ['index.ts', 'node.ts', 'reference/index.ts'].flatMap(declaredCalls);
+  const calls = ['index.ts', 'core/embedding.ts', 'node.ts', 'reference/index.ts'].flatMap(declaredCalls);
   expect(calls).toEqual(expect.arrayContaining(['new Mmu', 'Mmu.translate', 'openDumpFile', 'referenceWalk']));
   /* An error takes a message. */
   expect(withoutRow(calls, entries)).toEqual(['new DumpError']);
