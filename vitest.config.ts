@@ -67,7 +67,12 @@ export default defineConfig({
       },
       {
         // The examples import the package by its name.
-        resolve: { alias: { 'hugewalk/linux': fileURLToPath(new URL('src/linux/index.ts', import.meta.url)) } },
+        resolve: {
+          alias: [
+            { find: /^hugewalk$/, replacement: fileURLToPath(new URL('src/index.ts', import.meta.url)) },
+            { find: /^hugewalk\/linux$/, replacement: fileURLToPath(new URL('src/linux/index.ts', import.meta.url)) },
+          ],
+        },
         test: together('node-linux', [linuxSuites], longSuites),
       },
       { test: together('node-dump', [dumpSuites]) },

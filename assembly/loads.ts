@@ -27,12 +27,12 @@ export const LOAD_BYTES: u32 = 16;
  */
 export function walkLoads(va: u64, access: u32, at: usize): u32 {
   const rule = sameRuleOf(access);
-  const count = isCanonical(va) && !forbidsHalf(rule, va) ? loadsOf(va, at + LOADS_FIRST) : 0;
+  const count = isCanonical(va) && !forbidsHalf(rule, va) ? wayDown(va, at + LOADS_FIRST) : 0;
   store<u64>(at, walk(va, rule));
   return count;
 }
 
-function loadsOf(va: u64, to: usize): u32 {
+function wayDown(va: u64, to: usize): u32 {
   let count: u32 = 0;
   let table = root;
   let shift = rootShift;
