@@ -7,8 +7,9 @@
  *
  * Both read build/flat.wasm's constants from src/core/generated/layout.ts: npm run build first.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import ts from 'typescript';
+import { constantsOfCore, declarations, wasmType } from './core-surface.mjs';
 
 const root = new URL('..', import.meta.url);
 const read = (path) => readFileSync(new URL(path, root), 'utf8');
@@ -49,50 +50,6 @@ const TOUCHES = {
   walkLoads: 'reads tables; with ACCESS_MARK sets A and D; writes LOADS_BYTES bytes at `at`',
 };
 
-/** Types of WebAssembly: pointers, counts and flags are i32. */
-const WASM = { u64: 'i64', i64: 'i64', f64: 'f64', void: '' };
-const wasmType = (type) => WASM[type] ?? 'i32';
-
-const values = new Map(
-  [...read('src/core/generated/layout.ts').matchAll(/^export const (\w+): \w+ = (\w+?)n?;$/gm)].map(
-    ([, name, value]) => [name, BigInt(value)],
-  ),
-);
-
-/** The declarations that assembly/index.ts exports, by name. */
-function declarations() {
-  const exported = new Set(
-    [...read('assembly/index.ts').matchAll(/export \{([^}]*)\}/g)].flatMap(([, names]) => names.match(/\w+/g)),
-  );
-  const found = new Map();
-  for (const file of readdirSync(new URL('assembly/', root)).filter((name) => /^[\w-]+\.ts$/.test(name))) {
-    const source = ts.createSourceFile(file, read(`assembly/${file}`), ts.ScriptTarget.ES2022, true);
-    for (const statement of source.statements) {
-      const nodes = ts.isFunctionDeclaration(statement) ? [statement] : (statement.declarationList?.declarations ?? []);
-      for (const node of nodes) {
-        const name = node.name.getText();
-        if (exported.has(name) && statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) {
-          found.set(name, { file, node, words: wordsOf(statement) });
-        }
-      }
-    }
-  }
-  for (const name of exported) if (!found.has(name)) throw new Error(`assembly/: expected ${name}, found none`);
-  return found;
-}
-
-/** The comment above a declaration, in a line. */
-function wordsOf(statement) {
-  const [comment] = (ts.getJSDocCommentsAndTags(statement) ?? []).map((one) => one.getText());
-  if (!comment) return '';
-  return comment
-    .replace(/^\/\*\*|\*\/$/g, '')
-    .replace(/^\s*\* ?/gm, ' ')
-    .replace(/\s+/g, ' ')
-    .replaceAll('|', '\\|')
-    .trim();
-}
-
 const hex = (value) => (value < 10n ? String(value) : `0x${value.toString(16)}`);
 
 function functions(all) {
@@ -114,20 +71,17 @@ function functions(all) {
   return ['| function | what it does | memory | source |', '| --- | --- | --- | --- |', ...rows.sort()].join('\n');
 }
 
-function constants(all) {
-  const rows = [...all]
-    .filter(([name]) => values.has(name))
-    .map(
-      ([name, { node, words }]) =>
-        `| \`${name}\` | ${wasmType(node.type.getText())} | \`${hex(values.get(name))}\` | ${words} |`,
-    );
+function constants() {
+  const rows = constantsOfCore().map(
+    ({ name, value, type, words }) => `| \`${name}\` | ${wasmType(type)} | \`${hex(value)}\` | ${words} |`,
+  );
   return ['| constant | type | value | what it is |', '| --- | --- | --- | --- |', ...rows.sort()].join('\n');
 }
 
 const path = 'docs/abi.md';
 const all = declarations();
 let text = read(path);
-for (const [part, content] of Object.entries({ functions: functions(all), constants: constants(all) })) {
+for (const [part, content] of Object.entries({ functions: functions(all), constants: constants() })) {
   const pattern = new RegExp(`(<!-- ${part} -->\n)[\\s\\S]*?(\n<!-- end of ${part} -->)`);
   if (!pattern.test(text)) throw new Error(`${path}: expected <!-- ${part} --> and <!-- end of ${part} -->`);
   text = text.replace(pattern, (_, before, after) => `${before}\n${content}\n${after}`);

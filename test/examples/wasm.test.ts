@@ -8,13 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
+import { projectRoot } from '../../bench/native.ts';
 import type { Emulator } from '../../examples/wasm/main.ts';
 import { Access, CR4, type FlatMemory, Mmu, Tlb } from '../../src/index.ts';
-import { ROOT } from '../cli/support.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { Random, randomAddresses } from '../support/random.ts';
 import { keyedRegisterSets, randomTree, treeRecipes } from '../support/trees.ts';
 
+const ROOT = projectRoot();
 const folder = mkdtempSync(join(tmpdir(), 'hugewalk-wasm-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

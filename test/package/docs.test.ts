@@ -18,6 +18,7 @@ const documents = [
   'README.md',
   'CONTRIBUTING.md',
   'docs/abi.md',
+  'docs/c.md',
   'docs/roots.md',
   'docs/dumps.md',
   'docs/explore.md',
