@@ -3,8 +3,8 @@
  *
  *   npm run bench:c
  *
- * A row is an image and a pattern; all walkers do the same job in turn, and answer with the same words. The time of each is the best of
- * some rounds. Nothing fails here.
+ * A row is an image and a pattern; all walkers do the same job in turn; those in C must answer with the same words. The time of each is the
+ * best of some rounds.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -39,7 +39,9 @@ for (const [shape, tableBytes] of [
   const addresses = addressesOf(image, 'random', COUNT);
   const job: Job = { registers: image.registers, access: BENCH_ACCESS, memory, addresses, passes: 4 };
   const times = new Map<string, number>();
-  for (const [name, binary] of Object.entries(walkers)) times.set(name, await best(binary, job));
+  const checksums = new Set<number>();
+  for (const [name, binary] of Object.entries(walkers)) times.set(name, await best(binary, job, checksums));
+  if (checksums.size !== 1) throw new Error('expected the same words of all walkers, found others');
   times.set('WebAssembly, batch', inWebAssembly(job));
   const yardstick = times.get('walk.c')!;
   console.log(`${shape}, ${tableBytes >> 10} KiB of tables, random`);
@@ -50,10 +52,14 @@ for (const [shape, tableBytes] of [
   }
 }
 
-async function best(binary: string, job: Job): Promise<number> {
+async function best(binary: string, job: Job, checksums: Set<number>): Promise<number> {
   const walker = new NativeProcess(binary, job);
   let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS; round++) least = Math.min(least, (await walker.repeat()).milliseconds * 1e6);
+  for (let round = 0; round < ROUNDS; round++) {
+    const { milliseconds, checksum } = await walker.repeat();
+    least = Math.min(least, milliseconds * 1e6);
+    checksums.add(checksum);
+  }
   walker.end();
   return least;
 }

@@ -99,6 +99,20 @@ void hugewalk_invalidate_pcid_page(hugewalk *cpu, uint64_t va, uint64_t pcid);
 void hugewalk_invalidate_pcid(hugewalk *cpu, uint64_t pcid, bool keep_global);
 void hugewalk_invalidate_all(hugewalk *cpu, bool keep_global);
 
+/*
+ * An outcome word.
+ *
+ *  translated   63 62 61 60    58  57 56 55 54  53  52 51                                           0
+ *              +--+-----+--------+---+--+--+--+-------+----------------------------------------------+
+ *              | 0|  0  |  PAT   |SS |X |U |W | level | physical address, offset in the page included |
+ *              +--+-----+--------+---+--+--+--+-------+----------------------------------------------+
+ *
+ *  failed       63 62    58 57  55 54   52 51                                  12 11            0
+ *              +--+--------+------+-------+--------------------------------------+---------------+
+ *              | 1|    0   | kind | level | physical address of the table        | #PF error code|
+ *              +--+--------+------+-------+--------------------------------------+---------------+
+ */
+
 /* Whether an access reached no page. */
 static inline bool hugewalk_failed(uint64_t outcome)
 {

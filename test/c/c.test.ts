@@ -14,6 +14,7 @@ import { compileNative, nativeWalk, projectRoot } from '../../bench/native.ts';
 import { Access, AddressSpace, CR4, FlatMemory, Mmu, Tlb } from '../../src/index.ts';
 import { ACCESSES } from '../../src/mmu/access.ts';
 import { openDumpFile } from '../../src/node.ts';
+import { compacted } from '../support/compacted.ts';
 import { imageRecipes, randomAddresses, randomImage, registerSets } from '../support/random.ts';
 import { THOROUGH } from '../support/thorough.ts';
 
@@ -99,34 +100,6 @@ for (const [numRuns, options] of [
   );
 }
 
-/** The tables of an address space one behind the other: their frames have other numbers, the pages have not. */
-function compacted({ mmu, memory }: AddressSpace): { readonly memory: Uint8Array; readonly root: bigint } {
-  const P = 1n;
-  const PS = 1n << 7n;
-  const ADDRESS = 0xf_ffff_ffff_f000n;
-  const placed = new Map<bigint, bigint>();
-  const tables: BigUint64Array[] = [];
-  const place = (frame: bigint, level: number): bigint => {
-    const known = placed.get(frame);
-    if (known !== undefined) return known;
-    const at = BigInt(tables.length) << 12n;
-    placed.set(frame, at);
-    const table = BigUint64Array.from({ length: 512 }, (_, i) => memory.readEntry(frame + BigInt(i) * 8n)!);
-    tables.push(table);
-    if (level > 1) {
-      for (const [i, entry] of table.entries()) {
-        const isLeaf = level < 4 && (entry & PS) !== 0n;
-        if (entry & P && !isLeaf) table[i] = (entry & ~ADDRESS) | place(entry & ADDRESS, level - 1);
-      }
-    }
-    return at;
-  };
-  const root = place(mmu.registers.cr3 & ADDRESS, mmu.levels);
-  const bytes = new Uint8Array(tables.length * 4096);
-  for (const [i, table] of tables.entries()) bytes.set(new Uint8Array(table.buffer), i * 4096);
-  return { memory: bytes, root };
-}
-
 test.each(['4level', '5level'])('finds every page of the real process, linux-6.1-%s', async (levels) => {
   await using dump = await openDumpFile(join(ROOT, `test/fixtures/linux-6.1-${levels}.elf.gz`));
   const space = await AddressSpace.open(dump);
@@ -148,6 +121,11 @@ test.each(['4level', '5level'])('finds every page of the real process, linux-6.1
   expect(mappings.length).toBeGreaterThan(5000);
 });
 
+test('every function does what hugewalk.h says of it: test/c/functions.c', () => {
+  runs('cc', ...STRICT, '-Ibuild/c', '-o', join(folder, 'functions'), 'test/c/functions.c', 'build/c/hugewalk.c');
+  expect(runs(join(folder, 'functions'))).toBe('');
+});
+
 test('the program of docs/c.md prints what it says', () => {
   const [, program] = /^```c\n([\s\S]*?)^```$/m.exec(readFileSync(join(ROOT, 'docs/c.md'), 'utf8')) ?? [];
   const source = join(folder, 'page.c');
@@ -160,9 +138,9 @@ describe('what is packed', () => {
   let unpacked: string;
   beforeAll(() => {
     if (reason) return;
-    const [name] = readdirSync(join(ROOT, 'build')).filter((file) => /^hugewalk-c-.*\.tgz$/.test(file));
-    runs('tar', 'xzf', join(ROOT, 'build', name!), '-C', folder);
-    unpacked = join(folder, name!.replace('.tgz', ''));
+    const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    runs('tar', 'xzf', join(ROOT, `build/hugewalk-c-${version}.tgz`), '-C', folder);
+    unpacked = join(folder, `hugewalk-c-${version}`);
   });
 
   test('is made with make and a C11 compiler, without a warning, and runs', () => {
@@ -178,15 +156,16 @@ describe('what is packed', () => {
     expect(runs(join(unpacked, 'example'))).toBe('read  0x400123: 0x8123\nwrite 0x400123: #PF, error code 0x7\n');
   });
 
-  test('has a header that C++ takes', () => {
-    const program = join(folder, 'a.cpp');
+  test('has a header that C++ takes, and functions that it finds', () => {
+    const [program, object] = [join(folder, 'a.cpp'), join(folder, 'hugewalk.o')];
     writeFileSync(
       program,
-      '#include "hugewalk.h"\nint main() { return hugewalk_failed(HUGEWALK_OUTCOME_FAILED) ? 0 : 1; }\n',
+      '#include "hugewalk.h"\nstatic unsigned char ram[4096];\nint main() { hugewalk cpu; hugewalk_init(&cpu, ram, 0, sizeof ram); return hugewalk_failed(hugewalk_translate(&cpu, 0, 0)) ? 0 : 1; }\n',
     );
     const { error } = spawnSync('g++', ['--version']);
     if (error) return expect(process.env.CI, 'g++ is missing').toBeUndefined();
-    runs('g++', '-Wall', '-Wextra', '-pedantic', '-Werror', `-I${unpacked}`, '-o', join(folder, 'a'), program);
+    runs('cc', '-O2', '-c', '-o', object, join(unpacked, 'hugewalk.c'));
+    runs('g++', '-Wall', '-Wextra', '-pedantic', '-Werror', `-I${unpacked}`, '-o', join(folder, 'a'), program, object);
     runs(join(folder, 'a'));
   });
 

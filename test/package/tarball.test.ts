@@ -29,7 +29,7 @@ function sourceMapOf(file: string): SourceMap {
 test('holds the built library, its sources, and nothing else', async () => {
   const files = (await run(app, 'tar', '-tzf', tarball)).trim().split('\n');
   const wanted =
-    /^package\/(package\.json|README\.md|LICENSE|dist\/third-party-licenses\.txt|dist\/example\.elf\.gz|dist\/.+\.((js|d\.ts)(\.map)?|wasm)|src\/.+\.ts)$/;
+    /^package\/(package\.json|README\.md|LICENSE|dist\/third-party-licenses\.txt|dist\/example\.elf\.gz|dist\/.+\.((js|d\.ts)(\.map)?|wasm)|(src|assembly)\/.+\.ts)$/;
   expect(files.filter((file) => !wanted.test(file))).toEqual([]);
   expect(files).toEqual(
     expect.arrayContaining(
