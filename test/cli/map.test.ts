@@ -106,7 +106,8 @@ describe.each(levels)('map of a real process with %i levels', (n) => {
 });
 
 describe('map', () => {
-  test('lists the leaves of 4 levels in half a second beyond the start of Node', async () => {
+  /* On an idle machine three times; both grow with what else it has to do. */
+  test('lists the leaves of 4 levels in less than eight times what Node takes to start', async () => {
     const least = async (ran: () => ReturnType<typeof run>): Promise<number> => {
       const times: number[] = [];
       for (let i = 0; i < 5; i++) times.push((await ran()).milliseconds);
@@ -114,7 +115,7 @@ describe('map', () => {
     };
     const node = await least(() => run([], { node: ['-e', '0'] }));
     const listing = await least(() => run(['map', FIXTURES[4], '--leaves', '--json']));
-    expect(listing - node).toBeLessThan(500);
+    expect(listing / node).toBeLessThan(8);
   });
 
   test('--from and --to are inclusive and take in the leaves they lie in', async () => {
