@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../../bench/native.ts';
-import type { Emulator } from '../../examples/wasm/main.ts';
+import { type Emulator, start } from '../../examples/wasm/main.ts';
 import { Access, CR4, type FlatMemory, Mmu, Tlb } from '../../src/index.ts';
 import { memoryWith } from '../support/implementations.ts';
 import { Random, randomAddresses } from '../support/random.ts';
@@ -83,5 +83,18 @@ describe('its accesses', () => {
       { numRuns: 60 },
     );
     expect(Math.min(seen.hits, seen.faults)).toBeGreaterThan(60);
+  });
+
+  test('are the core’s where there are protection keys: key 0 denies what was cached before it did', () => {
+    const { mmu, emulator } = start(module);
+    const at = 0x40_0042n;
+    for (let hit = 0; hit < 2; hit++) expect([emulator.readByte(at), emulator.writeByte(at, 0)]).toEqual([0, 1]);
+    const before = emulator.inlinedHits();
+    expect(before).toBeGreaterThan(0);
+    mmu.setRegisters({ cr4: CR4.pae | CR4.pke, pkru: 3 });
+    emulator.changed(0n, 1, 1);
+    expect([emulator.readByte(at), emulator.fault.value & 0xfffn]).toEqual([-1, 0x25n]);
+    expect([emulator.writeByte(at, 0), emulator.fault.value & 0xfffn]).toEqual([0, 0x27n]);
+    expect(emulator.inlinedHits()).toBe(before);
   });
 });
