@@ -22,7 +22,9 @@ export const values = new Map(
 /** The declarations that assembly/index.ts exports, by name. */
 export function declarations() {
   const exported = new Set(
-    [...read('assembly/index.ts').matchAll(/export \{([^}]*)\}/g)].flatMap(([, names]) => names.match(/\w+/g)),
+    ['index', 'scalar'].flatMap((file) =>
+      [...read(`assembly/${file}.ts`).matchAll(/export \{([^}]*)\}/g)].flatMap(([, names]) => names.match(/\w+/g)),
+    ),
   );
   const found = new Map();
   for (const file of readdirSync(new URL('assembly/', root)).filter((name) => /^[\w-]+\.ts$/.test(name))) {
